@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_BASE_DEMAND_H
+#define PROVIUM_BASE_DEMAND_H
+
+/*
+ * The resource vector: what a VM claims, what a host has, what a slice may use. One number per
+ * resource, each in the unit named here, added and subtracted with the overflow checked. Six axes
+ * from the first day, so that no part of the ledger ever learns a new one by accident.
+ */
+
+#include <base/macro.h>
+
+enum resource {
+        RESOURCE_CPU,     /* thousandths of a CPU */
+        RESOURCE_MEMORY,  /* bytes */
+        RESOURCE_DISK,    /* bytes */
+        RESOURCE_DISK_IO, /* bytes per second */
+        RESOURCE_NETWORK, /* bytes per second */
+        RESOURCE_GPU,     /* slots */
+        _RESOURCE_N,
+};
+
+struct demand {
+        uint64_t amount[_RESOURCE_N];
+};
+
+/* The name users see: "cpu", "memory", "disk", "disk_io", "network", "gpu". Never NULL. */
+const char *resource_name(enum resource resource);
+
+/* Finds a resource by its name. Returns false, and leaves @resourcep alone, if there is none. */
+bool resource_from_name(const char *name, enum resource *resourcep);
+
+/* Formats an amount of @resource for a person ("2.5", "512M", "1.25GB/s", "3") into @buffer. */
+const char *resource_format(enum resource resource, uint64_t amount, char *buffer, size_t size);
+
+/* sum = a + b. Returns false and leaves @sum untouched if one axis overflows. */
+_must_check_ bool demand_add(struct demand *sum, const struct demand *a, const struct demand *b);
+
+/* difference = a - b. Asserts that no axis of @b exceeds @a: the books would be wrong. */
+void demand_sub(struct demand *difference, const struct demand *a, const struct demand *b);
+
+bool demand_equal(const struct demand *a, const struct demand *b);
+bool demand_is_zero(const struct demand *demand);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_BASE_TEXT_H
+#define PROVIUM_BASE_TEXT_H
+
+/*
+ * Names and untrusted text. A name that a user gives to a VM or a slice ends up as a directory in
+ * the cgroup tree, beside files such as "memory.max": it is checked here, once, before anything
+ * else sees it, and escaped where it is printed.
+ */
+
+#include <base/macro.h>
+
+struct why;
+
+#define TEXT_NAME_MAX 63 /* bytes in the name of a VM or slice, without the NUL */
+
+enum {
+        _TEXT_E_SUCCESS,
+        TEXT_E_NAME, /* not a valid name */
+};
+
+/*
+ * A name is 1 to TEXT_NAME_MAX bytes of [A-Za-z0-9._-], starts with a letter or digit, and does not
+ * contain "..". Answers TEXT_E_NAME with a sentence that quotes (escaped) what was given; @what says
+ * what it names ("VM name", "slice").
+ */
+_must_check_ int text_check_name(const char *what, const char *name, struct why *why);
+
+/*
+ * Copies @text into @buffer (@size bytes, at least 8) in a form safe for terminals and logs:
+ * control bytes, quotes, backslashes and invalid UTF-8 become \xNN; what does not fit ends in "...".
+ * Returns @buffer.
+ */
+const char *text_escape(const char *text, char *buffer, size_t size);
+
+/* Copies @text into @buffer of @size bytes. Returns false and leaves @buffer alone if it is longer. */
+_must_check_ bool text_copy(char *buffer, size_t size, const char *text);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_POLICIES_POLICY_H
+#define PROVIUM_POLICIES_POLICY_H
+
+/*
+ * What the operator wrote, as typed values: broker.conf and one file per slice.
+ *
+ * A policy set is loaded whole or not at all: every file, every drop-in, every name of a user or
+ * group is checked first, and only a set without an error replaces the one in force. Values that no
+ * file names come from one table of keys (policies/keys.c), which also prints `provium policy show`
+ * and the reference in provium.conf(5).
+ *
+ * Where files come from: broker.conf and slices/NAME.slice below the configuration directory
+ * (/etc/provium), or, if there is no file of that name, below the vendor directory
+ * (/usr/lib/provium); then NAME.d with the ending .conf, of both, sorted by name, one in /etc replacing a vendor's
+ * of the same name. A later assignment wins; an empty one returns to the default.
+ */
+
+#include <sys/types.h>
+
+#include <base/demand.h>
+#include <base/text.h>
+
+struct why;
+
+#define POLICY_SLICES_MAX 1024
+#define POLICY_FILE_MAX (256 * 1024) /* bytes in one file */
+#define POLICY_NAMES_MAX 256         /* users or groups in one list */
+#define POLICY_ERRORS_MAX 32         /* errors kept of one load; the rest are counted */
+#define POLICY_NONE UINT64_MAX       /* "infinity": no limit on this axis */
+#define POLICY_AUTO (UINT64_MAX - 1) /* "auto": discover it, or take the stated default */
+
+enum {
+        _POLICY_E_SUCCESS,
+        POLICY_E_INVALID, /* at least one file has an error; see the list */
+        POLICY_E_DENIED,  /* this user may not use this slice */
+        POLICY_E_TOO_BIG, /* more than one VM of this slice may have */
+        POLICY_E_MISSING, /* no slice of that name */
+};
+
+/* broker.conf */
+struct broker_policy {
+        /* [Broker] */
+        char data_directory[256]; /* DataDirectory= (/var/lib/provium): whose file system is "disk" */
+        uint64_t grace_usec;      /* GracePeriod= (10s): from TERM to cgroup.kill */
+        uint64_t reconnect_usec;  /* ReconnectGrace= (30s): how long an attached VM outlives its
+                                   * client after the broker itself came back */
+        uint64_t vms_max;         /* MaxVMs= (4096) */
+        uint64_t queue_max;       /* MaxQueued= (16384): claims waiting, all users together */
+        uint64_t queue_user_max;  /* MaxQueuedPerUser= (4096), root excepted */
+        uint64_t connections_user_max; /* MaxConnectionsPerUser= (1024), root excepted */
+        bool best_effort;         /* BestEffort= (no): go on, and say so, where a limit cannot be set */
+
+        /* [Capacity], [Reserve], [Ratio]: keys CPU= Memory= Disk= DiskIO= Network= GPU= each */
+        struct demand capacity;    /* POLICY_AUTO: discover */
+        struct demand reserve;     /* kept for the host itself (0) */
+        struct demand ratio_milli; /* 4000 1000 1000 2000 2000 1000; clamped as SPEC says */
+        bool ratio_clamped[_RESOURCE_N]; /* to be announced */
+
+        /* [Claim]: what a claim that does not say gets. CPU=1 Memory=512M Disk=0 GPU=0;
+         * Network= and DiskIO= auto: the share of the CPUs (admission/sizing) */
+        struct demand claim;
+
+        /* [Enforce] */
+        uint64_t cpu_headroom_milli;    /* CpuHeadroom= (0.04): of the claim, for the hypervisor's own
+                                         * threads, added to cpu.max */
+        uint64_t memory_overhead_bytes; /* MemoryOverhead= (100M): added to the claim and charged */
+        uint64_t memory_high_milli;     /* MemoryHigh= (infinity): memory.high as a share of memory.max */
+        uint64_t swap_max_bytes;        /* SwapMax= (0) */
+        uint64_t pids_max;              /* PidsMax= (auto: 64 + 16 per started CPU) */
+};
+
+/* slices/NAME.slice */
+struct slice_policy {
+        char name[TEXT_NAME_MAX + 1];
+        char path[512]; /* the main file it was read from, for messages */
+
+        /* [Slice] Description= MaxVMs=; CPU= Memory= Disk= DiskIO= Network= GPU=: what the slice as a
+         * whole may use, in the kernel (cpu.max, memory.max) and, times its Ratio, in the ledger */
+        char description[128];
+        uint64_t vms_max;          /* POLICY_NONE */
+        struct demand limit;       /* POLICY_NONE per axis */
+        struct demand ratio_milli; /* [Ratio] CPU= ...: 1000 each */
+
+        /* [Guarantee] CPU= ...: kept free for this slice (0) */
+        struct demand guarantee;
+
+        /* [VM] MaxCPU= MaxMemory= ...: one VM's largest claim (infinity); CPU= Memory= ...: its
+         * default claim (auto: the broker's); MemoryHigh= SwapMax= PidsMax= GracePeriod= (auto: the
+         * broker's) */
+        struct demand vm_max;
+        struct demand vm_claim;
+        uint64_t memory_high_milli, swap_max_bytes, pids_max, grace_usec;
+
+        /* [Access] Users= Groups= (names or numbers, "*" for everybody). Nobody but root if empty. */
+        bool everybody;
+        uid_t *users;
+        size_t n_users;
+        gid_t *groups;
+        size_t n_groups;
+};
+
+struct policy_error {
+        char path[512];
+        unsigned line; /* 0: the file as a whole */
+        char section[64], key[64];
+        char text[256]; /* what is wrong and what is valid */
+};
+
+struct policy_errors {
+        struct policy_error list[POLICY_ERRORS_MAX];
+        size_t n;      /* in the list */
+        size_t n_more; /* that did not fit */
+};
+
+struct policy {
+        struct broker_policy broker;
+        struct slice_policy *slices; /* sorted by name */
+        size_t n_slices;
+};
+
+/*
+ * Loads everything below @config_dir and @vendor_dir (paths; either may be missing as a whole,
+ * which means defaults and no slices). Refused as errors: syntax, unknown sections and keys, values
+ * out of range, unknown users, files over POLICY_FILE_MAX, files or directories that are symlinks out of the tree,
+ * not regular, or writable by others than their owner root (when we are root), slice names that are no names,
+ * guarantees whose sum exceeds a configured capacity, default claims above the VM's maximum.
+ * Returns 0 and a new set; POLICY_E_INVALID with @errors filled (at least one) and *policyp
+ * untouched; negative on a fault (out of memory).
+ */
+_must_check_ int policy_load(struct policy **policyp, const char *config_dir, const char *vendor_dir,
+                             struct policy_errors *errors);
+struct policy *policy_free(struct policy *policy); /* takes NULL, returns NULL */
+
+static inline void policy_freep(struct policy **policyp) {
+        policy_free(*policyp);
+}
+
+/* The slice of that name, borrowed, or NULL. */
+const struct slice_policy *policy_find_slice(const struct policy *policy, const char *name);
+
+/* May a peer with these credentials use @slice? Root always may. Answers POLICY_E_DENIED. */
+_must_check_ int policy_check_access(const struct slice_policy *slice, uid_t uid, gid_t gid,
+                                     const gid_t *groups, size_t n_groups, struct why *why);
+
+/* Prints the file, line, key and sentence of @error as one line into @buffer and returns it. */
+const char *policy_error_format(const struct policy_error *error, char *buffer, size_t size);
+
+/*
+ * The values in force, printed as a broker.conf (@slice NULL) or a slice file that would produce
+ * them. Returns a malloc'd text the caller frees, or
+ * NULL if out of memory.
+ */
+char *policy_show(const struct policy *policy, const struct slice_policy *slice);
+
+/* The reference section of provium.conf(5) in man(7) source, from the table of keys; malloc'd. */
+char *policy_reference(void);
+
+#endif

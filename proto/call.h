@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_PROTO_CALL_H
+#define PROVIUM_PROTO_CALL_H
+
+/*
+ * Varlink calls and replies: {"method","parameters","more","oneway"} one way, {"parameters",
+ * "continues","error"} the other. Parsed strictly: unknown members, duplicate names, wrong types and
+ * NULs in strings are refused with a sentence.
+ */
+
+#include <jansson.h>
+
+#include <base/macro.h>
+
+struct why;
+
+enum {
+        _CALL_E_SUCCESS,
+        CALL_E_INVALID, /* not a call, or not a reply */
+};
+
+struct call {
+        json_t *object; /* owns all that follows */
+        const char *method;
+        json_t *parameters; /* an object, never NULL, borrowed */
+        bool more, oneway;
+};
+
+#define CALL_NULL {}
+
+_must_check_ int call_parse(struct call *call, const char *text, size_t length, struct why *why);
+void call_deinit(struct call *call);
+
+struct reply {
+        json_t *object;
+        json_t *parameters; /* an object, never NULL, borrowed */
+        const char *error;  /* NULL: success */
+        bool continues;
+};
+
+#define REPLY_NULL {}
+
+_must_check_ int reply_parse(struct reply *reply, const char *text, size_t length, struct why *why);
+void reply_deinit(struct reply *reply);
+
+/*
+ * Each takes over the reference to @parameters (NULL: an empty object) and returns a malloc'd text
+ * with its length in *lengthp, or NULL when out of memory.
+ */
+char *call_format(const char *method, json_t *parameters, bool more, size_t *lengthp);
+char *reply_format(json_t *parameters, bool continues, size_t *lengthp);
+char *error_format(const char *error, json_t *parameters, size_t *lengthp);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_PROTO_STREAM_H
+#define PROVIUM_PROTO_STREAM_H
+
+/*
+ * A varlink connection's bytes: JSON objects, each ended by a NUL, over a unix stream socket, with
+ * file descriptors beside them. Bounded in both directions, never blocking, knowing nothing of
+ * JSON. Descriptors belong to the message whose first byte they arrived with.
+ */
+
+#include <base/macro.h>
+
+struct why;
+
+#define STREAM_MESSAGE_MAX (512 * 1024)       /* bytes in one message, with its NUL */
+#define STREAM_OUT_MAX (4 * 1024 * 1024)      /* bytes waiting for a peer that does not read */
+#define STREAM_FDS_MAX 8                      /* descriptors with one message */
+
+enum {
+        _STREAM_E_SUCCESS,
+        STREAM_E_AGAIN,   /* nothing to read now, or not everything could be written */
+        STREAM_E_CLOSED,  /* the peer is gone */
+        STREAM_E_TOO_BIG, /* a message, or what waits for the peer, exceeds its bound */
+        STREAM_E_FDS,     /* too many descriptors, or truncated control data */
+        STREAM_E_HOST,    /* the socket said something else; see errno in why */
+};
+
+struct stream {
+        int fd; /* owned */
+
+        char *in;
+        size_t in_size, in_used;
+        size_t in_taken; /* bytes of in[] given out by the last stream_next() */
+        int in_fds[STREAM_FDS_MAX];
+        size_t n_in_fds;
+
+        char *out;
+        size_t out_size, out_used, out_sent;
+        int out_fds[STREAM_FDS_MAX]; /* owned until sent; go with the next byte written */
+        size_t n_out_fds;
+};
+
+#define STREAM_NULL {.fd = -1}
+
+/* Takes over @fd, which must be a non-blocking unix stream socket. Allocates nothing yet. */
+void stream_init(struct stream *stream, int fd);
+/* Closes everything still held, frees the buffers. Idempotent. */
+void stream_deinit(struct stream *stream);
+
+/* Reads what is there, once (one recvmsg). 0: something came. Negative: out of memory. */
+_must_check_ int stream_fill(struct stream *stream, struct why *why);
+
+/* The next complete message, borrowed until the next call on @stream; *lengthp without the NUL. 0, or
+ * STREAM_E_AGAIN. */
+_must_check_ int stream_next(struct stream *stream, const char **messagep, size_t *lengthp);
+
+/* Moves the descriptors that came with the last message into @fds (room for STREAM_FDS_MAX), returns
+ * how many; the caller owns them. Whoever does not call it before the next stream_next() lets the
+ * stream close them. */
+size_t stream_take_fds(struct stream *stream, int fds[STREAM_FDS_MAX]);
+
+/* Queues one message of @length bytes (the NUL is added). Negative: out of memory. */
+_must_check_ int stream_queue(struct stream *stream, const char *message, size_t length);
+
+/* Gives descriptors (dup'ed by the caller; now owned by @stream) to be sent with the next queued
+ * message; only while nothing is queued (asserted): used by the client, once per call. */
+void stream_give_fds(struct stream *stream, const int *fds, size_t n);
+
+/* Writes what is queued: 0 when all is gone, STREAM_E_AGAIN when the socket is full. */
+_must_check_ int stream_flush(struct stream *stream, struct why *why);
+
+static inline bool stream_pending(const struct stream *stream) {
+        return stream->out_used > stream->out_sent;
+}
+
+#endif
