@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+#include <admission/queue.h>
+
+static const char *const reason_names[_WAIT_REASON_N] = {
+        [WAIT_NONE] = "none",       [WAIT_POOL_FULL] = "pool_full", [WAIT_SLICE_FULL] = "slice_full",
+        [WAIT_QUEUED] = "queued",   [WAIT_RECONNECT] = "reconnect", [WAIT_DRAINING] = "draining",
+};
+
+const char *wait_reason_name(enum wait_reason reason) {
+        assert(reason < _WAIT_REASON_N);
+        return reason_names[reason];
+}
+
+void queue_init(struct queue *queue) {
+        *queue = (struct queue){};
+        TAILQ_INIT(&queue->claims);
+        TAILQ_INIT(&queue->lanes);
+}
+
+void lane_init(struct lane *lane, struct account *account) {
+        *lane = (struct lane){.account = account};
+        TAILQ_INIT(&lane->claims);
+}
+
+void queue_insert(struct queue *queue, struct lane *lane, struct claim *claim) {
+        struct claim *after;
+
+        assert(!claim->lane);
+
+        TAILQ_FOREACH_REVERSE(after, &queue->claims, claim_list, all)
+                if (after->order < claim->order)
+                        break;
+        if (after)
+                TAILQ_INSERT_AFTER(&queue->claims, after, claim, all);
+        else
+                TAILQ_INSERT_HEAD(&queue->claims, claim, all);
+
+        TAILQ_FOREACH_REVERSE(after, &lane->claims, claim_list, in_lane)
+                if (after->order < claim->order)
+                        break;
+        if (after)
+                TAILQ_INSERT_AFTER(&lane->claims, after, claim, in_lane);
+        else
+                TAILQ_INSERT_HEAD(&lane->claims, claim, in_lane);
+
+        if (!lane->listed) {
+                TAILQ_INSERT_TAIL(&queue->lanes, lane, link);
+                lane->listed = true;
+        }
+        claim->lane = lane;
+        claim->reason = WAIT_QUEUED;
+        lane->n++;
+        queue->n++;
+}
+
+void queue_remove(struct queue *queue, struct claim *claim) {
+        struct lane *lane = claim->lane;
+
+        if (!lane)
+                return;
+        assert(lane->n > 0 && queue->n > 0);
+
+        TAILQ_REMOVE(&queue->claims, claim, all);
+        TAILQ_REMOVE(&lane->claims, claim, in_lane);
+        claim->lane = NULL;
+        lane->n--;
+        queue->n--;
+        if (lane->n == 0) {
+                TAILQ_REMOVE(&queue->lanes, lane, link);
+                lane->listed = false;
+        }
+}
+
+/* The earliest head among the slices that were not passed over in this round. */
+static struct claim *earliest_head(struct queue *queue) {
+        struct claim *best = NULL;
+        struct lane *lane;
+
+        TAILQ_FOREACH(lane, &queue->lanes, link) {
+                struct claim *head = TAILQ_FIRST(&lane->claims);
+
+                if (!lane->passed_over && (!best || head->order < best->order))
+                        best = head;
+        }
+        return best;
+}
+
+struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *neverp) {
+        struct claim *claim;
+        struct lane *lane;
+
+        *neverp = false;
+        TAILQ_FOREACH(lane, &queue->lanes, link)
+                lane->passed_over = false;
+
+        while ((claim = earliest_head(queue))) {
+                int r;
+
+                lane = claim->lane;
+                r = ledger_charge(ledger, lane->account, &claim->demand, &claim->shortage);
+                switch (r) {
+                case LEDGER_E_NEVER:
+                        *neverp = true;
+                        /* fall through */
+                case 0:
+                        queue_remove(queue, claim);
+                        claim->reason = WAIT_NONE;
+                        return claim;
+                case LEDGER_E_SLICE_FULL:
+                        claim->reason = WAIT_SLICE_FULL;
+                        lane->passed_over = true;
+                        continue;
+                case LEDGER_E_POOL_FULL:
+                        claim->reason = WAIT_POOL_FULL;
+                        return NULL;
+                }
+                assert(false);
+        }
+        return NULL;
+}
+
+int queue_check(const struct queue *queue, const struct ledger *ledger, const struct lane *lane,
+                const struct demand *demand, struct shortage *shortage) {
+        const struct lane *other;
+        int r;
+
+        r = ledger_check(ledger, lane->account, demand, shortage);
+        if (r)
+                return r;
+        if (lane->n > 0)
+                return QUEUE_E_BEHIND;
+        /* Heads that wait for their own slice let others pass; one that waits for the pool does not. */
+        TAILQ_FOREACH(other, &queue->lanes, link)
+                if (TAILQ_FIRST(&other->claims)->reason != WAIT_SLICE_FULL)
+                        return QUEUE_E_BEHIND;
+        return 0;
+}
+
+uint64_t queue_position(const struct queue *queue, const struct claim *claim) {
+        const struct claim *other;
+        uint64_t n = 0;
+
+        TAILQ_FOREACH(other, &queue->claims, all) {
+                if (other == claim)
+                        break;
+                n++;
+        }
+        return n;
+}
