@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+#include <base/why.h>
+#include <cgroup/limits.h>
+
+#define PERIOD_USEC UINT64_C(100000)
+#define PERIOD_LONG_USEC UINT64_C(1000000)
+#define QUOTA_MIN_USEC UINT64_C(1000) /* the kernel's min_cfs_quota_period */
+#define VALUE_MAX 48
+#define FILES_MAX 9
+
+struct limit_value {
+        const char *file;
+        char text[VALUE_MAX];
+};
+
+void limits_set_cpu(struct limits *limits, uint64_t cpu_milli, uint64_t headroom_milli) {
+        unsigned __int128 milli = (unsigned __int128)cpu_milli * (1000 + headroom_milli);
+        unsigned __int128 quota = milli * PERIOD_USEC / 1000000;
+
+        limits->cpu_period_usec = PERIOD_USEC;
+        if (quota < QUOTA_MIN_USEC) {
+                limits->cpu_period_usec = PERIOD_LONG_USEC;
+                quota = milli * PERIOD_LONG_USEC / 1000000;
+        }
+        /* 0.001 CPU of a second is just the smallest quota the kernel takes. */
+        if (quota < QUOTA_MIN_USEC)
+                quota = QUOTA_MIN_USEC;
+        limits->cpu_quota_usec = quota > UINT32_MAX ? UINT32_MAX : (uint64_t)quota;
+}
+
+uint64_t limits_page_ceil(uint64_t bytes) {
+        uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+        if (bytes > UINT64_MAX - page)
+                return bytes;
+        return (bytes + page - 1) / page * page;
+}
+
+static void add(struct limit_value *values, size_t *np, const char *file, uint64_t value) {
+        if (value == LIMIT_KEEP)
+                return;
+        assert(*np < FILES_MAX);
+        values[*np].file = file;
+        if (value == LIMIT_NONE)
+                strcpy(values[*np].text, "max");
+        else
+                snprintf(values[*np].text, VALUE_MAX, "%llu", (unsigned long long)value);
+        (*np)++;
+}
+
+/* The order matters: protections before limits would be harmless, but a limit that fails should
+ * fail before anything else was promised. */
+static size_t limits_values(const struct limits *limits, struct limit_value values[FILES_MAX]) {
+        size_t n = 0;
+
+        add(values, &n, "memory.max", limits->memory_max_bytes);
+        add(values, &n, "memory.high", limits->memory_high_bytes);
+        add(values, &n, "memory.swap.max", limits->swap_max_bytes);
+        add(values, &n, "memory.low", limits->memory_low_bytes);
+        add(values, &n, "memory.oom.group", limits->oom_group);
+        add(values, &n, "pids.max", limits->pids_max);
+        add(values, &n, "cpu.weight", limits->cpu_weight);
+        add(values, &n, "cpu.max", limits->cpu_quota_usec);
+        if (limits->cpu_quota_usec != LIMIT_KEEP) {
+                char *text = values[n - 1].text;
+
+                snprintf(text + strlen(text), VALUE_MAX - strlen(text), " %llu",
+                         (unsigned long long)limits->cpu_period_usec);
+        }
+        return n;
+}
+
+static int refuse(struct why *why, const struct limit_value *value, const char *verb, int errnum) {
+        int code = errnum == ENODEV ? CGROUP_E_GONE : CGROUP_E_LIMIT;
+
+        if (errnum == ENOENT)
+                return why_errno(why, code, errnum,
+                                 "cannot %s %s: is the controller switched on for this group?", verb,
+                                 value->file);
+        return why_errno(why, code, errnum, "cannot %s '%s' %s %s", verb, value->text,
+                         strcmp(verb, "write") == 0 ? "to" : "in", value->file);
+}
+
+static int compare(int fd, const struct limit_value *value, struct why *why) {
+        char text[VALUE_MAX + 16];
+        ssize_t n;
+
+        n = pread(fd, text, sizeof(text) - 1, 0);
+        if (n < 0)
+                return refuse(why, value, "read back", errno);
+        while (n > 0 && text[n - 1] == '\n')
+                n--;
+        text[n] = '\0';
+        if (strcmp(text, value->text) != 0)
+                return why_set(why, CGROUP_E_LIMIT, "%s was set to '%s' but reads '%s'", value->file,
+                               value->text, text);
+        return 0;
+}
+
+static int apply_one(int dir_fd, const struct limit_value *value, bool write_it, int *fdp,
+                     struct why *why) {
+        *fdp = openat(dir_fd, value->file, (write_it ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+        if (*fdp < 0)
+                return refuse(why, value, "open", errno);
+        if (write_it && write(*fdp, value->text, strlen(value->text)) < 0)
+                return refuse(why, value, "write", errno);
+        return compare(*fdp, value, why);
+}
+
+static int limits_run(int dir_fd, const struct limits *limits, bool write_it, struct why *why) {
+        struct limit_value values[FILES_MAX];
+        int fds[FILES_MAX], r = 0;
+        size_t n, opened = 0;
+
+        n = limits_values(limits, values);
+        for (size_t i = 0; i < n && !r; i++)
+                r = apply_one(dir_fd, &values[i], write_it, &fds[opened++], why);
+        fd_close_many(fds, opened);
+        return r;
+}
+
+int limits_apply(int dir_fd, const struct limits *limits, struct why *why) {
+        return limits_run(dir_fd, limits, true, why);
+}
+
+int limits_verify(int dir_fd, const struct limits *limits, struct why *why) {
+        return limits_run(dir_fd, limits, false, why);
+}
+
+void limits_each(const struct limits *limits,
+                 void (*fn)(void *userdata, const char *file, const char *text), void *userdata) {
+        struct limit_value values[FILES_MAX];
+        size_t n;
+
+        n = limits_values(limits, values);
+        for (size_t i = 0; i < n; i++)
+                fn(userdata, values[i].file, values[i].text);
+}
+
+int limits_write_fd(int fd, uint64_t value) {
+        char text[VALUE_MAX];
+        int n;
+
+        if (value == LIMIT_NONE)
+                n = snprintf(text, sizeof(text), "max");
+        else
+                n = snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+        return pwrite(fd, text, (size_t)n, 0) < 0 ? errno : 0;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include <base/why.h>
+#include <cgroup/record.h>
+
+#define ATTR_LEASE "trusted.provium.lease"
+#define ATTR_MAIN "trusted.provium.main"
+
+/* The first line, for ever: "charge" and one NAME=NUMBER per resource. */
+static int format_charge(const struct demand *charge, char *buffer, size_t size) {
+        int used;
+
+        used = snprintf(buffer, size, "charge");
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                used += snprintf(buffer + used, size - (size_t)used, " %s=%llu", resource_name(i),
+                                 (unsigned long long)charge->amount[i]);
+        used += snprintf(buffer + used, size - (size_t)used, "\n");
+        return used;
+}
+
+static bool parse_number(const char **atp, const char *end, uint64_t *valuep) {
+        const char *at = *atp;
+        uint64_t value = 0;
+
+        for (; at < end && *at >= '0' && *at <= '9'; at++)
+                if (__builtin_mul_overflow(value, 10, &value) ||
+                    __builtin_add_overflow(value, (uint64_t)(*at - '0'), &value))
+                        return false;
+        if (at == *atp)
+                return false;
+        *atp = at;
+        *valuep = value;
+        return true;
+}
+
+/* Every resource we know must be there once; names of a later version's resources are passed over. */
+static bool parse_charge(const char *line, const char *end, struct demand *charge) {
+        static const char word[] = "charge";
+        bool seen[_RESOURCE_N] = {};
+        struct demand result = {};
+
+        if ((size_t)(end - line) < sizeof(word) - 1 || memcmp(line, word, sizeof(word) - 1) != 0)
+                return false;
+        line += sizeof(word) - 1;
+
+        while (line < end) {
+                char name[32];
+                const char *equals;
+                enum resource resource;
+                uint64_t value;
+
+                if (*line++ != ' ')
+                        return false;
+                equals = memchr(line, '=', (size_t)(end - line));
+                if (!equals || (size_t)(equals - line) >= sizeof(name))
+                        return false;
+                memcpy(name, line, (size_t)(equals - line));
+                name[equals - line] = '\0';
+                line = equals + 1;
+                if (!parse_number(&line, end, &value))
+                        return false;
+                if (!resource_from_name(name, &resource))
+                        continue;
+                if (seen[resource])
+                        return false;
+                seen[resource] = true;
+                result.amount[resource] = value;
+        }
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                if (!seen[i])
+                        return false;
+        *charge = result;
+        return true;
+}
+
+int record_format(const struct record *record, char buffer[RECORD_MAX]) {
+        json_t *object;
+        size_t used, got;
+
+        object = json_pack("{s:i s:s s:s s:s s:I s:I s:I s:I s:I s:I s:I s:I s:I s:b s:s}",
+                           "version", RECORD_VERSION, "id", record->id, "name", record->name,
+                           "slice", record->slice, "cpu_milli", (json_int_t)record->cpu_milli,
+                           "memory_bytes", (json_int_t)record->memory_bytes, "download_bytes_per_s",
+                           (json_int_t)record->download_bytes_per_s, "upload_bytes_per_s",
+                           (json_int_t)record->upload_bytes_per_s, "uid", (json_int_t)record->uid,
+                           "gid", (json_int_t)record->gid, "order", (json_int_t)record->order,
+                           "created_ns", (json_int_t)record->created_ns, "grace_usec",
+                           (json_int_t)record->grace_usec, "detached", record->detached, "command",
+                           record->command);
+        if (!object)
+                return fault(-ENOMEM);
+
+        used = (size_t)format_charge(&record->charge, buffer, RECORD_MAX);
+        got = json_dumpb(object, buffer + used, RECORD_MAX - used, JSON_COMPACT);
+        json_decref(object);
+        /* All parts are bounded well below: names 63, command 255 bytes of plain ASCII. */
+        assert(got > 0 && got <= RECORD_MAX - used);
+        return (int)(used + got);
+}
+
+static int refuse(struct why *why, const char *what) {
+        return why_set(why, CGROUP_E_RECORD, "the lease record %s", what);
+}
+
+int record_parse(struct record *record, const char *text, size_t length, bool *charge_knownp,
+                 struct why *why) {
+        const char *id, *name, *slice, *command, *newline;
+        json_int_t cpu, memory, download, upload, uid, gid, order, created, grace;
+        struct record result = {};
+        json_error_t error;
+        json_t *object;
+        int version = 0, detached, r = 0;
+
+        *charge_knownp = false;
+        newline = memchr(text, '\n', length);
+        if (!newline || !parse_charge(text, newline, &result.charge))
+                return refuse(why, "does not begin with its charge");
+        *charge_knownp = true;
+        record->charge = result.charge;
+
+        length -= (size_t)(newline + 1 - text);
+        object = json_loadb(newline + 1, length, JSON_REJECT_DUPLICATES, &error);
+        if (!object)
+                return refuse(why, "is torn");
+        if (json_unpack(object, "{s:i}", "version", &version) < 0 || version != RECORD_VERSION)
+                r = why_set(why, CGROUP_E_RECORD,
+                            "the lease record has version %d; this broker knows %d", version,
+                            RECORD_VERSION);
+        else if (json_unpack(object, "{s:s s:s s:s s:I s:I s:I s:I s:I s:I s:I s:I s:I s:b s:s}",
+                             "id", &id, "name", &name, "slice", &slice, "cpu_milli", &cpu,
+                             "memory_bytes", &memory, "download_bytes_per_s", &download,
+                             "upload_bytes_per_s", &upload, "uid", &uid, "gid", &gid, "order",
+                             &order, "created_ns", &created, "grace_usec", &grace, "detached",
+                             &detached, "command", &command) < 0)
+                r = refuse(why, "lacks a member");
+        else if (!text_copy(result.id, sizeof(result.id), id) ||
+                 !text_copy(result.name, sizeof(result.name), name) ||
+                 !text_copy(result.slice, sizeof(result.slice), slice) ||
+                 !text_copy(result.command, sizeof(result.command), command) ||
+                 text_check_name("name", name, NULL) || text_check_name("slice", slice, NULL) ||
+                 text_check_name("id", id, NULL) || uid < 0 || uid > UINT32_MAX || gid < 0 ||
+                 gid > UINT32_MAX || order < 0 || grace < 0 || cpu < 0 || memory < 0 ||
+                 download < 0 || upload < 0 || created < 0)
+                r = refuse(why, "holds a value that cannot be");
+        if (!r) {
+                result.cpu_milli = (uint64_t)cpu;
+                result.memory_bytes = (uint64_t)memory;
+                result.download_bytes_per_s = (uint64_t)download;
+                result.upload_bytes_per_s = (uint64_t)upload;
+                result.uid = (uid_t)uid;
+                result.gid = (gid_t)gid;
+                result.order = (uint64_t)order;
+                result.created_ns = (uint64_t)created;
+                result.grace_usec = (uint64_t)grace;
+                result.detached = detached;
+                *record = result;
+        }
+        json_decref(object);
+        return r;
+}
+
+int record_write(int dir_fd, const struct record *record, struct why *why) {
+        char buffer[RECORD_MAX];
+        int length;
+
+        length = record_format(record, buffer);
+        if (length < 0)
+                return length;
+        if (fsetxattr(dir_fd, ATTR_LEASE, buffer, (size_t)length, 0) < 0)
+                return why_errno(why, CGROUP_E_HOST, errno, "cannot note the lease on its group");
+        return 0;
+}
+
+int record_read(int dir_fd, struct record *record, bool *charge_knownp, struct why *why) {
+        char buffer[RECORD_MAX];
+        ssize_t length;
+
+        *charge_knownp = false;
+        length = fgetxattr(dir_fd, ATTR_LEASE, buffer, sizeof(buffer));
+        if (length < 0)
+                return why_errno(why, CGROUP_E_RECORD, errno, "cannot read the lease record");
+        return record_parse(record, buffer, (size_t)length, charge_knownp, why);
+}
+
+int record_write_main(int dir_fd, pid_t pid, struct why *why) {
+        char text[16];
+        int n;
+
+        n = snprintf(text, sizeof(text), "%d", pid);
+        if (fsetxattr(dir_fd, ATTR_MAIN, text, (size_t)n, 0) < 0)
+                return why_errno(why, CGROUP_E_HOST, errno, "cannot note the process on its group");
+        return 0;
+}
+
+int record_read_main(int dir_fd, pid_t *pidp, struct why *why) {
+        char text[16];
+        const char *at = text;
+        uint64_t pid;
+        ssize_t n;
+
+        n = fgetxattr(dir_fd, ATTR_MAIN, text, sizeof(text));
+        if (n < 0 && errno == ENODATA) {
+                *pidp = 0;
+                return 0;
+        }
+        if (n < 0)
+                return why_errno(why, CGROUP_E_RECORD, errno, "cannot read the process's record");
+        if (!parse_number(&at, text + n, &pid) || at != text + n || pid == 0 || pid > INT32_MAX)
+                return refuse(why, "names no process");
+        *pidp = (pid_t)pid;
+        return 0;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_CGROUP_RECORD_H
+#define PROVIUM_CGROUP_RECORD_H
+
+/*
+ * The lease record: who owns this directory, kept by the kernel with the directory itself.
+ *
+ * Two extended attributes of the VM's group. "trusted.provium.lease" is written before any process
+ * exists: its first line is the charge, in a form that never changes between versions, so that an
+ * older or newer broker always knows what was sold even if it understands nothing else; the rest is
+ * one JSON object. "trusted.provium.main" is the hypervisor's pid, written once it exists: a group
+ * without it was still being made. Both are atomic, invisible to unprivileged processes, and gone
+ * with the directory.
+ *
+ * A pid alone names nobody; a pid that is listed in the cgroup.procs of this very directory does.
+ */
+
+#include <sys/types.h>
+
+#include <base/demand.h>
+#include <base/text.h>
+#include <cgroup/cgroup.h>
+
+#define RECORD_VERSION 1
+#define RECORD_MAX 4096 /* bytes of the whole attribute */
+#define RECORD_ID_MAX 16
+#define RECORD_COMMAND_MAX 255
+
+struct record {
+        char id[RECORD_ID_MAX + 1];
+        char name[TEXT_NAME_MAX + 1];
+        char slice[TEXT_NAME_MAX + 1];
+        struct demand charge;
+        uint64_t cpu_milli, memory_bytes; /* as claimed, before headroom and overhead */
+        uint64_t download_bytes_per_s, upload_bytes_per_s;
+        uid_t uid;
+        gid_t gid;
+        uint64_t order;      /* its ticket's number: CLOCK_BOOTTIME of its arrival, ns */
+        uint64_t created_ns; /* CLOCK_REALTIME, for people */
+        uint64_t grace_usec;
+        bool detached;
+        char command[RECORD_COMMAND_MAX + 1]; /* for people: the words of the command, escaped */
+};
+
+/* Formats @record into @buffer of RECORD_MAX bytes; returns its length. Negative: out of memory. */
+_must_check_ int record_format(const struct record *record, char buffer[RECORD_MAX]);
+
+/*
+ * Parses the text of an attribute. Answers RECORD; then *charge_knownp says whether at least
+ * @record->charge could be read.
+ */
+_must_check_ int record_parse(struct record *record, const char *text, size_t length,
+                              bool *charge_knownp, struct why *why);
+
+/* Writes the record, before the process exists. Answers HOST. */
+_must_check_ int record_write(int dir_fd, const struct record *record, struct why *why);
+/* Reads it back. As record_parse; RECORD also if there is none. */
+_must_check_ int record_read(int dir_fd, struct record *record, bool *charge_knownp,
+                             struct why *why);
+
+_must_check_ int record_write_main(int dir_fd, pid_t pid, struct why *why);
+/* The hypervisor's pid, or 0 if it was never noted. Answers RECORD if it is no pid. */
+_must_check_ int record_read_main(int dir_fd, pid_t *pidp, struct why *why);
+
+#endif
