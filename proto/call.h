@@ -4,13 +4,19 @@
 
 /*
  * Varlink calls and replies: {"method","parameters","more","oneway"} one way, {"parameters",
- * "continues","error"} the other. Parsed strictly: unknown members, duplicate names, wrong types and
- * NULs in strings are refused with a sentence.
+ * "continues","error"} the other. Parsed strictly: unknown members, duplicate names, wrong types
+ * and NULs in strings are refused with a sentence.
  */
 
 #include <jansson.h>
 
 #include <base/macro.h>
+
+#define CALL_DEPTH_MAX 16 /* levels of JSON: jansson recurses, about 100 bytes of stack for each   \
+                           */
+#define CALL_VALUES_MAX 4096 /* values in a call: jansson takes up to 350 bytes of heap for each   \
+                              */
+#define CALL_METHOD_MAX 128  /* characters in the name of a method or error */
 
 struct why;
 
@@ -20,14 +26,19 @@ enum {
 };
 
 struct call {
-        json_t *object; /* owns all that follows */
-        const char *method;
+        json_t *object;     /* owns all that follows */
+        const char *method; /* letters, digits, '.' and '-' only: safe to print */
         json_t *parameters; /* an object, never NULL, borrowed */
         bool more, oneway;
 };
 
-#define CALL_NULL {}
+#define CALL_NULL                                                                                  \
+        {}
 
+/*
+ * Parses @length bytes of @text, which need no NUL. @call is written only on success. Answers
+ * CALL_E_INVALID with a sentence that quotes nothing unescaped. Negative: out of memory.
+ */
 _must_check_ int call_parse(struct call *call, const char *text, size_t length, struct why *why);
 void call_deinit(struct call *call);
 
@@ -38,8 +49,10 @@ struct reply {
         bool continues;
 };
 
-#define REPLY_NULL {}
+#define REPLY_NULL                                                                                 \
+        {}
 
+/* The same for a reply; any number of values, since the reader chose whom to ask. */
 _must_check_ int reply_parse(struct reply *reply, const char *text, size_t length, struct why *why);
 void reply_deinit(struct reply *reply);
 

@@ -4,8 +4,8 @@
 
 /*
  * The requests of dev.provium.Broker with types and bounds (the interface itself is
- * proto/dev.provium.Broker.varlink). A request that was parsed is well formed; whether it is allowed
- * and whether it fits is decided elsewhere.
+ * proto/dev.provium.Broker.varlink). A request that was parsed is well formed; whether it is
+ * allowed and whether it fits is decided elsewhere.
  */
 
 #include <jansson.h>
@@ -16,12 +16,14 @@
 
 struct why;
 
-#define REQUEST_ARGS_MAX 1024               /* words in a command */
-#define REQUEST_ENV_MAX 1024                /* variables */
-#define REQUEST_STRINGS_MAX (256 * 1024)    /* bytes of command and environment together */
-#define REQUEST_TOKEN_MAX 160               /* characters in a ticket */
-#define REQUEST_DEFAULT UINT64_MAX          /* this axis was not named: take the default */
+#define REQUEST_ARGS_MAX 1024            /* words in a command */
+#define REQUEST_ENV_MAX 1024             /* variables */
+#define REQUEST_STRINGS_MAX (256 * 1024) /* bytes of command and environment together */
+#define REQUEST_TOKEN_MAX 160            /* characters in a ticket */
+#define REQUEST_DEFAULT UINT64_MAX       /* this axis was not named: take the default */
 #define REQUEST_WAIT_FOREVER UINT64_MAX
+#define REQUEST_PRIORITY_MAX 1000 /* and the lowest is the same below zero */
+#define REQUEST_SIGNAL_MAX 64
 
 #define PROTO_INTERFACE "dev.provium.Broker"
 /* Descriptors that go with Run, in this order. */
@@ -35,23 +37,34 @@ enum {
 struct run_request {
         char slice[TEXT_NAME_MAX + 1]; /* "" : "default" */
         char name[TEXT_NAME_MAX + 1];  /* "" : the broker makes one */
-        struct demand claim;           /* REQUEST_DEFAULT where not named; network: max(download, upload) */
+        struct demand claim;           /* REQUEST_DEFAULT where not named; network: the larger of
+                                        * download and upload, of those that are named */
         uint64_t download_bytes_per_s, upload_bytes_per_s; /* REQUEST_DEFAULT */
-        int64_t priority;              /* 0 */
-        uint64_t wait_usec;            /* 0: refuse at once; REQUEST_WAIT_FOREVER */
+        int64_t priority;                                  /* 0 */
+        uint64_t wait_usec; /* 0: refuse at once; REQUEST_WAIT_FOREVER */
         bool detach, dry_run;
-        char ticket[REQUEST_TOKEN_MAX + 1]; /* from an earlier "queued" reply: keeps the place; "" */
-        char **argv;  /* n_argv strings and a NULL; at least one; owned */
+        char ticket[REQUEST_TOKEN_MAX +
+                    1]; /* from an earlier "queued" reply: keeps the place; "" */
+        char **argv;    /* n_argv strings and a NULL; at least one; owned */
         size_t n_argv;
-        char **envp;  /* "NAME=VALUE", and a NULL; owned */
+        char **envp; /* "NAME=VALUE", and a NULL; owned */
         size_t n_envp;
 };
 
-#define RUN_REQUEST_NULL {}
+#define RUN_REQUEST_NULL                                                                           \
+        {}
 
+/*
+ * Parses the parameters of Run. @request is written only on success, and then owns its strings.
+ * Answers REQUEST_E_INVALID; the sentence begins with the field ("claim.memory is -5; ..."), see
+ * request_invalid_field(). Negative: out of memory.
+ */
 _must_check_ int run_request_parse(struct run_request *request, const json_t *parameters,
-                                   struct why *why); /* negative: out of memory */
-json_t *run_request_format(const struct run_request *request); /* new reference, or NULL */
+                                   struct why *why);
+/* The same as parameters of a call: a new reference, or NULL (out of memory, or a string that is
+ * not UTF-8). Strings that are "" and values that are REQUEST_DEFAULT are left out. */
+json_t *run_request_format(const struct run_request *request);
+/* Frees the strings; idempotent. */
 void run_request_deinit(struct run_request *request);
 
 /*
@@ -65,8 +78,30 @@ struct vm_request {
         char ticket[REQUEST_TOKEN_MAX + 1];
 };
 
-_must_check_ int vm_request_parse(struct vm_request *request, const json_t *parameters, struct why *why);
+/* What a caller of vm_request_format() starts from. */
+#define VM_REQUEST_NULL                                                                            \
+        { .grace_usec = REQUEST_DEFAULT }
+
+_must_check_ int vm_request_parse(struct vm_request *request, const json_t *parameters,
+                                  struct why *why);
 json_t *vm_request_format(const struct vm_request *request);
+
+/*
+ * The small requests. Each refuses every parameter but its own, with REQUEST_E_INVALID.
+ * request_parse_none: List, PolicyReload, Upgrade, GetInfo. request_parse_text: at most one string
+ * parameter @key of printable ASCII (Resources{instance}, PolicyShow{slice},
+ * GetInterfaceDescription{interface}), "" in @buffer if it is not given. request_parse_number: at
+ * most one number @key from 0 (Events{since}), REQUEST_DEFAULT if it is not given.
+ */
+_must_check_ int request_parse_none(const json_t *parameters, struct why *why);
+_must_check_ int request_parse_text(const json_t *parameters, const char *key, char *buffer,
+                                    size_t size, struct why *why);
+_must_check_ int request_parse_number(const json_t *parameters, const char *key, uint64_t *valuep,
+                                      struct why *why);
+
+/* The field that a REQUEST_E_INVALID's sentence is about (its first word), for the error Invalid's
+ * "field"; written to @buffer, which is returned. */
+const char *request_invalid_field(const struct why *why, char *buffer, size_t size);
 
 /* The text of the interface, as org.varlink.service.GetInterfaceDescription gives it. */
 extern const char proto_interface_description[];

@@ -12,9 +12,10 @@
 
 struct why;
 
-#define STREAM_MESSAGE_MAX (512 * 1024)       /* bytes in one message, with its NUL */
-#define STREAM_OUT_MAX (4 * 1024 * 1024)      /* bytes waiting for a peer that does not read */
-#define STREAM_FDS_MAX 8                      /* descriptors with one message */
+#define STREAM_MESSAGE_MAX (512 * 1024)  /* bytes in one call, with its NUL */
+#define STREAM_OUT_MAX (4 * 1024 * 1024) /* bytes waiting for a peer that does not read */
+#define STREAM_FDS_MAX 8                 /* descriptors held at a time */
+#define STREAM_KEEP 4096                 /* bytes of each buffer that an idle stream keeps */
 
 enum {
         _STREAM_E_SUCCESS,
@@ -28,10 +29,13 @@ enum {
 struct stream {
         int fd; /* owned */
 
+        /* in[in_start..in_used) is unread; its first in_taken bytes were given out by the last
+         * stream_next(), and before in_scanned there is no further NUL. */
         char *in;
-        size_t in_size, in_used;
-        size_t in_taken; /* bytes of in[] given out by the last stream_next() */
+        size_t in_size, in_start, in_taken, in_scanned, in_used;
+        size_t in_max; /* STREAM_MESSAGE_MAX; a client, whose replies may be longer, raises it */
         int in_fds[STREAM_FDS_MAX];
+        size_t in_fds_at[STREAM_FDS_MAX]; /* where in in[] the message of each begins; ascending */
         size_t n_in_fds;
 
         char *out;
@@ -40,33 +44,50 @@ struct stream {
         size_t n_out_fds;
 };
 
-#define STREAM_NULL {.fd = -1}
+#define STREAM_NULL                                                                                \
+        { .fd = -1 }
 
-/* Takes over @fd, which must be a non-blocking unix stream socket. Allocates nothing yet. */
+/* Takes over @fd, a unix stream socket without SO_PASSCRED (credentials would take the room of
+ * descriptors). Allocates nothing yet. No function here blocks, whatever the socket's flags. */
 void stream_init(struct stream *stream, int fd);
 /* Closes everything still held, frees the buffers. Idempotent. */
 void stream_deinit(struct stream *stream);
 
-/* Reads what is there, once (one recvmsg). 0: something came. Negative: out of memory. */
+/*
+ * Reads what is there, once (one recvmsg). 0: something came, and the caller now takes every
+ * message with stream_next() until that answers STREAM_E_AGAIN. STREAM_E_AGAIN: nothing came.
+ * STREAM_E_TOO_BIG, STREAM_E_FDS, STREAM_E_CLOSED and STREAM_E_HOST end the stream: it is of use
+ * for stream_deinit() only. Whatever the answer, no descriptor that came is lost. Negative: out of
+ * memory.
+ */
 _must_check_ int stream_fill(struct stream *stream, struct why *why);
 
-/* The next complete message, borrowed until the next call on @stream; *lengthp without the NUL. 0, or
- * STREAM_E_AGAIN. */
+/*
+ * The next complete message, borrowed until the next call on @stream (stream_take_fds() aside);
+ * *lengthp without the NUL, and there is no NUL before it. 0, or STREAM_E_AGAIN.
+ */
 _must_check_ int stream_next(struct stream *stream, const char **messagep, size_t *lengthp);
 
-/* Moves the descriptors that came with the last message into @fds (room for STREAM_FDS_MAX), returns
- * how many; the caller owns them. Whoever does not call it before the next stream_next() lets the
- * stream close them. */
+/*
+ * Moves the descriptors that came with the last message into @fds (room for STREAM_FDS_MAX),
+ * returns how many; the caller owns them, all are close-on-exec. Whoever does not call it before
+ * the next stream_next() lets the stream close them.
+ */
 size_t stream_take_fds(struct stream *stream, int fds[STREAM_FDS_MAX]);
 
-/* Queues one message of @length bytes (the NUL is added). Negative: out of memory. */
+/*
+ * Queues one message of @length bytes without a NUL (which is added). STREAM_E_TOO_BIG if more than
+ * STREAM_OUT_MAX would wait: the peer does not read, nothing was queued. Negative: out of memory.
+ */
 _must_check_ int stream_queue(struct stream *stream, const char *message, size_t length);
 
 /* Gives descriptors (dup'ed by the caller; now owned by @stream) to be sent with the next queued
  * message; only while nothing is queued (asserted): used by the client, once per call. */
 void stream_give_fds(struct stream *stream, const int *fds, size_t n);
 
-/* Writes what is queued: 0 when all is gone, STREAM_E_AGAIN when the socket is full. */
+/* Writes what is queued: 0 when all is gone, STREAM_E_AGAIN when the socket is full,
+ * STREAM_E_CLOSED or STREAM_E_HOST when it never will (what the peer has sent can still be read).
+ */
 _must_check_ int stream_flush(struct stream *stream, struct why *why);
 
 static inline bool stream_pending(const struct stream *stream) {

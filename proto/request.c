@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests from JSON to types; request_format.c goes the other way.
+ *
+ * Here is the only place where a client's values become ours, so each is held against its bound
+ * here and nowhere else: names are names (base/text), amounts are whole numbers from 0 (from 1
+ * where the kernel knows no zero) that a signed 64-bit number holds, so that the ledger's sums stay
+ * checked and "default" (the largest unsigned number) can never be sent; strings that become an
+ * argv or an environment are counted in number and in bytes. null means "not given", as varlink has
+ * it.
+ *
+ * A sentence about a bad value begins with its field and never repeats raw text: what a client
+ * wrote goes through text_escape().
+ *
+ * Longer than most files here because the getters are of use to these requests only.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <base/why.h>
+#include <proto/request.h>
+
+#define QUOTED_MAX 80 /* bytes of a client's text that a sentence repeats */
+
+/* What @value is, for a sentence: a short text in @buffer. */
+static const char *tell_value(const json_t *value, char *buffer, size_t size) {
+        char quoted[QUOTED_MAX];
+
+        switch (json_typeof(value)) {
+        case JSON_OBJECT:
+                return "an object";
+        case JSON_ARRAY:
+                return "an array";
+        case JSON_STRING:
+                snprintf(buffer, size, "\"%s\"",
+                         text_escape(json_string_value(value), quoted, sizeof(quoted)));
+                return buffer;
+        case JSON_INTEGER:
+                snprintf(buffer, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+                return buffer;
+        case JSON_REAL:
+                snprintf(buffer, size, "%g", json_real_value(value));
+                return buffer;
+        case JSON_TRUE:
+                return "true";
+        case JSON_FALSE:
+                return "false";
+        case JSON_NULL:
+                return "null";
+        }
+        return "?";
+}
+
+static int invalid(struct why *why, const char *field, const json_t *value, const char *valid) {
+        char buffer[QUOTED_MAX + 2];
+
+        return why_set(why, REQUEST_E_INVALID, "%s is %s; give %s", field,
+                       tell_value(value, buffer, sizeof(buffer)), valid);
+}
+
+/* The value of @key, or NULL if it is absent or null. */
+static const json_t *given(const json_t *object, const char *key) {
+        const json_t *value = json_object_get(object, key);
+
+        return json_is_null(value) ? NULL : value;
+}
+
+/* Refuses members of @object that are not in the list of names that ends with NULL. */
+static int only_members(const json_t *object, const char *prefix, const char *const *names,
+                        struct why *why) {
+        const char *key;
+        json_t *value;
+
+        json_object_foreach ((json_t *)object, key, value) {
+                char quoted[QUOTED_MAX];
+                size_t i = 0;
+
+                while (names[i] && strcmp(names[i], key) != 0)
+                        i++;
+                if (!names[i])
+                        return why_set(why, REQUEST_E_INVALID,
+                                       "%s%s is not a parameter of this method", prefix,
+                                       text_escape(key, quoted, sizeof(quoted)));
+        }
+        return 0;
+}
+
+static int get_bool(bool *valuep, const json_t *object, const char *key, struct why *why) {
+        const json_t *value = given(object, key);
+
+        if (value && !json_is_boolean(value))
+                return invalid(why, key, value, "true or false");
+        *valuep = json_is_true(value);
+        return 0;
+}
+
+/* A whole number from @low to @high; @valuep is left alone if it is not given. */
+static int get_integer(int64_t *valuep, const json_t *object, const char *field, const char *key,
+                       int64_t low, int64_t high, struct why *why) {
+        const json_t *value = given(object, key);
+        char valid[96];
+
+        if (!value)
+                return 0;
+        if (!json_is_integer(value) || json_integer_value(value) < low ||
+            json_integer_value(value) > high) {
+                snprintf(valid, sizeof(valid), "a whole number from %" PRId64 " to %" PRId64, low,
+                         high);
+                return invalid(why, field, value, valid);
+        }
+        *valuep = json_integer_value(value);
+        return 0;
+}
+
+/* An amount or a time: @absent if it is not given. */
+static int get_amount(uint64_t *amountp, const json_t *object, const char *field, const char *key,
+                      int64_t low, uint64_t absent, struct why *why) {
+        int64_t value = -1;
+        int r;
+
+        r = get_integer(&value, object, field, key, low, INT64_MAX, why);
+        if (r)
+                return r;
+        *amountp = value < 0 ? absent : (uint64_t)value;
+        return 0;
+}
+
+/* A short text of printable ASCII without spaces; "" if it is not given. */
+static int get_text(char *buffer, size_t size, const json_t *object, const char *key,
+                    struct why *why) {
+        const json_t *value = given(object, key);
+        const char *text = json_string_value(value);
+        char valid[96];
+
+        buffer[0] = '\0';
+        if (!value)
+                return 0;
+        for (const char *c = text; c && *c; c++)
+                if (*c <= ' ' || *c > '~')
+                        text = NULL;
+        if (!text || !*text || !text_copy(buffer, size, text)) {
+                snprintf(valid, sizeof(valid), "1 to %zu printable characters without spaces",
+                         size - 1);
+                return invalid(why, key, value, valid);
+        }
+        return 0;
+}
+
+/* The name of a slice or VM; "" if it is not given. */
+static int get_name(char name[TEXT_NAME_MAX + 1], const json_t *object, const char *key,
+                    struct why *why) {
+        const json_t *value = given(object, key);
+        struct why reason;
+
+        name[0] = '\0';
+        if (!value)
+                return 0;
+        if (!json_is_string(value))
+                return invalid(why, key, value, "a name");
+        if (text_check_name("it", json_string_value(value), &reason) ||
+            !text_copy(name, TEXT_NAME_MAX + 1, json_string_value(value)))
+                return why_set(why, REQUEST_E_INVALID, "%s is not a name: %s", key, reason.text);
+        return 0;
+}
+
+static int get_claim(struct run_request *request, const json_t *parameters, struct why *why) {
+        static const char *const names[] = {"cpu", "memory",   "disk",   "disk_io",
+                                            "gpu", "download", "upload", NULL};
+        static const struct {
+                const char *field, *key;
+                enum resource resource;
+                int64_t low; /* 1 where the kernel has no zero */
+        } axes[] = {
+                {"claim.cpu", "cpu", RESOURCE_CPU, 1},
+                {"claim.memory", "memory", RESOURCE_MEMORY, 1},
+                {"claim.disk", "disk", RESOURCE_DISK, 0},
+                {"claim.disk_io", "disk_io", RESOURCE_DISK_IO, 0},
+                {"claim.gpu", "gpu", RESOURCE_GPU, 0},
+        };
+        const json_t *claim = given(parameters, "claim");
+        uint64_t down, up;
+        int r;
+
+        if (claim && !json_is_object(claim))
+                return invalid(why, "claim", claim, "an object");
+        r = claim ? only_members(claim, "claim.", names, why) : 0;
+        for (size_t i = 0; !r && i < ARRAY_SIZE(axes); i++)
+                r = get_amount(&request->claim.amount[axes[i].resource], claim, axes[i].field,
+                               axes[i].key, axes[i].low, REQUEST_DEFAULT, why);
+        if (!r)
+                r = get_amount(&request->download_bytes_per_s, claim, "claim.download", "download",
+                               0, REQUEST_DEFAULT, why);
+        if (!r)
+                r = get_amount(&request->upload_bytes_per_s, claim, "claim.upload", "upload", 0,
+                               REQUEST_DEFAULT, why);
+        if (r)
+                return r;
+
+        down = request->download_bytes_per_s;
+        up = request->upload_bytes_per_s;
+        if (down == REQUEST_DEFAULT || up == REQUEST_DEFAULT)
+                request->claim.amount[RESOURCE_NETWORK] = min_u64(down, up);
+        else
+                request->claim.amount[RESOURCE_NETWORK] = max_u64(down, up);
+        return 0;
+}
+
+static void free_strings(char **strings) {
+        for (size_t i = 0; strings && strings[i]; i++)
+                free(strings[i]);
+        free(strings);
+}
+
+static void free_stringsp(char ***stringsp) {
+        free_strings(*stringsp);
+}
+
+/* Copies an array of strings into a NULL-terminated vector; *bytesp counts all of them together. */
+static int get_strings(char ***stringsp, size_t *np, size_t *bytesp, const json_t *object,
+                       const char *key, size_t max, struct why *why) {
+        _cleanup_(free_stringsp) char **strings = NULL;
+        const json_t *array = given(object, key);
+        size_t n = json_array_size(array);
+
+        if (!json_is_array(array))
+                return array ? invalid(why, key, array, "an array of strings")
+                             : why_set(why, REQUEST_E_INVALID,
+                                       "%s is missing; give an array of strings", key);
+        if (n > max)
+                return why_set(why, REQUEST_E_INVALID, "%s has %zu strings; give at most %zu", key,
+                               n, max);
+
+        strings = calloc(n + 1, sizeof(*strings));
+        if (!strings)
+                return fault(-ENOMEM);
+        for (size_t i = 0; i < n; i++) {
+                const json_t *value = json_array_get(array, i);
+                char field[64];
+
+                snprintf(field, sizeof(field), "%s[%zu]", key, i);
+                if (!json_is_string(value))
+                        return invalid(why, field, value, "a string");
+                *bytesp += json_string_length(value) + 1;
+                if (*bytesp > REQUEST_STRINGS_MAX)
+                        return why_set(why, REQUEST_E_INVALID,
+                                       "%s is too long; command and environment may take %d bytes",
+                                       key, REQUEST_STRINGS_MAX);
+                if (strlen(json_string_value(value)) != json_string_length(value))
+                        return invalid(why, field, value, "a string without NUL");
+                strings[i] = strdup(json_string_value(value));
+                if (!strings[i])
+                        return fault(-ENOMEM);
+        }
+        *stringsp = take(strings);
+        *np = n;
+        return 0;
+}
+
+static int get_program(struct run_request *request, const json_t *parameters, struct why *why) {
+        size_t bytes = 0;
+        int r;
+
+        r = get_strings(&request->argv, &request->n_argv, &bytes, parameters, "command",
+                        REQUEST_ARGS_MAX, why);
+        if (r)
+                return r;
+        if (request->n_argv == 0 || !*request->argv[0])
+                return why_set(why, REQUEST_E_INVALID,
+                               "command is empty; give a program to execute");
+
+        r = get_strings(&request->envp, &request->n_envp, &bytes, parameters, "environment",
+                        REQUEST_ENV_MAX, why);
+        if (r)
+                return r;
+        for (size_t i = 0; i < request->n_envp; i++) {
+                const char *equals = strchr(request->envp[i], '=');
+
+                if (!equals || equals == request->envp[i])
+                        return why_set(why, REQUEST_E_INVALID,
+                                       "environment[%zu] is not of the form NAME=VALUE", i);
+        }
+        return 0;
+}
+
+int run_request_parse(struct run_request *request, const json_t *parameters, struct why *why) {
+        static const char *const names[] = {"slice",     "name",        "claim",   "priority",
+                                            "wait_usec", "detach",      "dry_run", "ticket",
+                                            "command",   "environment", NULL};
+        _cleanup_(run_request_deinit) struct run_request parsed = RUN_REQUEST_NULL;
+        int r;
+
+        r = only_members(parameters, "", names, why);
+        if (!r)
+                r = get_name(parsed.slice, parameters, "slice", why);
+        if (!r)
+                r = get_name(parsed.name, parameters, "name", why);
+        if (!r)
+                r = get_claim(&parsed, parameters, why);
+        if (!r)
+                r = get_integer(&parsed.priority, parameters, "priority", "priority",
+                                -REQUEST_PRIORITY_MAX, REQUEST_PRIORITY_MAX, why);
+        if (!r)
+                r = get_amount(&parsed.wait_usec, parameters, "wait_usec", "wait_usec", 0,
+                               REQUEST_WAIT_FOREVER, why);
+        if (!r)
+                r = get_bool(&parsed.detach, parameters, "detach", why);
+        if (!r)
+                r = get_bool(&parsed.dry_run, parameters, "dry_run", why);
+        if (!r)
+                r = get_text(parsed.ticket, sizeof(parsed.ticket), parameters, "ticket", why);
+        if (!r)
+                r = get_program(&parsed, parameters, why);
+        if (r)
+                return r;
+
+        *request = parsed;
+        parsed = (struct run_request)RUN_REQUEST_NULL;
+        return 0;
+}
+
+void run_request_deinit(struct run_request *request) {
+        free_strings(request->argv);
+        free_strings(request->envp);
+        *request = (struct run_request)RUN_REQUEST_NULL;
+}
+
+int vm_request_parse(struct vm_request *request, const json_t *parameters, struct why *why) {
+        static const char *const names[] = {"vm", "signal", "grace_usec", "ticket", NULL};
+        struct vm_request parsed = VM_REQUEST_NULL;
+        int64_t signal_number = 0;
+        int r;
+
+        r = only_members(parameters, "", names, why);
+        if (!r)
+                r = get_name(parsed.vm, parameters, "vm", why);
+        if (!r && !parsed.vm[0])
+                r = why_set(why, REQUEST_E_INVALID, "vm is missing; give the name or id of a VM");
+        if (!r)
+                r = get_integer(&signal_number, parameters, "signal", "signal", 1,
+                                REQUEST_SIGNAL_MAX, why);
+        if (!r)
+                r = get_amount(&parsed.grace_usec, parameters, "grace_usec", "grace_usec", 0,
+                               REQUEST_DEFAULT, why);
+        if (!r)
+                r = get_text(parsed.ticket, sizeof(parsed.ticket), parameters, "ticket", why);
+        if (r)
+                return r;
+
+        parsed.signal = (int)signal_number;
+        *request = parsed;
+        return 0;
+}
+
+int request_parse_none(const json_t *parameters, struct why *why) {
+        static const char *const names[] = {NULL};
+
+        return only_members(parameters, "", names, why);
+}
+
+int request_parse_text(const json_t *parameters, const char *key, char *buffer, size_t size,
+                       struct why *why) {
+        const char *const names[] = {key, NULL};
+        int r;
+
+        r = only_members(parameters, "", names, why);
+        return r ? r : get_text(buffer, size, parameters, key, why);
+}
+
+int request_parse_number(const json_t *parameters, const char *key, uint64_t *valuep,
+                         struct why *why) {
+        const char *const names[] = {key, NULL};
+        int r;
+
+        r = only_members(parameters, "", names, why);
+        return r ? r : get_amount(valuep, parameters, key, key, 0, REQUEST_DEFAULT, why);
+}
+
+const char *request_invalid_field(const struct why *why, char *buffer, size_t size) {
+        snprintf(buffer, size, "%.*s", (int)strcspn(why->text, " "), why->text);
+        return buffer;
+}

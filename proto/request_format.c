@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests from types to JSON, as the client sends them. What was not named is left out, so that
+ * the broker's defaults are the only defaults. Every function builds under one flag: the first step
+ * that fails (no memory, or a string that is not UTF-8 and hence cannot be JSON) makes the rest
+ * moot.
+ */
+#include <proto/request.h>
+
+/* Sets @key and consumes @value; false if that failed, or if @value could not be made (NULL). */
+static bool set(json_t *object, const char *key, json_t *value) {
+        return json_object_set_new(object, key, value) == 0;
+}
+
+static bool set_text(json_t *object, const char *key, const char *text) {
+        return !*text || set(object, key, json_string(text));
+}
+
+static bool set_amount(json_t *object, const char *key, uint64_t amount) {
+        return amount == REQUEST_DEFAULT ||
+               set(object, key, json_integer((json_int_t)min_u64(amount, INT64_MAX)));
+}
+
+static json_t *format_claim(const struct run_request *request) {
+        const uint64_t *amount = request->claim.amount;
+        json_t *claim = json_object();
+
+        if (!(set_amount(claim, "cpu", amount[RESOURCE_CPU]) &&
+              set_amount(claim, "memory", amount[RESOURCE_MEMORY]) &&
+              set_amount(claim, "disk", amount[RESOURCE_DISK]) &&
+              set_amount(claim, "disk_io", amount[RESOURCE_DISK_IO]) &&
+              set_amount(claim, "gpu", amount[RESOURCE_GPU]) &&
+              set_amount(claim, "download", request->download_bytes_per_s) &&
+              set_amount(claim, "upload", request->upload_bytes_per_s))) {
+                json_decref(claim);
+                return NULL;
+        }
+        return claim;
+}
+
+static json_t *format_strings(char **strings, size_t n) {
+        json_t *array = json_array();
+
+        for (size_t i = 0; i < n; i++)
+                if (json_array_append_new(array, json_string(strings[i])) < 0) {
+                        json_decref(array);
+                        return NULL;
+                }
+        return array;
+}
+
+json_t *run_request_format(const struct run_request *request) {
+        json_t *object = json_object();
+
+        if (!(set_text(object, "slice", request->slice) &&
+              set_text(object, "name", request->name) &&
+              set(object, "claim", format_claim(request)) &&
+              (request->priority == 0 ||
+               set(object, "priority", json_integer(request->priority))) &&
+              set_amount(object, "wait_usec", request->wait_usec) &&
+              (!request->detach || set(object, "detach", json_true())) &&
+              (!request->dry_run || set(object, "dry_run", json_true())) &&
+              set_text(object, "ticket", request->ticket) &&
+              set(object, "command", format_strings(request->argv, request->n_argv)) &&
+              set(object, "environment", format_strings(request->envp, request->n_envp)))) {
+                json_decref(object);
+                return NULL;
+        }
+        return object;
+}
+
+json_t *vm_request_format(const struct vm_request *request) {
+        json_t *object = json_object();
+
+        if (!(set_text(object, "vm", request->vm) &&
+              (request->signal == 0 || set(object, "signal", json_integer(request->signal))) &&
+              set_amount(object, "grace_usec", request->grace_usec) &&
+              set_text(object, "ticket", request->ticket))) {
+                json_decref(object);
+                return NULL;
+        }
+        return object;
+}
