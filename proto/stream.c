@@ -252,7 +252,8 @@ int stream_queue(struct stream *stream, const char *message, size_t length) {
 
         /* What is sent already is cut off only when room is wanted and it is at least half: each
          * byte moves once on average, however slowly the peer reads. */
-        if (stream->out_used + length + 1 > size && stream->out_sent >= waiting) {
+        if (stream->out_used + length + 1 > size && stream->out_sent > 0 &&
+            stream->out_sent >= waiting) {
                 memmove(stream->out, stream->out + stream->out_sent, waiting);
                 stream->out_sent = 0;
                 stream->out_used = waiting;
