@@ -8,7 +8,6 @@
 #include <cgroup/record.h>
 
 #define ATTR_LEASE "trusted.provium.lease"
-#define ATTR_MAIN "trusted.provium.main"
 
 /* The first line, for ever: "charge" and one NAME=NUMBER per resource. */
 static int format_charge(const struct demand *charge, char *buffer, size_t size) {
@@ -186,23 +185,13 @@ int record_read(int dir_fd, struct record *record, bool *charge_knownp, struct w
         return record_parse(record, buffer, (size_t)length, charge_knownp, why);
 }
 
-int record_write_main(int dir_fd, pid_t pid, struct why *why) {
-        char text[16];
-        int n;
-
-        n = snprintf(text, sizeof(text), "%d", pid);
-        if (fsetxattr(dir_fd, ATTR_MAIN, text, (size_t)n, 0) < 0)
-                return why_errno(why, CGROUP_E_HOST, errno, "cannot note the process on its group");
-        return 0;
-}
-
 int record_read_main(int dir_fd, pid_t *pidp, struct why *why) {
         char text[16];
         const char *at = text;
         uint64_t pid;
         ssize_t n;
 
-        n = fgetxattr(dir_fd, ATTR_MAIN, text, sizeof(text));
+        n = fgetxattr(dir_fd, RECORD_MAIN_ATTRIBUTE, text, sizeof(text));
         if (n < 0 && errno == ENODATA) {
                 *pidp = 0;
                 return 0;

@@ -22,6 +22,7 @@
 #include <cgroup/cgroup.h>
 
 #define RECORD_VERSION 1
+#define RECORD_MAIN_ATTRIBUTE "trusted.provium.main" /* written by the child itself, see launcher/child.h */
 #define RECORD_MAX 4096 /* bytes of the whole attribute */
 #define RECORD_ID_MAX 16
 #define RECORD_COMMAND_MAX 255
@@ -58,7 +59,6 @@ _must_check_ int record_write(int dir_fd, const struct record *record, struct wh
 _must_check_ int record_read(int dir_fd, struct record *record, bool *charge_knownp,
                              struct why *why);
 
-_must_check_ int record_write_main(int dir_fd, pid_t pid, struct why *why);
 /* The hypervisor's pid, or 0 if it was never noted. Answers RECORD if it is no pid. */
 _must_check_ int record_read_main(int dir_fd, pid_t *pidp, struct why *why);
 

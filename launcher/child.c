@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/prctl.h>
+#include <sys/syscall.h>
+
+#include <launcher/child.h>
+
+/* No instrumentation and no stack guard: this code runs on memory another thread of control owns. */
+#define _bare_                                                                                     \
+        __attribute__((__no_sanitize__("address", "undefined"), __optimize__("no-stack-protector")))
+#if defined(__clang__)
+#undef _bare_
+#define _bare_ __attribute__((__no_sanitize__("address", "undefined"), __no_stack_protector__))
+#endif
+
+static inline _bare_ long call5(long number, long a, long b, long c, long d, long e) {
+        register long r10 __asm__("r10") = d;
+        register long r8 __asm__("r8") = e;
+        long result;
+
+        __asm__ volatile("syscall"
+                         : "=a"(result)
+                         : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+                         : "rcx", "r11", "memory");
+        return result;
+}
+
+#define call(number, a, b, c) call5((number), (long)(a), (long)(b), (long)(c), 0, 0)
+
+static _bare_ long set_stdio(const struct child_args *args) {
+        for (int i = 0; i < 3; i++) {
+                long r = call(SYS_dup3, args->stdio[i], i, 0);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* The pid in decimal, as cgroup/record reads it. */
+static _bare_ long set_mark(const struct child_args *args) {
+        char digits[16];
+        size_t at = sizeof(digits);
+        long pid;
+
+        if (!args->mark_name)
+                return 0;
+        pid = call(SYS_getpid, 0, 0, 0);
+        do {
+                digits[--at] = (char)('0' + pid % 10);
+                pid /= 10;
+        } while (pid > 0);
+        return call5(SYS_fsetxattr, args->cgroup_fd, (long)args->mark_name, (long)(digits + at),
+                     (long)(sizeof(digits) - at), 0);
+}
+
+static _bare_ long set_bell(const struct child_args *args) {
+        if (!args->bell_file)
+                return 0;
+        return call5(SYS_openat, args->cgroup_fd, (long)args->bell_file, O_WRONLY | O_CLOEXEC, 0, 0);
+}
+
+static _bare_ long set_signals(void) {
+        uint64_t none = 0;
+
+        return call5(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&none, 0, sizeof(none), 0);
+}
+
+/* Like execvpe(3): an entry that is not there gives way to the next; of all refusals EACCES is told. */
+static _bare_ long execute(const struct child_args *args) {
+        long result = -ENOENT;
+
+        for (size_t i = 0; args->paths[i]; i++) {
+                long r = call(SYS_execve, args->paths[i], args->argv, args->envp);
+
+                if (r == -EACCES)
+                        result = r;
+                else if (r != -ENOENT && r != -ENOTDIR)
+                        return r;
+        }
+        return result;
+}
+
+static _bare_ long run_step(const struct child_args *args, enum child_step step) {
+        switch (step) {
+        case CHILD_MARK:
+                return set_mark(args);
+        case CHILD_BELL:
+                return set_bell(args);
+        case CHILD_SESSION:
+                return call(SYS_setsid, 0, 0, 0);
+        case CHILD_STDIO:
+                return set_stdio(args);
+        case CHILD_CLOSE:
+                return call(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
+        case CHILD_RLIMITS:
+                return call5(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&args->nofile, 0, 0);
+        case CHILD_GROUPS:
+                return args->set_identity ? call(SYS_setgroups, args->n_groups, args->groups, 0) : 0;
+        case CHILD_GID:
+                return args->set_identity ? call(SYS_setresgid, args->gid, args->gid, args->gid) : 0;
+        case CHILD_UID:
+                return args->set_identity ? call(SYS_setresuid, args->uid, args->uid, args->uid) : 0;
+        case CHILD_CWD:
+                return args->cwd_fd >= 0 ? call(SYS_fchdir, args->cwd_fd, 0, 0) : 0;
+        case CHILD_NONEWPRIVS:
+                return call5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        case CHILD_SIGNALS:
+                return set_signals();
+        case CHILD_EXEC:
+                return execute(args);
+        case _CHILD_STEP_N:
+                break;
+        }
+        return -EINVAL;
+}
+
+_bare_ int launcher_child(void *userdata) {
+        struct child_args *args = userdata;
+
+        for (enum child_step step = 0; step < _CHILD_STEP_N; step++) {
+                long r = run_step(args, step);
+
+                if (r < 0) {
+                        args->failed_step = step;
+                        args->failed_errnum = (uint32_t)-r;
+                        break;
+                }
+        }
+        return 127;
+}

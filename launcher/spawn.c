@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+#include <base/file.h>
+#include <base/why.h>
+#include <launcher/spawn.h>
+
+#define STACK_SIZE (64 * 1024)
+#define GUARD_SIZE 4096
+
+static const char *const step_names[_CHILD_STEP_N] = {
+        [CHILD_MARK] = "note the process on its group",
+        [CHILD_BELL] = "open the group's file",
+        [CHILD_SESSION] = "start a session",
+        [CHILD_STDIO] = "pass stdin, stdout and stderr",
+        [CHILD_CLOSE] = "close inherited descriptors",
+        [CHILD_RLIMITS] = "set resource limits",
+        [CHILD_GROUPS] = "set the supplementary groups",
+        [CHILD_GID] = "set the group id",
+        [CHILD_UID] = "set the user id",
+        [CHILD_CWD] = "enter the working directory",
+        [CHILD_NONEWPRIVS] = "set no_new_privs",
+        [CHILD_SIGNALS] = "reset the signal mask",
+        [CHILD_EXEC] = "execute",
+};
+
+static void *stack_take(struct spawner *spawner) {
+        void *stack;
+
+        if (spawner->n_stacks > 0)
+                return spawner->stacks[--spawner->n_stacks];
+
+        stack = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+        if (stack == MAP_FAILED)
+                return NULL;
+        /* The lowest page stays out of reach: running over the end is a crash, not a corruption. */
+        if (mprotect(stack, GUARD_SIZE, PROT_NONE) < 0) {
+                munmap(stack, GUARD_SIZE + STACK_SIZE);
+                return NULL;
+        }
+        return stack;
+}
+
+static void stack_drop(struct spawner *spawner, void *stack) {
+        if (!stack)
+                return;
+        if (spawner->n_stacks < SPAWN_STACKS_MAX)
+                spawner->stacks[spawner->n_stacks++] = stack;
+        else
+                munmap(stack, GUARD_SIZE + STACK_SIZE);
+}
+
+void spawner_init(struct spawner *spawner, bool *exemptp) {
+        char text[16] = "";
+
+        *spawner = (struct spawner){};
+        *exemptp = file_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "-1000") == 0;
+        spawner->reset_oom = file_read_at(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof(text)) ||
+                             text[0] != '0';
+}
+
+void spawner_deinit(struct spawner *spawner) {
+        while (spawner->n_stacks > 0)
+                munmap(spawner->stacks[--spawner->n_stacks], GUARD_SIZE + STACK_SIZE);
+}
+
+int spawn_start(struct spawner *spawner, struct process *process, struct why *why) {
+        struct clone_args clone = {};
+        int pidfd = -1;
+        void *stack;
+        long pid;
+
+        stack = stack_take(spawner);
+        if (!stack)
+                return fault(-ENOMEM);
+
+        process->args.failed_errnum = 0;
+        process->shares_memory = 1;
+        clone.flags = CLONE_VM | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND |
+                      CLONE_CHILD_CLEARTID;
+        clone.pidfd = (uintptr_t)&pidfd;
+        clone.child_tid = (uintptr_t)&process->shares_memory;
+        clone.exit_signal = SIGCHLD;
+        clone.stack = (uintptr_t)stack + GUARD_SIZE;
+        clone.stack_size = STACK_SIZE;
+        clone.cgroup = (uint64_t)process->args.cgroup_fd;
+
+        pid = launcher_clone3(&clone, sizeof(clone), launcher_child, &process->args);
+        if (pid < 0) {
+                process->shares_memory = 0;
+                stack_drop(spawner, stack);
+                return why_errno(why, pid == -EAGAIN ? SPAWN_E_LIMIT : SPAWN_E_HOST, (int)-pid,
+                                 "cannot start a process in its group");
+        }
+        process->pid = (pid_t)pid;
+        process->pidfd = pidfd;
+        process->stack = stack;
+        return 0;
+}
+
+int spawn_result(struct spawner *spawner, struct process *process, struct why *why) {
+        if (process->shares_memory)
+                return SPAWN_E_AGAIN;
+
+        stack_drop(spawner, take(process->stack));
+        if (process->args.failed_errnum == 0) {
+                /* ESRCH: it has ended already, and nobody is left to be exempt. */
+                int r = spawner->reset_oom ? spawn_reset_oom(process->pid) : 0;
+
+                if (r && r != ENOENT && r != ESRCH)
+                        return why_errno(why, SPAWN_E_STEP, r, "cannot reset oom_score_adj");
+                return 0;
+        }
+        if (process->args.failed_step == CHILD_EXEC)
+                return why_errno(why, SPAWN_E_EXEC, (int)process->args.failed_errnum,
+                                 "cannot execute '%s'", process->args.argv[0]);
+        return why_errno(why, SPAWN_E_STEP, (int)process->args.failed_errnum, "cannot %s",
+                         step_names[process->args.failed_step]);
+}
+
+int spawn_exit_code(int errnum) {
+        return errnum == ENOENT || errnum == ENOTDIR ? 127 : 126;
+}
+
+int spawn_reset_oom(pid_t pid) {
+        char path[40];
+
+        snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+        return file_write_at(AT_FDCWD, path, "0");
+}
+
+void process_deinit(struct process *process) {
+        assert(!process->shares_memory);
+        process->pidfd = fd_close(process->pidfd);
+}
