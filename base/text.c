@@ -111,6 +111,19 @@ const char *text_escape(const char *text, char *buffer, size_t size) {
         return buffer;
 }
 
+bool text_is_printable(const char *text) {
+        const unsigned char *from = (const unsigned char *)text;
+
+        while (*from) {
+                size_t n = *from >= 0x20 && *from < 0x7f ? 1 : utf8_length(from);
+
+                if (n == 0)
+                        return false;
+                from += n;
+        }
+        return true;
+}
+
 bool text_copy(char *buffer, size_t size, const char *text) {
         size_t length = strnlen(text, size);
 

@@ -33,6 +33,12 @@ _must_check_ int text_check_name(const char *what, const char *name, struct why 
  */
 const char *text_escape(const char *text, char *buffer, size_t size);
 
+/*
+ * Whether @text is valid UTF-8 of which text_escape() would find nothing to escape but quotes and
+ * backslashes: fit for a description that is stored and shown.
+ */
+_must_check_ bool text_is_printable(const char *text);
+
 /* Copies @text into @buffer of @size bytes. Returns false and leaves @buffer alone if it is longer. */
 _must_check_ bool text_copy(char *buffer, size_t size, const char *text);
 

@@ -12,8 +12,13 @@
  *
  * Where files come from: broker.conf and slices/NAME.slice below the configuration directory
  * (/etc/provium), or, if there is no file of that name, below the vendor directory
- * (/usr/lib/provium); then NAME.d with the ending .conf, of both, sorted by name, one in /etc replacing a vendor's
- * of the same name. A later assignment wins; an empty one returns to the default.
+ * (/usr/lib/provium). Then the drop-ins *.conf of both, sorted by name, one in /etc replacing a
+ * vendor's of the same name; they lie in broker.conf.d/ and slices/NAME.slice.d/, or, shorter, in
+ * broker.d/ and slices/NAME.d/. A later assignment wins; an empty one returns to the default. Lists
+ * add up instead. Names that begin with a dot, and other endings, are passed over.
+ *
+ * A slice may have any name that text_check_name() takes: its directory in the cgroup tree is
+ * NAME.slice, and so never meets the holder's or the broker's own.
  */
 
 #include <sys/types.h>
@@ -25,6 +30,8 @@ struct why;
 
 #define POLICY_SLICES_MAX 1024
 #define POLICY_FILE_MAX (256 * 1024) /* bytes in one file */
+#define POLICY_LINE_MAX 190          /* bytes in one line that is not a comment */
+#define POLICY_DROPINS_MAX 128       /* drop-ins of one file */
 #define POLICY_NAMES_MAX 256         /* users or groups in one list */
 #define POLICY_ERRORS_MAX 32         /* errors kept of one load; the rest are counted */
 #define POLICY_NONE UINT64_MAX       /* "infinity": no limit on this axis */
@@ -49,7 +56,7 @@ struct broker_policy {
         uint64_t queue_max;       /* MaxQueued= (16384): claims waiting, all users together */
         uint64_t queue_user_max;  /* MaxQueuedPerUser= (4096), root excepted */
         uint64_t connections_user_max; /* MaxConnectionsPerUser= (1024), root excepted */
-        bool best_effort;         /* BestEffort= (no): go on, and say so, where a limit cannot be set */
+        bool best_effort; /* BestEffort= (no): go on, and say so, where a limit cannot be set */
 
         /* [Capacity], [Reserve], [Ratio]: keys CPU= Memory= Disk= DiskIO= Network= GPU= each */
         struct demand capacity;    /* POLICY_AUTO: discover */
@@ -80,7 +87,8 @@ struct slice_policy {
         char description[128];
         uint64_t vms_max;          /* POLICY_NONE */
         struct demand limit;       /* POLICY_NONE per axis */
-        struct demand ratio_milli; /* [Ratio] CPU= ...: 1000 each */
+        struct demand ratio_milli; /* [Ratio] CPU= ...: 1000 each; clamped as the broker's */
+        bool ratio_clamped[_RESOURCE_N];
 
         /* [Guarantee] CPU= ...: kept free for this slice (0) */
         struct demand guarantee;
@@ -92,7 +100,8 @@ struct slice_policy {
         struct demand vm_claim;
         uint64_t memory_high_milli, swap_max_bytes, pids_max, grace_usec;
 
-        /* [Access] Users= Groups= (names or numbers, "*" for everybody). Nobody but root if empty. */
+        /* [Access] Users= (names or numbers, or "*" for everybody), Groups=. If both are empty,
+         * nobody but root. */
         bool everybody;
         uid_t *users;
         size_t n_users;
@@ -104,12 +113,12 @@ struct policy_error {
         char path[512];
         unsigned line; /* 0: the file as a whole */
         char section[64], key[64];
-        char text[256]; /* what is wrong and what is valid */
+        char text[400]; /* what is wrong and what is valid */
 };
 
 struct policy_errors {
         struct policy_error list[POLICY_ERRORS_MAX];
-        size_t n;      /* in the list */
+        size_t n;      /* in the list: the first ones found */
         size_t n_more; /* that did not fit */
 };
 
@@ -122,11 +131,13 @@ struct policy {
 /*
  * Loads everything below @config_dir and @vendor_dir (paths; either may be missing as a whole,
  * which means defaults and no slices). Refused as errors: syntax, unknown sections and keys, values
- * out of range, unknown users, files over POLICY_FILE_MAX, files or directories that are symlinks out of the tree,
- * not regular, or writable by others than their owner root (when we are root), slice names that are no names,
- * guarantees whose sum exceeds a configured capacity, default claims above the VM's maximum.
+ * out of range, unknown users, files over POLICY_FILE_MAX, whatever is a symbolic link or not
+ * regular, files and directories that, when we are root, belong to somebody else or are writable by
+ * others, slice names that are no names, drop-ins of a slice that is not there, guarantees whose
+ * sum exceeds a configured capacity, default claims above the VM's maximum or the slice's limit.
  * Returns 0 and a new set; POLICY_E_INVALID with @errors filled (at least one) and *policyp
- * untouched; negative on a fault (out of memory).
+ * untouched; negative on a fault (out of memory). Reads files and asks for users and groups, and so
+ * may block; nothing here is for the path of a launch.
  */
 _must_check_ int policy_load(struct policy **policyp, const char *config_dir, const char *vendor_dir,
                              struct policy_errors *errors);
@@ -143,7 +154,32 @@ const struct slice_policy *policy_find_slice(const struct policy *policy, const 
 _must_check_ int policy_check_access(const struct slice_policy *slice, uid_t uid, gid_t gid,
                                      const gid_t *groups, size_t n_groups, struct why *why);
 
-/* Prints the file, line, key and sentence of @error as one line into @buffer and returns it. */
+/*
+ * What a VM of @slice gets that does not say: the slice's default, else the broker's, cut to the
+ * slice's maximum. Network and disk I/O stay POLICY_AUTO if nobody named them (admission/sizing).
+ */
+void policy_default_claim(const struct policy *policy, const struct slice_policy *slice,
+                          struct demand *claim);
+
+/* May one VM of @slice claim that much? Answers POLICY_E_TOO_BIG and names the first axis above the
+ * slice's maximum. POLICY_AUTO passes. */
+_must_check_ int policy_check_claim(const struct slice_policy *slice, const struct demand *claim,
+                                    struct why *why);
+
+/* How a VM of a slice is held, after the slice's values went over the broker's. */
+struct vm_policy {
+        uint64_t memory_high_milli; /* POLICY_NONE: no memory.high */
+        uint64_t swap_max_bytes;    /* POLICY_NONE: no limit */
+        uint64_t pids_max;          /* POLICY_NONE: no limit */
+        uint64_t grace_usec;
+};
+
+/* @cpu_milli is the VM's claim: pids_max auto is 64, and 16 for each CPU begun. */
+void policy_vm(const struct policy *policy, const struct slice_policy *slice, uint64_t cpu_milli,
+               struct vm_policy *vm);
+
+/* Prints @error as one line "PATH:LINE: [Section] Key=: sentence", without what is not known, into
+ * @buffer and returns it. */
 const char *policy_error_format(const struct policy_error *error, char *buffer, size_t size);
 
 /*
@@ -153,7 +189,8 @@ const char *policy_error_format(const struct policy_error *error, char *buffer, 
  */
 char *policy_show(const struct policy *policy, const struct slice_policy *slice);
 
-/* The reference section of provium.conf(5) in man(7) source, from the table of keys; malloc'd. */
+/* The reference section of provium.conf(5) in man(7) source, from the table of keys; malloc'd,
+ * or NULL if out of memory. */
 char *policy_reference(void);
 
 #endif

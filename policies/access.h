@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_POLICIES_ACCESS_H
+#define PROVIUM_POLICIES_ACCESS_H
+
+/*
+ * Who may use a slice: the lists Users= and Groups=, resolved to numbers when a file is loaded, so
+ * that a claim is judged without asking anybody. (The judgement itself, policy_check_access(), is
+ * in policies/policy.h.)
+ */
+
+#include <base/macro.h>
+
+struct slice_policy;
+struct why;
+
+/*
+ * Adds the users, or groups, named in @text (names or numbers, separated by blanks or commas) to
+ * the list of @slice; an empty text clears it. "*" among the users is everybody. Answers
+ * POLICY_E_INVALID with the word that is not valid, the words before it being added; negative if
+ * out of memory.
+ */
+_must_check_ int access_add_users(struct slice_policy *slice, const char *text, struct why *why);
+_must_check_ int access_add_groups(struct slice_policy *slice, const char *text, struct why *why);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A policy that can never do what it says is refused when it is loaded, where somebody is looking,
+ * and not when a claim first meets it. What only depends on the real host (a capacity that is
+ * discovered) is not judged here: the same files must be valid on every machine.
+ *
+ *     reserve             <= capacity
+ *     sum of guarantees   <= (capacity - reserve) x min(1, ratio)       (a guarantee is real)
+ *     a slice's guarantee <= its limit x its ratio
+ *     its default claim   <= the largest claim of a VM, and its limit x its ratio
+ */
+
+#include <stdio.h>
+
+#include <policies/check.h>
+#include <policies/errors.h>
+#include <policies/parse.h>
+#include <policies/policy.h>
+#include <policies/value.h>
+
+#include <base/units.h>
+
+#define RATIO_MIN 500
+#define RATIO_MAX 16000
+#define RATIO_MAX_CPU 8000
+
+/* floor(amount x milli / 1000), or the largest number if it is above that. */
+static uint64_t scale(uint64_t amount, uint64_t milli) {
+        uint64_t product;
+
+        /* amount = 1000 q + r, so that the exact floor is q x milli + floor(r x milli / 1000) */
+        if (__builtin_mul_overflow(amount / 1000, milli, &product) ||
+            __builtin_add_overflow(product, amount % 1000 * milli / 1000, &product))
+                return UINT64_MAX;
+        return product;
+}
+
+static void clamp_ratios(struct demand *ratio_milli, bool clamped[_RESOURCE_N]) {
+        for (unsigned i = 0; i < _RESOURCE_N; i++) {
+                uint64_t most = i == RESOURCE_CPU ? RATIO_MAX_CPU : RATIO_MAX;
+                uint64_t ratio = min_u64(max_u64(ratio_milli->amount[i], RATIO_MIN), most);
+
+                clamped[i] = ratio != ratio_milli->amount[i];
+                ratio_milli->amount[i] = ratio;
+        }
+}
+
+/* Complains that the value at @offset, @amount of @resource, is above @most, which is @what. */
+static void complain(const struct unit *unit, size_t offset, unsigned resource, uint64_t amount,
+                     uint64_t most, const char *what) {
+        char has[UNITS_TEXT_MAX], valid[UNITS_TEXT_MAX];
+        struct place place;
+        const struct key *key = unit_find(unit, offset, &place);
+
+        assert(key);
+        resource_format(resource, amount, has, sizeof(has));
+        resource_format(resource, most, valid, sizeof(valid));
+        errors_add(unit->errors, place.path, place.line, key->section, key->name,
+                   "%s is more than %s, %s", has, what, valid);
+}
+
+static bool is_number(uint64_t amount) {
+        return amount != POLICY_NONE && amount != POLICY_AUTO;
+}
+
+void check_broker(const struct unit *unit) {
+        struct broker_policy *broker = unit->object;
+
+        clamp_ratios(&broker->ratio_milli, broker->ratio_clamped);
+        for (unsigned i = 0; i < _RESOURCE_N; i++) {
+                uint64_t capacity = broker->capacity.amount[i], reserve = broker->reserve.amount[i];
+
+                if (is_number(capacity) && reserve > capacity)
+                        complain(unit, offsetof(struct broker_policy, reserve.amount) + i * 8, i,
+                                 reserve, capacity, "the [Capacity]");
+        }
+}
+
+void check_slice(const struct unit *unit) {
+        struct slice_policy *slice = unit->object;
+
+        clamp_ratios(&slice->ratio_milli, slice->ratio_clamped);
+        for (unsigned i = 0; i < _RESOURCE_N; i++) {
+                uint64_t guarantee = slice->guarantee.amount[i], claim = slice->vm_claim.amount[i];
+                uint64_t limit = slice->limit.amount[i], vm_max = slice->vm_max.amount[i];
+                size_t at_guarantee = offsetof(struct slice_policy, guarantee.amount) + i * 8;
+                size_t at_claim = offsetof(struct slice_policy, vm_claim.amount) + i * 8;
+
+                if (is_number(limit))
+                        limit = scale(limit, slice->ratio_milli.amount[i]);
+                if (is_number(limit) && guarantee > limit)
+                        complain(unit, at_guarantee, i, guarantee, limit,
+                                 "the slice's limit times its ratio");
+                if (!is_number(claim))
+                        continue;
+                if (is_number(vm_max) && claim > vm_max)
+                        complain(unit, at_claim, i, claim, vm_max, "one VM's maximum");
+                else if (is_number(limit) && claim > limit)
+                        complain(unit, at_claim, i, claim, limit,
+                                 "the slice's limit times its ratio");
+        }
+}
+
+/* The resource as [Guarantee] of a slice file spells it. */
+static const char *guarantee_key(unsigned resource) {
+        size_t offset = offsetof(struct slice_policy, guarantee.amount) + resource * 8;
+        const struct unit unit = {.file = POLICY_FILE_SLICE};
+        struct place place;
+
+        return unit_find(&unit, offset, &place)->name;
+}
+
+void check_policy(const struct policy *policy, struct policy_errors *errors) {
+        const struct broker_policy *broker = &policy->broker;
+
+        for (unsigned i = 0; i < _RESOURCE_N; i++) {
+                uint64_t capacity = broker->capacity.amount[i], reserve = broker->reserve.amount[i];
+                char total[UNITS_TEXT_MAX], valid[UNITS_TEXT_MAX];
+                uint64_t most, sum = 0;
+
+                if (!is_number(capacity) || reserve > capacity)
+                        continue;
+                most = scale(capacity - reserve, min_u64(broker->ratio_milli.amount[i], 1000));
+                for (size_t j = 0; j < policy->n_slices; j++) {
+                        const struct slice_policy *slice = &policy->slices[j];
+
+                        if (__builtin_add_overflow(sum, slice->guarantee.amount[i], &sum))
+                                sum = UINT64_MAX;
+                        if (sum <= most)
+                                continue;
+                        errors_add(errors, slice->path, 0, "Guarantee", guarantee_key(i),
+                                   "with this slice, the guarantees add up to %s, more than the "
+                                   "configured capacity can hold, %s",
+                                   resource_format(i, sum, total, sizeof(total)),
+                                   resource_format(i, most, valid, sizeof(valid)));
+                        break;
+                }
+        }
+}
+
+_Static_assert(sizeof(((struct demand *)NULL)->amount[0]) == 8, "the offsets above step by it");

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What an operator can say. A row is: where the value goes, section and name, how it is written,
+ * the words that are valid beside a number, the smallest and largest value, the default as one
+ * would write it, and the help. The order is that of the manual page.
+ *
+ * A new key is one row here and one member in policies/policy.h; nothing else needs to know. The
+ * file is longer than most because it is a table.
+ */
+
+#include <policies/keys.h>
+#include <policies/policy.h>
+
+#include <base/units.h>
+
+/* Where a value goes; without these two, each row would not fit its lines. */
+#define B(member) POLICY_FILE_BROKER, offsetof(struct broker_policy, member)
+#define S(member) POLICY_FILE_SLICE, offsetof(struct slice_policy, member)
+
+#define ANY UNITS_VALUE_MAX
+#define CPUS_MAX (1000 * 1000 * 1000ULL) /* a million CPUs, in thousandths */
+#define GPUS_MAX 65536
+#define MEMORY_MIN (1024 * 1024)
+#define HOUR (3600 * 1000000ULL) /* usec */
+#define BROKER_TEXT(member) 0, sizeof(((struct broker_policy *)NULL)->member)
+#define SLICE_TEXT(member) 0, sizeof(((struct slice_policy *)NULL)->member)
+
+const struct key policy_keys[] = {
+        {B(data_directory), "Broker", "DataDirectory", KEY_PATH, 0, BROKER_TEXT(data_directory),
+         "/var/lib/provium", "The directory whose file system is the resource disk."},
+        {B(grace_usec), "Broker", "GracePeriod", KEY_DURATION, 0, 0, HOUR, "10s",
+         "How long a VM may take to end after SIGTERM, before its whole cgroup is killed."},
+        {B(reconnect_usec), "Broker", "ReconnectGrace", KEY_DURATION, 0, 0, 24 * HOUR, "30s",
+         "How long a VM that is not detached outlives its client after the broker itself was "
+         "restarted, so that the client can come back."},
+        {B(vms_max), "Broker", "MaxVMs", KEY_COUNT, 0, 1, 65535, "4096",
+         "How many VMs may exist at a time."},
+        {B(queue_max), "Broker", "MaxQueued", KEY_COUNT, 0, 0, 1000000, "16384",
+         "How many claims may wait, those of all users together."},
+        {B(queue_user_max), "Broker", "MaxQueuedPerUser", KEY_COUNT, 0, 0, 1000000, "4096",
+         "How many claims one user may have waiting. Root is exempt."},
+        {B(connections_user_max), "Broker", "MaxConnectionsPerUser", KEY_COUNT, 0, 1, 65536, "1024",
+         "How many connections one user may hold. Root is exempt."},
+        {B(best_effort), "Broker", "BestEffort", KEY_BOOL, 0, 0, 1, "no",
+         "What happens where the kernel cannot set or hold a limit: no refuses the VM, yes starts "
+         "it and says in its status which limit is missing."},
+
+        {B(capacity.amount[RESOURCE_CPU]), "Capacity", "CPU", KEY_CPUS, KEY_AUTO, 1, CPUS_MAX,
+         "auto", "CPUs of this host. auto: those online within the broker's own cpuset."},
+        {B(capacity.amount[RESOURCE_MEMORY]), "Capacity", "Memory", KEY_SIZE, KEY_AUTO, MEMORY_MIN,
+         ANY, "auto",
+         "Memory of this host. auto: all of it, or the memory.max of a cgroup above, if lower."},
+        {B(capacity.amount[RESOURCE_DISK]), "Capacity", "Disk", KEY_SIZE, KEY_AUTO, 0, ANY, "auto",
+         "Disk space. auto: the file system of DataDirectory=."},
+        {B(capacity.amount[RESOURCE_DISK_IO]), "Capacity", "DiskIO", KEY_RATE, KEY_AUTO, 0, ANY,
+         "auto", "Bandwidth of each whole disk. auto: 1GB/s."},
+        {B(capacity.amount[RESOURCE_NETWORK]), "Capacity", "Network", KEY_RATE, KEY_AUTO, 0, ANY,
+         "auto",
+         "Bandwidth of the uplink. auto: the speed of the default route's device; where that is "
+         "unknown, the network is not accounted until this key is set."},
+        {B(capacity.amount[RESOURCE_GPU]), "Capacity", "GPU", KEY_COUNT, KEY_AUTO, 0, GPUS_MAX,
+         "auto", "GPU slots. auto: the passthrough devices or vGPU slots found."},
+
+        {B(reserve.amount[RESOURCE_CPU]), "Reserve", "CPU", KEY_CPUS, 0, 0, CPUS_MAX, "0",
+         "CPUs kept for the host itself; never sold."},
+        {B(reserve.amount[RESOURCE_MEMORY]), "Reserve", "Memory", KEY_SIZE, 0, 0, ANY, "0",
+         "Memory kept for the host itself."},
+        {B(reserve.amount[RESOURCE_DISK]), "Reserve", "Disk", KEY_SIZE, 0, 0, ANY, "0",
+         "Disk space kept for the host itself."},
+        {B(reserve.amount[RESOURCE_DISK_IO]), "Reserve", "DiskIO", KEY_RATE, 0, 0, ANY, "0",
+         "Disk bandwidth kept for the host itself, of each disk."},
+        {B(reserve.amount[RESOURCE_NETWORK]), "Reserve", "Network", KEY_RATE, 0, 0, ANY, "0",
+         "Network bandwidth kept for the host itself."},
+        {B(reserve.amount[RESOURCE_GPU]), "Reserve", "GPU", KEY_COUNT, 0, 0, GPUS_MAX, "0",
+         "GPU slots kept for the host itself."},
+
+        {B(ratio_milli.amount[RESOURCE_CPU]), "Ratio", "CPU", KEY_RATIO, 0, 1, ANY, "4",
+         "How often each CPU is sold. Values outside 0.5 to 8 are moved to the nearest of them, "
+         "with a notice."},
+        {B(ratio_milli.amount[RESOURCE_MEMORY]), "Ratio", "Memory", KEY_RATIO, 0, 1, ANY, "1",
+         "How often each byte of memory is sold; 0.5 to 16. Above 1, VMs can be killed for want of "
+         "memory that they were sold."},
+        {B(ratio_milli.amount[RESOURCE_DISK]), "Ratio", "Disk", KEY_RATIO, 0, 1, ANY, "1",
+         "How often each byte of disk space is sold; 0.5 to 16."},
+        {B(ratio_milli.amount[RESOURCE_DISK_IO]), "Ratio", "DiskIO", KEY_RATIO, 0, 1, ANY, "2",
+         "How often the bandwidth of each disk is sold; 0.5 to 16."},
+        {B(ratio_milli.amount[RESOURCE_NETWORK]), "Ratio", "Network", KEY_RATIO, 0, 1, ANY, "2",
+         "How often the bandwidth of the uplink is sold; 0.5 to 16."},
+        {B(ratio_milli.amount[RESOURCE_GPU]), "Ratio", "GPU", KEY_RATIO, 0, 1, ANY, "1",
+         "How often each GPU slot is sold; 0.5 to 16."},
+
+        {B(claim.amount[RESOURCE_CPU]), "Claim", "CPU", KEY_CPUS, 0, 1, CPUS_MAX, "1",
+         "CPUs of a VM that does not say how many it wants."},
+        {B(claim.amount[RESOURCE_MEMORY]), "Claim", "Memory", KEY_SIZE, 0, MEMORY_MIN, ANY, "512M",
+         "Memory of a VM that does not say."},
+        {B(claim.amount[RESOURCE_DISK]), "Claim", "Disk", KEY_SIZE, 0, 0, ANY, "0",
+         "Disk space of a VM that does not say."},
+        {B(claim.amount[RESOURCE_DISK_IO]), "Claim", "DiskIO", KEY_RATE, KEY_AUTO, 0, ANY, "auto",
+         "Disk bandwidth of a VM that does not say. auto: the same share of what can be sold as "
+         "it has of the CPUs."},
+        {B(claim.amount[RESOURCE_NETWORK]), "Claim", "Network", KEY_RATE, KEY_AUTO, 0, ANY, "auto",
+         "Network bandwidth, each way, of a VM that does not say. auto: as for DiskIO=."},
+        {B(claim.amount[RESOURCE_GPU]), "Claim", "GPU", KEY_COUNT, 0, 0, GPUS_MAX, "0",
+         "GPU slots of a VM that does not say."},
+
+        {B(cpu_headroom_milli), "Enforce", "CpuHeadroom", KEY_SHARE, 0, 0, 1000, "0.04",
+         "Added to each VM's cpu.max for the hypervisor's own threads, as a share of its CPUs."},
+        {B(memory_overhead_bytes), "Enforce", "MemoryOverhead", KEY_SIZE, 0, 0, ANY, "100M",
+         "Memory of the hypervisor itself: added to what the VM claims, charged, and allowed."},
+        {B(memory_high_milli), "Enforce", "MemoryHigh", KEY_SHARE, KEY_INFINITY, 1, 1000,
+         "infinity",
+         "Where reclaim begins, as a share of memory.max. infinity: only at memory.max itself."},
+        {B(swap_max_bytes), "Enforce", "SwapMax", KEY_SIZE, KEY_INFINITY, 0, ANY, "0",
+         "How much of a VM may be swapped out."},
+        {B(pids_max), "Enforce", "PidsMax", KEY_COUNT, KEY_AUTO | KEY_INFINITY, 1, 4194304, "auto",
+         "Processes and threads of a VM. auto: 64, and 16 more for each CPU begun."},
+
+        {S(description), "Slice", "Description", KEY_TEXT, 0, SLICE_TEXT(description), "",
+         "A few words for people."},
+        {S(vms_max), "Slice", "MaxVMs", KEY_COUNT, KEY_INFINITY, 0, 65535, "infinity",
+         "How many VMs this slice may have at a time."},
+        {S(limit.amount[RESOURCE_CPU]), "Slice", "CPU", KEY_CPUS, KEY_INFINITY, 1, CPUS_MAX,
+         "infinity",
+         "CPUs that all VMs of this slice may use together, held by the kernel. Their claims may "
+         "add up to this, times the slice's own [Ratio]."},
+        {S(limit.amount[RESOURCE_MEMORY]), "Slice", "Memory", KEY_SIZE, KEY_INFINITY, MEMORY_MIN,
+         ANY, "infinity", "Memory of all VMs together, likewise."},
+        {S(limit.amount[RESOURCE_DISK]), "Slice", "Disk", KEY_SIZE, KEY_INFINITY, 0, ANY,
+         "infinity", "Disk space of all VMs together."},
+        {S(limit.amount[RESOURCE_DISK_IO]), "Slice", "DiskIO", KEY_RATE, KEY_INFINITY, 0, ANY,
+         "infinity", "Disk bandwidth of all VMs together, on each disk."},
+        {S(limit.amount[RESOURCE_NETWORK]), "Slice", "Network", KEY_RATE, KEY_INFINITY, 0, ANY,
+         "infinity", "Network bandwidth of all VMs together, each way."},
+        {S(limit.amount[RESOURCE_GPU]), "Slice", "GPU", KEY_COUNT, KEY_INFINITY, 0, GPUS_MAX,
+         "infinity", "GPU slots of all VMs together."},
+
+        {S(ratio_milli.amount[RESOURCE_CPU]), "Ratio", "CPU", KEY_RATIO, 0, 1, ANY, "1",
+         "How often the slice's own CPU= is sold to its VMs; 0.5 to 8. The host's ratio applies to "
+         "the host's capacity, not here."},
+        {S(ratio_milli.amount[RESOURCE_MEMORY]), "Ratio", "Memory", KEY_RATIO, 0, 1, ANY, "1",
+         "How often the slice's own Memory= is sold; 0.5 to 16."},
+        {S(ratio_milli.amount[RESOURCE_DISK]), "Ratio", "Disk", KEY_RATIO, 0, 1, ANY, "1",
+         "How often the slice's own Disk= is sold; 0.5 to 16."},
+        {S(ratio_milli.amount[RESOURCE_DISK_IO]), "Ratio", "DiskIO", KEY_RATIO, 0, 1, ANY, "1",
+         "How often the slice's own DiskIO= is sold; 0.5 to 16."},
+        {S(ratio_milli.amount[RESOURCE_NETWORK]), "Ratio", "Network", KEY_RATIO, 0, 1, ANY, "1",
+         "How often the slice's own Network= is sold; 0.5 to 16."},
+        {S(ratio_milli.amount[RESOURCE_GPU]), "Ratio", "GPU", KEY_RATIO, 0, 1, ANY, "1",
+         "How often the slice's own GPU= is sold; 0.5 to 16."},
+
+        {S(guarantee.amount[RESOURCE_CPU]), "Guarantee", "CPU", KEY_CPUS, 0, 0, CPUS_MAX, "0",
+         "CPUs kept free for this slice when others ask. Guarantees are not oversubscribed: those "
+         "of all slices must fit the configured capacity less the reserve, and each the slice's "
+         "own limit."},
+        {S(guarantee.amount[RESOURCE_MEMORY]), "Guarantee", "Memory", KEY_SIZE, 0, 0, ANY, "0",
+         "Memory kept free for this slice."},
+        {S(guarantee.amount[RESOURCE_DISK]), "Guarantee", "Disk", KEY_SIZE, 0, 0, ANY, "0",
+         "Disk space kept free for this slice."},
+        {S(guarantee.amount[RESOURCE_DISK_IO]), "Guarantee", "DiskIO", KEY_RATE, 0, 0, ANY, "0",
+         "Disk bandwidth kept free for this slice."},
+        {S(guarantee.amount[RESOURCE_NETWORK]), "Guarantee", "Network", KEY_RATE, 0, 0, ANY, "0",
+         "Network bandwidth kept free for this slice."},
+        {S(guarantee.amount[RESOURCE_GPU]), "Guarantee", "GPU", KEY_COUNT, 0, 0, GPUS_MAX, "0",
+         "GPU slots kept free for this slice."},
+
+        {S(vm_max.amount[RESOURCE_CPU]), "VM", "MaxCPU", KEY_CPUS, KEY_INFINITY, 1, CPUS_MAX,
+         "infinity",
+         "The most that one VM may claim; more is refused at once. It may be above what the whole "
+         "slice has: then the slice's limit decides."},
+        {S(vm_max.amount[RESOURCE_MEMORY]), "VM", "MaxMemory", KEY_SIZE, KEY_INFINITY, MEMORY_MIN,
+         ANY, "infinity", "The most memory that one VM may claim, without MemoryOverhead=."},
+        {S(vm_max.amount[RESOURCE_DISK]), "VM", "MaxDisk", KEY_SIZE, KEY_INFINITY, 0, ANY,
+         "infinity", "The most disk space that one VM may claim."},
+        {S(vm_max.amount[RESOURCE_DISK_IO]), "VM", "MaxDiskIO", KEY_RATE, KEY_INFINITY, 0, ANY,
+         "infinity", "The most disk bandwidth that one VM may claim."},
+        {S(vm_max.amount[RESOURCE_NETWORK]), "VM", "MaxNetwork", KEY_RATE, KEY_INFINITY, 0, ANY,
+         "infinity", "The most network bandwidth that one VM may claim, each way."},
+        {S(vm_max.amount[RESOURCE_GPU]), "VM", "MaxGPU", KEY_COUNT, KEY_INFINITY, 0, GPUS_MAX,
+         "infinity", "The most GPU slots that one VM may claim."},
+
+        {S(vm_claim.amount[RESOURCE_CPU]), "VM", "CPU", KEY_CPUS, KEY_AUTO, 1, CPUS_MAX, "auto",
+         "CPUs of a VM that does not say how many it wants. auto: [Claim] of broker.conf, but no "
+         "more than MaxCPU=. A value above MaxCPU= or the slice's limit is an error."},
+        {S(vm_claim.amount[RESOURCE_MEMORY]), "VM", "Memory", KEY_SIZE, KEY_AUTO, MEMORY_MIN, ANY,
+         "auto", "Memory of a VM that does not say, likewise."},
+        {S(vm_claim.amount[RESOURCE_DISK]), "VM", "Disk", KEY_SIZE, KEY_AUTO, 0, ANY, "auto",
+         "Disk space of a VM that does not say, likewise."},
+        {S(vm_claim.amount[RESOURCE_DISK_IO]), "VM", "DiskIO", KEY_RATE, KEY_AUTO, 0, ANY, "auto",
+         "Disk bandwidth of a VM that does not say, likewise."},
+        {S(vm_claim.amount[RESOURCE_NETWORK]), "VM", "Network", KEY_RATE, KEY_AUTO, 0, ANY, "auto",
+         "Network bandwidth, each way, of a VM that does not say, likewise."},
+        {S(vm_claim.amount[RESOURCE_GPU]), "VM", "GPU", KEY_COUNT, KEY_AUTO, 0, GPUS_MAX, "auto",
+         "GPU slots of a VM that does not say, likewise."},
+
+        {S(memory_high_milli), "VM", "MemoryHigh", KEY_SHARE, KEY_AUTO | KEY_INFINITY, 1, 1000,
+         "auto", "Where reclaim begins, as a share of memory.max. auto: broker.conf."},
+        {S(swap_max_bytes), "VM", "SwapMax", KEY_SIZE, KEY_AUTO | KEY_INFINITY, 0, ANY, "auto",
+         "How much of a VM may be swapped out. auto: broker.conf."},
+        {S(pids_max), "VM", "PidsMax", KEY_COUNT, KEY_AUTO | KEY_INFINITY, 1, 4194304, "auto",
+         "Processes and threads of a VM. auto: broker.conf."},
+        {S(grace_usec), "VM", "GracePeriod", KEY_DURATION, KEY_AUTO, 0, HOUR, "auto",
+         "Time from SIGTERM to the kill. auto: broker.conf."},
+
+        {S(users), "Access", "Users", KEY_USERS, 0, 0, POLICY_NAMES_MAX, "",
+         "Who may use this slice: names or numbers, separated by spaces; * is everybody. Several "
+         "assignments add up, an empty one starts over. Root always may; if neither Users= nor "
+         "Groups= names anybody, nobody else may."},
+        {S(groups), "Access", "Groups", KEY_GROUPS, 0, 0, POLICY_NAMES_MAX, "",
+         "Groups whose members may use this slice, likewise."},
+};
+
+_Static_assert(ARRAY_SIZE(policy_keys) == KEYS_N, "KEYS_N is the number of rows");

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The values in force as a file that would produce them. Numbers are printed exactly, lists as one
+ * assignment for each name, so that no line grows beyond what the loader takes.
+ */
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <policies/keys.h>
+#include <policies/policy.h>
+#include <policies/value.h>
+
+/* A name is printed only if it will be read as this very number again. */
+static void show_user(FILE *out, const char *key, uid_t uid) {
+        const struct passwd *user = getpwuid(uid);
+
+        if (user && !strpbrk(user->pw_name, " \t,;*") &&
+            strspn(user->pw_name, "0123456789") < strlen(user->pw_name))
+                fprintf(out, "%s=%s\n", key, user->pw_name);
+        else
+                fprintf(out, "%s=%u\n", key, uid);
+}
+
+static void show_group(FILE *out, const char *key, gid_t gid) {
+        const struct group *group = getgrgid(gid);
+
+        if (group && !strpbrk(group->gr_name, " \t,;*") &&
+            strspn(group->gr_name, "0123456789") < strlen(group->gr_name))
+                fprintf(out, "%s=%s\n", key, group->gr_name);
+        else
+                fprintf(out, "%s=%u\n", key, gid);
+}
+
+static void show_users(FILE *out, const char *key, const struct slice_policy *slice) {
+        if (slice->everybody)
+                fprintf(out, "%s=*\n", key);
+        for (size_t i = 0; i < slice->n_users; i++)
+                show_user(out, key, slice->users[i]);
+        if (!slice->everybody && slice->n_users == 0)
+                fprintf(out, "%s=\n", key);
+}
+
+static void show_groups(FILE *out, const char *key, const struct slice_policy *slice) {
+        for (size_t i = 0; i < slice->n_groups; i++)
+                show_group(out, key, slice->groups[i]);
+        if (slice->n_groups == 0)
+                fprintf(out, "%s=\n", key);
+}
+
+static void show_key(FILE *out, const struct key *key, const void *object) {
+        char buffer[VALUE_TEXT_MAX];
+
+        if (key->type == KEY_USERS)
+                show_users(out, key->name, object);
+        else if (key->type == KEY_GROUPS)
+                show_groups(out, key->name, object);
+        else
+                fprintf(out, "%s=%s\n", key->name,
+                        value_format(key, object, buffer, sizeof(buffer)));
+}
+
+char *policy_show(const struct policy *policy, const struct slice_policy *slice) {
+        const enum policy_file file = slice ? POLICY_FILE_SLICE : POLICY_FILE_BROKER;
+        const void *object = slice ? (const void *)slice : &policy->broker;
+        const char *section = "";
+        char *text = NULL;
+        size_t length;
+        FILE *out;
+        bool bad;
+
+        out = open_memstream(&text, &length);
+        if (!out)
+                return NULL;
+        for (size_t i = 0; i < KEYS_N; i++) {
+                const struct key *key = &policy_keys[i];
+
+                if (key->file != file)
+                        continue;
+                if (strcmp(key->section, section) != 0)
+                        fprintf(out, "%s[%s]\n", *section ? "\n" : "", key->section);
+                section = key->section;
+                show_key(out, key, object);
+        }
+        bad = ferror(out);
+        if (fclose(out) != 0 || bad) {
+                free(text);
+                return NULL;
+        }
+        return text;
+}
