@@ -54,6 +54,7 @@ void unit_note(const char *format, ...) {
         fflush(stdout);
 }
 
+__attribute__((format(printf, 5, 0)))
 static bool check_v(bool good, bool fatal, const char *file, int line, const char *format,
                     va_list ap) {
         char text[1024];
