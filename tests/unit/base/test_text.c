@@ -28,7 +28,7 @@ static void what_could_leave_its_directory_is_no_name(void) {
                 ".a",    "-a",       "_a",       "a..b", "a\nb",     "a b", " a",    "a ",
                 "a\tb",  "a\\b",     "a\"b",     "a'b",  "a:b",      "a=b", "a*",    "a?",
                 "a%s",   "a;b",      "a|b",      "$a",   "~a",       "ä",   "a\xff", "a\x7f",
-                "\x1bc", "a\x1b[2J", "a\u202eb", "ａ",   "a\u200bb",
+                "\033c", "a\x1b[2J", "a\u202eb", "ａ",   "a\u200bb",
         };
         struct why why;
 
@@ -110,7 +110,7 @@ static void what_does_not_fit_ends_in_dots(void) {
         expect_escape("\n\n", 9, "\\x0a\\x0a");
 }
 
-static void an_escaped_text_needs_no_second_escape_but_for_backslashes(void) {
+static void an_escaped_text_is_always_printable(void) {
         char text[4], buffer[64];
 
         for (unsigned i = 1; i < 256; i++) {
@@ -155,7 +155,7 @@ UNIT_MAIN(
         TEST(what_steers_a_terminal_is_escaped),
         TEST(what_is_no_utf8_is_escaped_byte_by_byte),
         TEST(what_does_not_fit_ends_in_dots),
-        TEST(an_escaped_text_needs_no_second_escape_but_for_backslashes),
+        TEST(an_escaped_text_is_always_printable),
         TEST(printable_is_one_line_of_harmless_utf8),
         TEST(a_text_too_long_is_not_copied_in_part),
 )
