@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of commands, in the order in which help lists them.
+ */
+#include <cli/cli.h>
+
+const struct command commands[] = {
+        {
+                .name = "run",
+                .arguments = "-- COMMAND [ARG...]",
+                .help = "Start a VM under a claim and stay with it until it ends",
+                .more = "Waits until the claim fits, then executes COMMAND in its slice with this "
+                        "terminal, this\nenvironment and this directory, and ends with its status. "
+                        "Signals go to the VM. In COMMAND,\n{name}, {cpus} and {mem.mib} are "
+                        "replaced by what was admitted.",
+                .options = run_option_rows,
+                .stops = true,
+                .call = command_run,
+        },
+        {
+                .name = "ps",
+                .arguments = "",
+                .help = "List the VMs and the claims that wait",
+                .call = command_ps,
+        },
+        {
+                .name = "show",
+                .arguments = "VM",
+                .help = "Show one VM: its charge, its limits and use as the kernel reports them",
+                .call = command_show,
+        },
+        {
+                .name = "resources",
+                .arguments = "",
+                .help = "Show what the host has, what was sold and what is left",
+                .call = command_resources,
+        },
+        {
+                .name = "kill",
+                .arguments = "VM...",
+                .help = "End VMs and wait until what they held is given back",
+                .more = "Sends SIGTERM (or --signal), waits for the grace period of the policy (or "
+                        "--grace), then ends\nwhatever is left in the VM's slice.",
+                .options = kill_option_rows,
+                .call = command_kill,
+        },
+        {
+                .name = "explain",
+                .arguments = "VM|CLAIM",
+                .help = "Tell why a VM or a waiting claim is where it is",
+                .call = command_explain,
+        },
+        {
+                .name = "events",
+                .arguments = "",
+                .help = "Print what happened",
+                .options = events_option_rows,
+                .call = command_events,
+        },
+        {
+                .name = "policy check",
+                .arguments = "[DIR]",
+                .help = "Check policy files without a broker; one line per error",
+                .more = "DIR, if given, is read instead of " CLI_CONFIG_DIR ".",
+                .options = policy_option_rows,
+                .call = command_policy_check,
+        },
+        {
+                .name = "policy show",
+                .arguments = "[SLICE]",
+                .help = "Print the policy in force, of the broker or of one slice",
+                .options = policy_show_option_rows,
+                .call = command_policy_show,
+        },
+        {
+                .name = "policy reload",
+                .arguments = "",
+                .help = "Make the broker read its policy files again",
+                .call = command_policy_reload,
+        },
+        {
+                .name = "upgrade",
+                .arguments = "",
+                .help = "Make the broker execute its binary anew; VMs and waiting claims go on",
+                .call = command_upgrade,
+        },
+        {
+                .name = "version",
+                .arguments = "",
+                .help = "Print the version of this command",
+                .call = command_version,
+        },
+        {
+                .name = "help",
+                .arguments = "[COMMAND]",
+                .help = "Print this list, or the help of one command",
+                .call = command_help,
+        },
+        {},
+};

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * provium resources: per resource what the host has and what of it was sold; then the slices, the
+ * queue, and what fills the disk.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include <base/units.h>
+#include <cli/cli.h>
+#include <cli/client.h>
+#include <cli/human.h>
+#include <cli/table.h>
+
+static const struct column resource_columns[] = {
+        {"RESOURCE", false, false}, {"CAPACITY", true, false}, {"RESERVE", true, false},
+        {"RATIO", true, false},     {"LIMIT", true, false},    {"ALLOCATED", true, false},
+        {"AVAILABLE", true, false}, {"SOURCE", false, true},
+};
+
+static const struct column slice_columns[] = {
+        {"SLICE", false, true},  {"VMS", true, false}, {"CPU", true, false},
+        {"MEMORY", true, false}, {"NET", true, false}, {"DISK-IO", true, false},
+};
+
+static void add_amount(struct table *table, const json_t *row, const char *key,
+                       enum resource resource) {
+        char text[64];
+
+        table_add(table, human_amount(row, key, resource, text, sizeof(text)));
+}
+
+/* The ratio comes as 4.0, or as 4000 thousandths under another name. */
+static void add_ratio(struct table *table, const json_t *row) {
+        const json_t *ratio = json_object_get(row, "oversub_ratio");
+        char text[UNITS_TEXT_MAX] = "-";
+        double number = json_number_value(ratio);
+        uint64_t milli;
+
+        if (human_number(row, "ratio_milli", &milli))
+                units_format_milli(milli, text, sizeof(text));
+        else if (json_is_number(ratio) && number >= 0 && number < 1e6)
+                units_format_milli((uint64_t)(number * 1000 + 0.5), text, sizeof(text));
+        table_add(table, text);
+}
+
+static void add_resource(struct table *table, const json_t *row, enum resource resource) {
+        char safe[HUMAN_TEXT_MAX];
+
+        table_add(table, resource_name(resource));
+        add_amount(table, row, "capacity", resource);
+        add_amount(table, row, "reserve", resource);
+        add_ratio(table, row);
+        add_amount(table, row, "effective_limit", resource);
+        add_amount(table, row, "allocated", resource);
+        add_amount(table, row, "available", resource);
+        table_add(table, human_member(row, "source", safe));
+}
+
+/* "1.5 of 4" for an axis of a slice. */
+static void add_share(struct table *table, const json_t *slice, const char *key,
+                      enum resource resource) {
+        char used[64], limit[64], text[160];
+
+        human_amount(json_object_get(slice, "allocated"), key, resource, used, sizeof(used));
+        human_amount(json_object_get(slice, "limit"), key, resource, limit, sizeof(limit));
+        if (strcmp(limit, "-") == 0)
+                snprintf(text, sizeof(text), "%s", used);
+        else
+                snprintf(text, sizeof(text), "%s of %s", used, limit);
+        table_add(table, text);
+}
+
+static void add_slice(struct table *table, const json_t *slice) {
+        char safe[HUMAN_TEXT_MAX], text[32] = "-";
+        uint64_t vms;
+
+        table_add(table, human_member(slice, "name", safe));
+        if (human_number(slice, "vms", &vms))
+                snprintf(text, sizeof(text), "%" PRIu64, vms);
+        table_add(table, text);
+        add_share(table, slice, "cpu", RESOURCE_CPU);
+        add_share(table, slice, "memory", RESOURCE_MEMORY);
+        add_share(table, slice, "network", RESOURCE_NETWORK);
+        add_share(table, slice, "disk_io", RESOURCE_DISK_IO);
+}
+
+/* What is left: objects of plain numbers, printed by their own names. */
+static void print_numbers(FILE *file, const char *title, const json_t *object) {
+        char safe[HUMAN_TEXT_MAX], text[UNITS_TEXT_MAX];
+        const char *key;
+        json_t *value;
+
+        if (json_object_size(object) == 0)
+                return;
+        fprintf(file, "\n%s\n", title);
+        json_object_foreach ((json_t *)object, key, value) {
+                size_t length = strlen(key);
+                bool bytes = length > 6 && strcmp(key + length - 6, "_bytes") == 0;
+                uint64_t number;
+
+                if (!human_number(object, key, &number))
+                        continue;
+                if (bytes)
+                        units_format_size(number, text, sizeof(text));
+                else
+                        snprintf(text, sizeof(text), "%" PRIu64, number);
+                fprintf(file, "  %-20s %s\n", human_safe(key, safe), text);
+        }
+}
+
+static int print_resources(struct cli *cli, const json_t *resources) {
+        _cleanup_(table_deinit) struct table table = {}, slices = {};
+        const json_t *list = json_object_get(resources, "slices");
+        size_t width = table_terminal_width(cli->out);
+        int r;
+
+        table_init(&table, resource_columns, ARRAY_SIZE(resource_columns));
+        for (size_t i = 0; i < _RESOURCE_N; i++) {
+                const json_t *row = json_object_get(resources, resource_name((enum resource)i));
+
+                if (json_is_object(row))
+                        add_resource(&table, row, (enum resource)i);
+        }
+        r = table_print(&table, cli->out, width);
+        if (r < 0)
+                return r;
+
+        if (json_array_size(list) > 0) {
+                table_init(&slices, slice_columns, ARRAY_SIZE(slice_columns));
+                for (size_t i = 0; i < json_array_size(list); i++)
+                        add_slice(&slices, json_array_get(list, i));
+                fputc('\n', cli->out);
+                r = table_print(&slices, cli->out, width);
+                if (r < 0)
+                        return r;
+        }
+        print_numbers(cli->out, "queue", json_object_get(resources, "queue"));
+        print_numbers(cli->out, "disk", json_object_get(resources, "disk_breakdown"));
+        return 0;
+}
+
+int command_resources(struct cli *cli, struct words *words) {
+        struct reply reply = REPLY_NULL;
+        const json_t *resources;
+        int status, r = 0;
+
+        if (words_only(cli, words, 0, 0) < 0)
+                return words->status;
+        status = cli_ask(cli, "Resources", NULL, &reply);
+        if (status)
+                return status;
+
+        resources = json_object_get(reply.parameters, "resources") ?: reply.parameters;
+        if (cli->json)
+                cli_print_json(cli, resources);
+        else
+                r = print_resources(cli, resources);
+        reply_deinit(&reply);
+        return r < 0 ? cli_fault(cli, r) : STATUS_OK;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command line of provium run, as a request. Values are checked here as the broker will check
+ * them, so that a typing error costs no connection; what fits and what is allowed, only it knows.
+ *
+ * The environment goes along whole. What the wire cannot carry (entries without a name, or that are
+ * not UTF-8) is left out with a notice: refusing to start because of some exported oddity would
+ * help nobody.
+ */
+#include <string.h>
+
+#include <base/units.h>
+#include <base/why.h>
+#include <cli/human.h>
+#include <cli/run.h>
+
+enum {
+        OPTION_SLICE = 1,
+        OPTION_NAME,
+        OPTION_CPUS,
+        OPTION_MEM,
+        OPTION_DISK,
+        OPTION_DOWNLOAD,
+        OPTION_UPLOAD,
+        OPTION_DISK_IO,
+        OPTION_GPUS,
+        OPTION_PRIORITY,
+        OPTION_WAIT,
+        OPTION_NO_WAIT,
+        OPTION_DETACH,
+        OPTION_DRY_RUN,
+        OPTION_RECONNECT,
+};
+
+const struct option_row run_option_rows[] = {
+        {OPTION_SLICE, "slice", "NAME", "whose share it is taken from (default)"},
+        {OPTION_NAME, "name", "VM", "what other commands call it (made up)"},
+        {OPTION_CPUS, "cpus", "N", "CPUs, such as 2 or 0.5"},
+        {OPTION_MEM, "mem", "SIZE", "memory of the guest, such as 512M or 1.5G"},
+        {OPTION_DISK, "disk", "SIZE", "space on the data directory's disk"},
+        {OPTION_DOWNLOAD, "download", "RATE", "network to the VM, such as 100Mbps or 10MB/s"},
+        {OPTION_UPLOAD, "upload", "RATE", "network from the VM"},
+        {OPTION_DISK_IO, "disk-io", "RATE", "disk reads and writes, such as 250MB/s"},
+        {OPTION_GPUS, "gpus", "N", "GPU slots"},
+        {OPTION_PRIORITY, "priority", "N", "-1000 to 1000, where the policy heeds it (0)"},
+        {OPTION_WAIT, "wait", "DURATION", "give up after that long in the queue (never)"},
+        {OPTION_NO_WAIT, "no-wait", NULL, "start at once or not at all"},
+        {OPTION_DETACH, "detach", NULL, "print the VM's name when it runs, and leave it"},
+        {OPTION_DRY_RUN, "dry-run", NULL, "only tell what would happen"},
+        {OPTION_RECONNECT, "reconnect", "DURATION",
+         "how long to look for a broker that left (60s)"},
+        {},
+};
+
+static int set_name(char *name, const char *what, const char *value, struct why *why) {
+        int r = text_check_name(what, value, why);
+
+        if (!r && !text_copy(name, TEXT_NAME_MAX + 1, value))
+                r = why_set(why, REQUEST_E_INVALID, "it is too long");
+        return r;
+}
+
+/* An amount the wire can carry; @least is 1 where the broker takes no 0. */
+static int set_amount(uint64_t *amountp, const char *value, uint64_t least,
+                      int (*parse)(const char *, uint64_t *, struct why *), struct why *why) {
+        uint64_t amount;
+        int r;
+
+        r = parse(value, &amount, why);
+        if (r)
+                return r;
+        if (amount < least)
+                return why_set(why, REQUEST_E_INVALID, "0 is too little");
+        if (amount > INT64_MAX)
+                return why_set(why, REQUEST_E_INVALID, "no host has that much");
+        *amountp = amount;
+        return 0;
+}
+
+static int set_priority(int64_t *priorityp, const char *value, struct why *why) {
+        bool below = value[0] == '-';
+        uint64_t number;
+
+        if (units_parse_count(value + below, &number, NULL) || number > REQUEST_PRIORITY_MAX)
+                return why_set(why, REQUEST_E_INVALID, "give a whole number from -%d to %d",
+                               REQUEST_PRIORITY_MAX, REQUEST_PRIORITY_MAX);
+        *priorityp = below ? -(int64_t)number : (int64_t)number;
+        return 0;
+}
+
+/* The claim's own options. Returns 0, or an answer with a sentence. */
+static int set_claim(struct run_request *request, int option, const char *value, struct why *why) {
+        uint64_t *amount = request->claim.amount;
+
+        switch (option) {
+        case OPTION_CPUS:
+                return set_amount(&amount[RESOURCE_CPU], value, 1, units_parse_cpus, why);
+        case OPTION_MEM:
+                return set_amount(&amount[RESOURCE_MEMORY], value, 1, units_parse_size, why);
+        case OPTION_DISK:
+                return set_amount(&amount[RESOURCE_DISK], value, 0, units_parse_size, why);
+        case OPTION_DISK_IO:
+                return set_amount(&amount[RESOURCE_DISK_IO], value, 0, units_parse_rate, why);
+        case OPTION_GPUS:
+                return set_amount(&amount[RESOURCE_GPU], value, 0, units_parse_count, why);
+        case OPTION_DOWNLOAD:
+                return set_amount(&request->download_bytes_per_s, value, 0, units_parse_rate, why);
+        case OPTION_UPLOAD:
+                return set_amount(&request->upload_bytes_per_s, value, 0, units_parse_rate, why);
+        }
+        return why_set(why, REQUEST_E_INVALID, "unknown option");
+}
+
+static int set_option(struct run_options *options, int option, const char *value, struct why *why) {
+        struct run_request *request = &options->request;
+
+        switch (option) {
+        case OPTION_SLICE:
+                return set_name(request->slice, "slice", value, why);
+        case OPTION_NAME:
+                return set_name(request->name, "VM name", value, why);
+        case OPTION_PRIORITY:
+                return set_priority(&request->priority, value, why);
+        case OPTION_WAIT:
+                return set_amount(&request->wait_usec, value, 0, units_parse_duration, why);
+        case OPTION_NO_WAIT:
+                request->wait_usec = 0;
+                return 0;
+        case OPTION_DETACH:
+                request->detach = true;
+                return 0;
+        case OPTION_DRY_RUN:
+                request->dry_run = true;
+                return 0;
+        case OPTION_RECONNECT:
+                return set_amount(&options->reconnect_usec, value, 0, units_parse_duration, why);
+        default:
+                return set_claim(request, option, value, why);
+        }
+}
+
+static const char *option_name(int option) {
+        for (const struct option_row *row = run_option_rows; row->name; row++)
+                if (row->id == option)
+                        return row->name;
+        return "?";
+}
+
+/* Whether JSON can carry @text. */
+static bool is_utf8(const char *text) {
+        json_t *string = json_string(text);
+
+        json_decref(string);
+        return string;
+}
+
+static int misuse(struct words *words, int status) {
+        words->status = status;
+        return -1;
+}
+
+static int copy_command(struct run_request *request, struct cli *cli, struct words *words) {
+        if (words->argc == 0 || !*words->argv[0])
+                return misuse(words, cli_misused(cli, "give the command to execute after '--'"));
+        if (words->argc > REQUEST_ARGS_MAX)
+                return misuse(words, cli_misused(cli,
+                                                 "the command has %d words, at most %d can be "
+                                                 "passed on",
+                                                 words->argc, REQUEST_ARGS_MAX));
+        request->argv = calloc((size_t)words->argc + 1, sizeof(*request->argv));
+        if (!request->argv)
+                return misuse(words, cli_fault(cli, -ENOMEM));
+        for (int i = 0; i < words->argc; i++) {
+                if (!is_utf8(words->argv[i]))
+                        return misuse(words, cli_misused(cli, "word %d of the command is not UTF-8",
+                                                         i + 1));
+                request->argv[i] = strdup(words->argv[i]);
+                if (!request->argv[i])
+                        return misuse(words, cli_fault(cli, -ENOMEM));
+                request->n_argv++;
+        }
+        return 0;
+}
+
+static int copy_environment(struct run_request *request, struct cli *cli, struct words *words,
+                            char *const *environment) {
+        size_t n = 0, left_out = 0;
+
+        while (environment[n])
+                n++;
+        request->envp = calloc(n + 1, sizeof(*request->envp));
+        if (!request->envp)
+                return misuse(words, cli_fault(cli, -ENOMEM));
+        for (size_t i = 0; i < n; i++) {
+                const char *equals = strchr(environment[i], '=');
+
+                if (!equals || equals == environment[i] || !is_utf8(environment[i])) {
+                        left_out++;
+                        continue;
+                }
+                request->envp[request->n_envp] = strdup(environment[i]);
+                if (!request->envp[request->n_envp])
+                        return misuse(words, cli_fault(cli, -ENOMEM));
+                request->n_envp++;
+        }
+        if (left_out > 0)
+                cli_say(cli,
+                        "%zu of the environment's entries cannot be passed on (no name, or not "
+                        "UTF-8)",
+                        left_out);
+        return 0;
+}
+
+static int check_bounds(const struct run_request *request, struct cli *cli, struct words *words) {
+        size_t bytes = 0;
+
+        for (size_t i = 0; i < request->n_argv; i++)
+                bytes += strlen(request->argv[i]) + 1;
+        for (size_t i = 0; i < request->n_envp; i++)
+                bytes += strlen(request->envp[i]) + 1;
+        if (request->n_envp > REQUEST_ENV_MAX || bytes > REQUEST_STRINGS_MAX)
+                return misuse(
+                        words,
+                        cli_misused(cli,
+                                    "command and environment have %zu variables and %zu bytes, "
+                                    "at most %d and %d can be passed on; try 'env -i provium ...'",
+                                    request->n_envp, bytes, REQUEST_ENV_MAX, REQUEST_STRINGS_MAX));
+        return 0;
+}
+
+int run_options_parse(struct run_options *options, struct cli *cli, struct words *words,
+                      char *const *environment) {
+        struct run_request *request = &options->request;
+        int option, r;
+
+        for (size_t i = 0; i < _RESOURCE_N; i++)
+                request->claim.amount[i] = REQUEST_DEFAULT;
+        request->download_bytes_per_s = request->upload_bytes_per_s = REQUEST_DEFAULT;
+        request->wait_usec = REQUEST_WAIT_FOREVER;
+
+        while ((option = words_option(cli, words)) > 0) {
+                struct why why = {};
+
+                if (set_option(options, option, words->value, &why))
+                        return misuse(words,
+                                      cli_misused(cli, "--%s: %s", option_name(option), why.text));
+        }
+        if (option < 0)
+                return option;
+
+        r = copy_command(request, cli, words);
+        if (!r)
+                r = copy_environment(request, cli, words, environment);
+        return r ?: check_bounds(request, cli, words);
+}
+
+void run_options_deinit(struct run_options *options) {
+        run_request_deinit(&options->request);
+}

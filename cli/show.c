@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * provium show: one VM, with the limits as the kernel reports them at this moment, so that what was
+ * sold can be compared with what is in force.
+ */
+#include <inttypes.h>
+
+#include <cli/cli.h>
+#include <cli/client.h>
+#include <cli/human.h>
+#include <proto/request.h>
+
+static void print_pair(FILE *file, const char *name, const char *value, const char *beside) {
+        fprintf(file, "  %-20s %s", name, value);
+        if (*beside)
+                fprintf(file, "  (%s)", beside);
+        fputc('\n', file);
+}
+
+static void print_vm(FILE *file, const json_t *vm) {
+        static const char *const members[] = {"id",     "slice",   "state",
+                                              "detail", "command", "cgroup"};
+        char safe[HUMAN_TEXT_MAX], text[64];
+        uint64_t number;
+
+        fprintf(file, "%s\n", human_member(vm, "name", safe));
+        for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+                if (*human_string(vm, members[i]))
+                        print_pair(file, members[i], human_member(vm, members[i], safe), "");
+        if (human_number(vm, "pid", &number) && number > 0) {
+                snprintf(text, sizeof(text), "%" PRIu64, number);
+                print_pair(file, "pid", text, "");
+        }
+        if (human_number(vm, "uid", &number)) {
+                snprintf(text, sizeof(text), "%" PRIu64, number);
+                print_pair(file, "uid", text, "");
+        }
+        print_pair(file, "age", human_age(vm, "created_ns", text, sizeof(text)), "");
+        if (json_is_true(json_object_get(vm, "detached")))
+                print_pair(file, "detached", "yes", "");
+}
+
+static void print_charge(FILE *file, const json_t *charge) {
+        char text[64];
+
+        fputs("charge\n", file);
+        for (size_t i = 0; i < _RESOURCE_N; i++) {
+                const char *name = resource_name((enum resource)i);
+
+                if (json_object_get(charge, name))
+                        print_pair(file, name,
+                                   human_amount(charge, name, (enum resource)i, text, sizeof(text)),
+                                   "");
+        }
+}
+
+static void print_map(FILE *file, const char *title, const json_t *map) {
+        const char *key;
+        json_t *value;
+
+        if (json_object_size(map) == 0)
+                return;
+        fprintf(file, "%s\n", title);
+        json_object_foreach ((json_t *)map, key, value) {
+                const char *text = json_string_value(value) ?: "?";
+                char name[HUMAN_TEXT_MAX], safe[HUMAN_TEXT_MAX], beside[64];
+
+                print_pair(file, human_safe(key, name), human_safe(text, safe),
+                           human_kernel_value(key, text, beside, sizeof(beside)));
+        }
+}
+
+static void print_notes(FILE *file, const json_t *notes) {
+        char safe[HUMAN_TEXT_MAX];
+
+        for (size_t i = 0; i < json_array_size(notes); i++)
+                fprintf(file, "note: %s\n",
+                        human_safe(json_string_value(json_array_get(notes, i)) ?: "?", safe));
+}
+
+int command_show(struct cli *cli, struct words *words) {
+        struct reply reply = REPLY_NULL;
+        int status;
+
+        if (words_only(cli, words, 1, 1) < 0)
+                return words->status;
+
+        status = cli_ask(cli, "Show", json_pack("{ss}", "vm", words->argv[0]), &reply);
+        if (status)
+                return status;
+        if (cli->json) {
+                cli_print_json(cli, reply.parameters);
+        } else {
+                print_vm(cli->out, json_object_get(reply.parameters, "vm"));
+                print_charge(cli->out,
+                             json_object_get(json_object_get(reply.parameters, "vm"), "charge"));
+                print_map(cli->out, "limits", json_object_get(reply.parameters, "limits"));
+                print_map(cli->out, "use", json_object_get(reply.parameters, "stats"));
+                print_notes(cli->out, json_object_get(reply.parameters, "notes"));
+        }
+        reply_deinit(&reply);
+        return STATUS_OK;
+}

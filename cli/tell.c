@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What provium run tells before the VM has the terminal: on the error output, so that the output is
+ * the VM's alone. On a terminal one line is rewritten in place; into a file or a pipe a line goes
+ * only when what is waited for changes, not for each place in the queue.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/units.h>
+#include <cli/human.h>
+#include <cli/run.h>
+#include <cli/table.h>
+
+#define CLEAR_LINE "\r\033[K"
+
+void tell_init(struct tell *tell, struct cli *cli) {
+        *tell = (struct tell){
+                .cli = cli,
+                .terminal = isatty(fileno(cli->err)),
+                .since_usec = cli_now_usec(),
+        };
+}
+
+void tell_clear(struct tell *tell) {
+        if (tell->shown) {
+                fputs(CLEAR_LINE, tell->cli->err);
+                fflush(tell->cli->err);
+        }
+        tell->shown = false;
+}
+
+void tell_tick(struct tell *tell) {
+        char line[1024], age[UNITS_TEXT_MAX];
+        uint64_t seconds = (cli_now_usec() - tell->since_usec) / 1000000;
+        size_t width, left;
+        const char *end = line;
+
+        if (!tell->terminal || !tell->text[0])
+                return;
+        units_format_duration(seconds * 1000000, age, sizeof(age));
+        snprintf(line, sizeof(line), "provium: waiting %s: %s", age, tell->text);
+        /* A line that wraps could not be taken away again. */
+        width = table_terminal_width(tell->cli->err);
+        for (left = width > 1 ? width - 1 : 79; *end; end++)
+                if ((*end & 0xc0) != 0x80 && left-- == 0)
+                        break;
+        fprintf(tell->cli->err, CLEAR_LINE "%.*s", (int)(end - line), line);
+        fflush(tell->cli->err);
+        tell->shown = true;
+}
+
+/* Takes a new text; on no terminal, prints it if what is waited for (@key) is another than before.
+ */
+static void set_text(struct tell *tell, const char *key, const char *text) {
+        bool same = strcmp(tell->key, key) == 0;
+
+        snprintf(tell->key, sizeof(tell->key), "%s", key);
+        snprintf(tell->text, sizeof(tell->text), "%s", text);
+        if (tell->terminal)
+                tell_tick(tell);
+        else if (!same)
+                cli_say(tell->cli, "waiting: %s", text);
+}
+
+void tell_waiting(struct tell *tell, const json_t *queued) {
+        char reason[HUMAN_TEXT_MAX], detail[HUMAN_TEXT_MAX], text[sizeof(tell->text)],
+                place[32] = "";
+        const char *key = human_member(queued, "reason", reason);
+        const char *more = human_member(queued, "detail", detail);
+        uint64_t position;
+
+        if (human_number(queued, "position", &position))
+                snprintf(place, sizeof(place), ", place %" PRIu64, position);
+        snprintf(text, sizeof(text), "%.60s%s%s%.300s", key, place, *more ? ": " : "", more);
+        set_text(tell, key, text);
+}
+
+void tell_away(struct tell *tell, const char *reason) {
+        char text[sizeof(tell->text)];
+
+        snprintf(text, sizeof(text), "the broker is away (%.300s)", reason);
+        set_text(tell, "away", text);
+}
+
+static void print_row(FILE *file, const char *name, const char *value) {
+        fprintf(file, "  %-20s %s\n", name, value);
+}
+
+int tell_dry_run(struct cli *cli, const json_t *run) {
+        const json_t *charge = json_object_get(run, "charge");
+        char verdict[HUMAN_TEXT_MAX], reason[HUMAN_TEXT_MAX], detail[HUMAN_TEXT_MAX], text[64];
+        const char *key;
+        json_t *value;
+
+        fprintf(cli->out, "%s", human_member(run, "verdict", verdict));
+        if (*human_string(run, "reason"))
+                fprintf(cli->out, ": %s", human_member(run, "reason", reason));
+        if (*human_string(run, "detail"))
+                fprintf(cli->out, ": %s", human_member(run, "detail", detail));
+        fputs("\ncharge\n", cli->out);
+        for (size_t i = 0; i < _RESOURCE_N; i++) {
+                const char *name = resource_name((enum resource)i);
+
+                print_row(cli->out, name,
+                          human_amount(charge, name, (enum resource)i, text, sizeof(text)));
+        }
+        fputs("limits\n", cli->out);
+        json_object_foreach (json_object_get(run, "limits"), key, value)
+                print_row(cli->out, human_safe(key, reason),
+                          human_safe(json_string_value(value) ?: "?", detail));
+        return STATUS_OK;
+}
