@@ -1,0 +1,139 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# rig: none
+#
+# The rig seen from outside: exact exit statuses, exact output, an end for everything that hangs
+# or panics, and nothing left over, whoever is killed.
+set -euo pipefail
+
+readonly rig=$PROVIUM_SOURCE/tests/rig/rig
+passed=0 failed=0
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+export TMPDIR=$scratch
+
+verdict() {
+        if [[ $1 == ok ]]; then
+                echo "  ok      $2"
+                passed=$((passed + 1))
+        else
+                echo "  FAILED  $2: $3"
+                failed=$((failed + 1))
+                cat "$scratch/err" 2>/dev/null || true
+        fi
+}
+
+# status WANTED SENTENCE RIG-ARGUMENTS...
+status() {
+        local wanted=$1 sentence=$2 is=0
+        shift 2
+        "$rig" "$@" >"$scratch/out" 2>"$scratch/err" || is=$?
+        if ((is == wanted)); then verdict ok "$sentence"; else
+                verdict FAILED "$sentence" "status $is instead of $wanted"
+        fi
+}
+
+# says TEXT SENTENCE: the last run's messages or output contain TEXT.
+says() {
+        if grep -q -- "$1" "$scratch/out" "$scratch/err"; then verdict ok "$2"; else
+                verdict FAILED "$2" "no '$1' in the output"
+        fi
+}
+
+processes_of_run() {
+        # By our own directory's name in the arguments: other rigs may run beside this one. From a
+        # file, lest grep finds itself.
+        echo "$scratch/provium-rig" >"$scratch/pattern"
+        grep -lFf "$scratch/pattern" /proc/[0-9]*/cmdline 2>/dev/null | wc -l
+}
+
+# Processes that were killed become invisible in a moment, which is waited for, but not for long.
+nothing_is_left() {
+        local deadline=$((SECONDS + 10))
+        while (($(processes_of_run) > 0 && SECONDS < deadline)); do
+                read -rt 0.05 <> <(:) || true
+        done
+        if (($(processes_of_run) == 0)); then verdict ok "$1"; else
+                verdict FAILED "$1" "$(processes_of_run) processes are left"
+        fi
+}
+
+# Waits until the guest of a background run has printed something, or the run has ended.
+wait_for_output() {
+        local pid=$1 file=$2
+        until [[ -s $file || ! -e /proc/$pid ]]; do
+                read -rt 0.05 <> <(:) || true
+        done
+}
+
+status 0 'a command that succeeds' -- true
+status 7 'a command that fails with 7' -- sh -c 'exit 7'
+status 255 'a command that fails with 255' -- sh -c 'exit 255'
+status 137 'a command that dies of SIGKILL' -- sh -c 'kill -KILL $$'
+status 127 'a command that does not exist' -- /nonexistent/command
+status 126 'a command that cannot be executed' -- /etc/passwd
+status 124 'a command that hangs' --timeout 5 -- sleep 1000
+says 'sleep 1000' 'the report of a hang names the process'
+status 125 'a guest that panics' -- sh -c 'echo c >/proc/sysrq-trigger; sleep 100'
+says 'sysrq' 'the report of a panic shows the kernel log'
+status 125 'a mistake in the options' --mem nonsense -- true
+
+head -c 300000 /dev/urandom >"$scratch/random"
+status 0 'binary output' -- cat "$scratch/random"
+if cmp -s "$scratch/random" "$scratch/out"; then verdict ok 'output arrives byte for byte'; else
+        verdict FAILED 'output arrives byte for byte' 'it differs'
+fi
+
+status 0 'a guest that tries to write' -- sh -c "echo x >'$scratch/written'; rm -rf '$scratch/random'"
+if [[ ! -e $scratch/written && -s $scratch/random ]]; then
+        verdict ok 'the host does not see what the guest wrote'
+else
+        verdict FAILED 'the host does not see what the guest wrote' 'it does'
+fi
+
+"$rig" -- sh -c 'echo ready; sleep 1000' >"$scratch/term" 2>&1 &
+pid=$!
+wait_for_output $pid "$scratch/term"
+kill -TERM $pid
+is=0
+wait $pid || is=$?
+if ((is == 143)); then verdict ok 'SIGTERM ends the rig'; else
+        verdict FAILED 'SIGTERM ends the rig' "status $is"
+fi
+nothing_is_left 'no process is left after SIGTERM'
+if compgen -G "$scratch/provium-rig.*" >/dev/null; then
+        verdict FAILED 'no file is left after SIGTERM' "$(ls "$scratch")"
+else
+        verdict ok 'no file is left after SIGTERM'
+fi
+
+"$rig" -- sh -c 'echo ready; sleep 1000' >"$scratch/kill" 2>&1 &
+pid=$!
+wait_for_output $pid "$scratch/kill"
+kill -KILL $pid
+wait $pid 2>/dev/null || true
+nothing_is_left 'no process is left after SIGKILL'
+status 0 'a rig after one that was killed' -- true
+if compgen -G "$scratch/provium-rig.*" >/dev/null; then
+        verdict FAILED 'it sweeps what the killed one left' "$(ls "$scratch")"
+else
+        verdict ok 'it sweeps what the killed one left'
+fi
+
+pids=()
+for n in 11 12 13; do
+        "$rig" -- sh -c "exit $n" &
+        pids+=($!)
+done
+statuses=()
+for pid in "${pids[@]}"; do
+        is=0
+        wait "$pid" || is=$?
+        statuses+=("$is")
+done
+if [[ ${statuses[*]} == '11 12 13' ]]; then verdict ok 'three rigs at once'; else
+        verdict FAILED 'three rigs at once' "statuses ${statuses[*]}"
+fi
+
+echo "$passed passed, $failed failed, 0 skipped"
+((failed == 0))
