@@ -96,8 +96,6 @@ static void a_long_line_is_refused_not_cut(void) {
         expect_good(text, 7);
         snprintf(text, sizeof(text), "[Broker]\n#%0900d\nMaxVMs=7\n", 7);
         expect_good(text, 7);
-        snprintf(text, sizeof(text), "[Broker]\nMaxQueued=%0900d\nMaxVMs=x\n", 7);
-        expect_good("[Broker]\nMaxVMs=7\n", 7);
 }
 
 static void lines_are_counted_behind_a_long_one(void) {
