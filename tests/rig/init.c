@@ -31,6 +31,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
@@ -66,6 +67,7 @@ struct options {
         char modules[4096];             /* host path of lib/modules/VERSION */
         char swap[64];
         char terminal[64];              /* "ROWS COLUMNS" */
+        char binds[4096];               /* host directories, ':' between them (systemd) */
         long timeout_s;
         bool disks;
         bool trace;
@@ -231,6 +233,7 @@ static void options_read(const char *path) {
                 TAKE(modules);
                 TAKE(swap);
                 TAKE(terminal);
+                TAKE(binds);
 #undef TAKE
                 if (strcmp(line, "timeout") == 0)
                         options.timeout_s = atol(value);
@@ -324,10 +327,38 @@ static void root_overlay(void) {
                  "lowerdir=/host,upperdir=/w/upper,workdir=/w/work,volatile");
 }
 
+static void directories_make(const char *path) {
+        char part[PATH_MAX];
+
+        for (const char *p = path; p; ) {
+                p = strchr(p + 1, '/');
+                snprintf(part, sizeof(part), "%.*s", p ? (int)(p - path) : (int)strlen(path), path);
+                if (mkdir(part, 0755) < 0 && errno != EEXIST)
+                        fail("cannot create %s: %s", part, strerror(errno));
+        }
+}
+
+/* Directories of the host that appear under their own names, but never over one of the image. */
+static void image_binds(void) {
+        char from[PATH_MAX], to[PATH_MAX], *save = NULL;
+
+        for (char *path = strtok_r(options.binds, ":", &save); path;
+             path = strtok_r(NULL, ":", &save)) {
+                snprintf(from, sizeof(from), "/root/host%s", path);
+                snprintf(to, sizeof(to), "/root%s", path);
+                if (access(to, F_OK) == 0)
+                        continue;
+                directories_make(to);
+                if (mount(from, to, NULL, MS_BIND, NULL) < 0)
+                        fail("cannot bind %s on %s: %s", from, to, strerror(errno));
+        }
+}
+
 static void root_image(void) {
         mount_at("/dev/vda", "/root", "ext4", 0, "noinit_itable");
         mkdir("/root/host", 0755);
         mount_at("host", "/root/host", "virtiofs", MS_RDONLY, NULL);
+        image_binds();
 }
 
 static void root_enter(void) {
