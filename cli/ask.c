@@ -56,26 +56,6 @@ static int error_status(const char *name, const json_t *parameters) {
         return STATUS_BROKER;
 }
 
-/* The numbers behind a refusal, and what would fit. */
-static void tell_numbers(struct cli *cli, const json_t *parameters) {
-        const char *name = human_string(parameters, "resource");
-        char requested[64], available[64], allocated[64], limit[64], fits[64];
-        enum resource resource;
-        uint64_t number;
-
-        if (!resource_from_name(name, &resource) || !human_number(parameters, "requested", &number))
-                return;
-        fprintf(cli->err, "  %s: requested %s, available %s (%s of %s are allocated)", name,
-                human_amount(parameters, "requested", resource, requested, sizeof(requested)),
-                human_amount(parameters, "available", resource, available, sizeof(available)),
-                human_amount(parameters, "allocated", resource, allocated, sizeof(allocated)),
-                human_amount(parameters, "effective_limit", resource, limit, sizeof(limit)));
-        if (human_number(parameters, "fits", &number) && number > 0)
-                fprintf(cli->err, "; %s would fit",
-                        human_amount(parameters, "fits", resource, fits, sizeof(fits)));
-        fputc('\n', cli->err);
-}
-
 static void tell_errors(struct cli *cli, const json_t *parameters) {
         const json_t *errors = json_object_get(parameters, "errors");
         char safe[HUMAN_TEXT_MAX];
@@ -104,8 +84,6 @@ int cli_refused(struct cli *cli, const struct reply *reply) {
                 cli_say(cli, "%s", human_safe(message, safe));
         else
                 cli_say(cli, "the broker answers %s", name);
-        if (strcmp(name, "Refused") == 0)
-                tell_numbers(cli, reply->parameters);
         tell_errors(cli, reply->parameters);
         return error_status(name, reply->parameters);
 }

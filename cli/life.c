@@ -78,6 +78,18 @@ static void on_exited(struct session *session, const json_t *run) {
         session_finish(session, status);
 }
 
+/* The status is what a real run would have met at once. */
+static void on_dry_run(struct session *session, const json_t *run) {
+        const char *verdict = human_string(run, "verdict");
+        bool full = strcmp(verdict, "refuse") == 0 ||
+                    (strcmp(verdict, "wait") == 0 && session->options->request.wait_usec == 0);
+
+        tell_clear(&session->tell);
+        if (!session->cli->json)
+                tell_dry_run(session->cli, run);
+        session_finish(session, full ? STATUS_FULL : STATUS_OK);
+}
+
 static void on_error(struct session *session, const struct reply *reply) {
         tell_clear(&session->tell);
         if (session->phase == PHASE_STARTED &&
@@ -112,7 +124,6 @@ void life_take_reply(struct session *session, const struct reply *reply) {
         else if (strcmp(state, "exited") == 0)
                 on_exited(session, run);
         else if (strcmp(state, "dry_run") == 0)
-                session_finish(session,
-                               session->cli->json ? STATUS_OK : tell_dry_run(session->cli, run));
+                on_dry_run(session, run);
         /* Other states are news from a newer broker. */
 }

@@ -84,18 +84,19 @@ void tell_away(struct tell *tell, const char *reason) {
         set_text(tell, "away", text);
 }
 
-static void print_row(FILE *file, const char *name, const char *value) {
-        fprintf(file, "  %-20s %s\n", name, value);
+static void print_row(FILE *file, const char *name, const char *value, const char *beside) {
+        fprintf(file, "  %-20s %s%s%s%s\n", name, value, *beside ? "  (" : "", beside,
+                *beside ? ")" : "");
 }
 
-int tell_dry_run(struct cli *cli, const json_t *run) {
+void tell_dry_run(struct cli *cli, const json_t *run) {
         const json_t *charge = json_object_get(run, "charge");
         char verdict[HUMAN_TEXT_MAX], reason[HUMAN_TEXT_MAX], detail[HUMAN_TEXT_MAX], text[64];
         const char *key;
         json_t *value;
 
         fprintf(cli->out, "%s", human_member(run, "verdict", verdict));
-        if (*human_string(run, "reason"))
+        if (*human_string(run, "reason") && strcmp(human_string(run, "reason"), "none") != 0)
                 fprintf(cli->out, ": %s", human_member(run, "reason", reason));
         if (*human_string(run, "detail"))
                 fprintf(cli->out, ": %s", human_member(run, "detail", detail));
@@ -104,11 +105,13 @@ int tell_dry_run(struct cli *cli, const json_t *run) {
                 const char *name = resource_name((enum resource)i);
 
                 print_row(cli->out, name,
-                          human_amount(charge, name, (enum resource)i, text, sizeof(text)));
+                          human_amount(charge, name, (enum resource)i, text, sizeof(text)), "");
         }
         fputs("limits\n", cli->out);
-        json_object_foreach (json_object_get(run, "limits"), key, value)
-                print_row(cli->out, human_safe(key, reason),
-                          human_safe(json_string_value(value) ?: "?", detail));
-        return STATUS_OK;
+        json_object_foreach (json_object_get(run, "limits"), key, value) {
+                const char *limit = json_string_value(value) ?: "?";
+
+                print_row(cli->out, human_safe(key, reason), human_safe(limit, detail),
+                          human_kernel_value(key, limit, text, sizeof(text)));
+        }
 }

@@ -12,11 +12,13 @@
 
 #include <base/macro.h>
 
-#define CALL_DEPTH_MAX 16 /* levels of JSON: jansson recurses, about 100 bytes of stack for each   \
-                           */
-#define CALL_VALUES_MAX 4096 /* values in a call: jansson takes up to 350 bytes of heap for each   \
-                              */
-#define CALL_METHOD_MAX 128  /* characters in the name of a method or error */
+#define CALL_DEPTH_MAX                                                                             \
+        16 /* levels of JSON: jansson recurses, about 100 bytes of stack for each                  \
+            */
+#define CALL_VALUES_MAX                                                                            \
+        4096                /* values in a call: jansson takes up to 350 bytes of heap for each    \
+                             */
+#define CALL_METHOD_MAX 128 /* characters in the name of a method or error */
 
 struct why;
 

@@ -112,9 +112,12 @@ static int make_room(struct stream *stream, struct why *why) {
 
         if (stream->in_used < stream->in_size)
                 return 0;
-        if (stream->in_size >= stream->in_max)
+        if (stream->in_size >= stream->in_max) {
+                if (memchr(stream->in, '\0', stream->in_used))
+                        return why_set(why, STREAM_E_AGAIN, "messages wait to be taken");
                 return why_set(why, STREAM_E_TOO_BIG, "message is longer than %zu bytes",
                                stream->in_max);
+        }
         return resize(&stream->in, &stream->in_size,
                       min_u64(stream->in_max, max_u64(STREAM_KEEP, stream->in_size * 2)));
 }
