@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Parameters of every method: what is taken holds its bounds, and Run survives being formatted.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/why.h>
+#include <proto/request.h>
+
+#define check(condition) ((condition) ? (void)0 : abort())
+
+static void check_why(int r, const struct why *why) {
+        check(r >= 0);
+        if (r)
+                check(why->text[0] && !strpbrk(why->text, "\n\033"));
+}
+
+static void try_run(const json_t *parameters) {
+        struct run_request request = RUN_REQUEST_NULL, again = RUN_REQUEST_NULL;
+        struct why why = {};
+        json_t *formatted;
+        int r;
+
+        r = run_request_parse(&request, parameters, &why);
+        check_why(r, &why);
+        if (r)
+                return;
+        check(request.n_argv >= 1 && request.n_argv <= REQUEST_ARGS_MAX);
+        check(request.n_envp <= REQUEST_ENV_MAX && !request.argv[request.n_argv]);
+        for (size_t i = 0; i < _RESOURCE_N; i++)
+                check(request.claim.amount[i] <= INT64_MAX ||
+                      request.claim.amount[i] == REQUEST_DEFAULT);
+        formatted = run_request_format(&request);
+        check(formatted);
+        check(run_request_parse(&again, formatted, &why) == 0);
+        check(demand_equal(&request.claim, &again.claim));
+        check(strcmp(request.name, again.name) == 0 && request.wait_usec == again.wait_usec);
+        check(strcmp(request.argv[request.n_argv - 1], again.argv[again.n_argv - 1]) == 0);
+        json_decref(formatted);
+        run_request_deinit(&again);
+        run_request_deinit(&request);
+}
+
+static void try_others(const json_t *parameters) {
+        struct vm_request vm = VM_REQUEST_NULL;
+        struct why why = {};
+        uint64_t number;
+        char text[64];
+
+        check_why(vm_request_parse(&vm, parameters, &why), &why);
+        check(vm.signal >= 0 && vm.signal <= REQUEST_SIGNAL_MAX);
+        check_why(request_parse_none(parameters, &why), &why);
+        check_why(request_parse_text(parameters, "slice", text, sizeof(text), &why), &why);
+        check_why(request_parse_number(parameters, "since", &number, &why), &why);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        json_t *parameters = json_loadb((const char *)data, size, 0, NULL);
+
+        if (json_is_object(parameters)) {
+                try_run(parameters);
+                try_others(parameters);
+        }
+        json_decref(parameters);
+        return 0;
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/why.h>
+#include <proto/call.h>
+#include <proto/request.h>
+
+#include "unit.h"
+
+#define RUN_REST "\"command\":[\"x\"],\"environment\":[]"
+
+static int parse_run_json(json_t *parameters, struct why *why) {
+        struct run_request request = RUN_REQUEST_NULL;
+        int r = run_request_parse(&request, parameters, why);
+
+        run_request_deinit(&request);
+        json_decref(parameters);
+        return r;
+}
+
+/* A field of Run with a value, as JSON. */
+static int parse_field(const char *field, const char *value, struct why *why) {
+        char text[2048];
+        json_t *parameters;
+
+        snprintf(text, sizeof(text), "{" RUN_REST ",\"%s\":%s}", field, value); /* the last counts */
+        parameters = json_loads(text, 0, NULL);
+        need_that(parameters, "no JSON: %s", text);
+        return parse_run_json(parameters, why);
+}
+
+static int parse_claim(const char *axis, const char *value, struct why *why) {
+        char text[512];
+
+        snprintf(text, sizeof(text), "{\"%s\":%s}", axis, value);
+        return parse_field("claim", text, why);
+}
+
+static void smallest_run_takes_all_defaults(void) {
+        struct run_request request = RUN_REQUEST_NULL;
+        json_t *parameters = json_loads("{" RUN_REST "}", 0, NULL);
+
+        need_int(run_request_parse(&request, parameters, NULL), 0);
+        expect_str(request.slice, "");
+        expect_str(request.name, "");
+        expect_str(request.ticket, "");
+        for (size_t i = 0; i < _RESOURCE_N; i++)
+                expect_uint(request.claim.amount[i], REQUEST_DEFAULT);
+        expect_uint(request.wait_usec, REQUEST_WAIT_FOREVER);
+        expect_int(request.priority, 0);
+        expect(!request.detach && !request.dry_run);
+        expect_uint(request.n_argv, 1);
+        expect_str(request.argv[0], "x");
+        expect(request.argv[1] == NULL && request.envp[0] == NULL);
+        run_request_deinit(&request);
+        run_request_deinit(&request);
+        json_decref(parameters);
+}
+
+static void null_means_not_given(void) {
+        static const char *const fields[] = {"slice",     "name",   "claim",   "priority",
+                                             "wait_usec", "detach", "dry_run", "ticket"};
+
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+                expect_that(parse_field(fields[i], "null", NULL) == 0, "%s", fields[i]);
+        expect_int(parse_claim("memory", "null", NULL), 0);
+}
+
+static void absurd_values_are_refused_in_every_field(void) {
+        static const char *const fields[] = {"slice",  "name",    "claim",  "priority",  "wait_usec",
+                                             "detach", "dry_run", "ticket", "command",   "environment"};
+        static const char *const values[] = {"-9223372036854775808", "1.5", "1e300", "\"\"",
+                                             "\"a\\nb\"", "{\"a\":{}}", "[[]]", "[1]", "\"NaN\\u007f\""};
+
+        for (size_t f = 0; f < ARRAY_SIZE(fields); f++)
+                for (size_t v = 0; v < ARRAY_SIZE(values); v++) {
+                        struct why why = {};
+                        char field[64];
+
+                        expect_that(parse_field(fields[f], values[v], &why) == REQUEST_E_INVALID,
+                                    "%s took %s", fields[f], values[v]);
+                        request_invalid_field(&why, field, sizeof(field));
+                        expect_in(field, fields[f]);
+                        expect_that(!strpbrk(why.text, "\n\177"), "raw text: %s", why.text);
+                }
+}
+
+static void names_that_are_no_names_are_refused(void) {
+        static const char *const names[] = {"..", "../x", "a/b", ".hidden", "-x", "a..b", "a b", "a\nb",
+                                            "\xc3\xa4", "", "/", "x/"};
+        char text[512], longest[TEXT_NAME_MAX + 2];
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                expect_that(parse_run_json(json_pack("{ss s[s] s[]}", "name", names[i], "command", "x",
+                                                     "environment"),
+                                           NULL) == REQUEST_E_INVALID,
+                            "name took \"%s\"", names[i]);
+                expect_that(parse_run_json(json_pack("{ss s[s] s[]}", "slice", names[i], "command", "x",
+                                                     "environment"),
+                                           NULL) == REQUEST_E_INVALID,
+                            "slice took \"%s\"", names[i]);
+        }
+        memset(longest, 'a', sizeof(longest));
+        longest[TEXT_NAME_MAX + 1] = '\0';
+        snprintf(text, sizeof(text), "\"%s\"", longest);
+        expect_int(parse_field("name", text, NULL), REQUEST_E_INVALID);
+        longest[TEXT_NAME_MAX] = '\0';
+        snprintf(text, sizeof(text), "\"%s\"", longest);
+        expect_int(parse_field("name", text, NULL), 0);
+        snprintf(text, sizeof(text), "\"%0300d\"", 0);
+        expect_int(parse_field("name", text, NULL), REQUEST_E_INVALID);
+        expect_int(parse_field("slice", text, NULL), REQUEST_E_INVALID);
+        expect_int(parse_field("ticket", text, NULL), REQUEST_E_INVALID);
+}
+
+static void claims_are_whole_and_not_negative(void) {
+        static const char *const axes[] = {"cpu",      "memory", "disk", "disk_io",
+                                           "download", "upload", "gpu"};
+        static const char *const bad[] = {"-1", "-9223372036854775808", "0.5", "1e18", "\"1\"", "true",
+                                          "[]", "{}"};
+
+        for (size_t a = 0; a < ARRAY_SIZE(axes); a++) {
+                for (size_t v = 0; v < ARRAY_SIZE(bad); v++) {
+                        struct why why = {};
+
+                        expect_that(parse_claim(axes[a], bad[v], &why) == REQUEST_E_INVALID,
+                                    "%s took %s", axes[a], bad[v]);
+                        expect_in(why.text, "claim.");
+                        expect_in(why.text, axes[a]);
+                }
+                expect_int(parse_claim(axes[a], "1", NULL), 0);
+                expect_int(parse_claim(axes[a], "9223372036854775807", NULL), 0);
+        }
+        expect_int(parse_claim("cpu", "0", NULL), REQUEST_E_INVALID);
+        expect_int(parse_claim("memory", "0", NULL), REQUEST_E_INVALID);
+        expect_int(parse_claim("gpu", "0", NULL), 0);
+        expect_int(parse_claim("cpus", "1", NULL), REQUEST_E_INVALID);
+        expect_int(parse_claim("network", "1", NULL), REQUEST_E_INVALID);
+}
+
+static uint64_t network_of(const char *claim) {
+        struct run_request request = RUN_REQUEST_NULL;
+        char text[256];
+        json_t *parameters;
+        uint64_t network;
+
+        snprintf(text, sizeof(text), "{\"claim\":%s," RUN_REST "}", claim);
+        parameters = json_loads(text, 0, NULL);
+        need_int(run_request_parse(&request, parameters, NULL), 0);
+        network = request.claim.amount[RESOURCE_NETWORK];
+        run_request_deinit(&request);
+        json_decref(parameters);
+        return network;
+}
+
+static void network_is_the_larger_way(void) {
+        expect_uint(network_of("{}"), REQUEST_DEFAULT);
+        expect_uint(network_of("{\"download\":5}"), 5);
+        expect_uint(network_of("{\"upload\":7}"), 7);
+        expect_uint(network_of("{\"upload\":7,\"download\":5}"), 7);
+        expect_uint(network_of("{\"upload\":5,\"download\":7}"), 7);
+}
+
+static void unknown_parameters_are_refused(void) {
+        struct why why = {};
+        char field[64];
+
+        expect_int(parse_field("memory", "1", &why), REQUEST_E_INVALID);
+        expect_str(request_invalid_field(&why, field, sizeof(field)), "memory");
+        expect_int(parse_field("disk_image", "\"x\"", NULL), REQUEST_E_INVALID);
+}
+
+static void command_must_be_there(void) {
+        expect_int(parse_run_json(json_pack("{s[]}", "environment"), NULL), REQUEST_E_INVALID);
+        expect_int(parse_run_json(json_pack("{s[s]}", "command", "x"), NULL), REQUEST_E_INVALID);
+        expect_int(parse_run_json(json_pack("{s[] s[]}", "command", "environment"), NULL),
+                   REQUEST_E_INVALID);
+        expect_int(parse_run_json(json_pack("{s[s] s[]}", "command", "", "environment"), NULL),
+                   REQUEST_E_INVALID);
+}
+
+static void strings_with_nul_are_refused(void) {
+        json_t *nul = json_stringn("a\0b", 3);
+
+        expect_int(parse_run_json(json_pack("{s[s o] s[]}", "command", "x", nul, "environment"), NULL),
+                   REQUEST_E_INVALID);
+}
+
+static json_t *array_of(size_t n, const char *text) {
+        json_t *array = json_array();
+
+        while (n-- > 0)
+                json_array_append_new(array, json_string(text));
+        return array;
+}
+
+static void words_and_variables_are_counted(void) {
+        expect_int(parse_run_json(json_pack("{so s[]}", "command", array_of(REQUEST_ARGS_MAX, "x"),
+                                            "environment"), NULL), 0);
+        expect_int(parse_run_json(json_pack("{so s[]}", "command", array_of(REQUEST_ARGS_MAX + 1, "x"),
+                                            "environment"), NULL), REQUEST_E_INVALID);
+        expect_int(parse_run_json(json_pack("{s[s] so}", "command", "x", "environment",
+                                            array_of(REQUEST_ENV_MAX, "a=b")), NULL), 0);
+        expect_int(parse_run_json(json_pack("{s[s] so}", "command", "x", "environment",
+                                            array_of(REQUEST_ENV_MAX + 1, "a=b")), NULL),
+                   REQUEST_E_INVALID);
+}
+
+static void bytes_of_command_and_environment_are_counted_together(void) {
+        size_t half = REQUEST_STRINGS_MAX / 2;
+        char *word = calloc(1, half + 1), *variable = calloc(1, half + 1);
+
+        need(word && variable);
+        memset(word, 'w', half - 1);
+        memset(variable, 'v', half - 1);
+        variable[1] = '=';
+        expect_int(parse_run_json(json_pack("{s[s] s[s]}", "command", word, "environment", variable),
+                                  NULL), 0);
+        word[half - 1] = 'w';
+        expect_int(parse_run_json(json_pack("{s[s] s[s]}", "command", word, "environment", variable),
+                                  NULL), REQUEST_E_INVALID);
+        free(word);
+        free(variable);
+}
+
+static void environment_is_names_and_values(void) {
+        expect_int(parse_run_json(json_pack("{s[s] s[s]}", "command", "x", "environment", "plain"), NULL),
+                   REQUEST_E_INVALID);
+        expect_int(parse_run_json(json_pack("{s[s] s[s]}", "command", "x", "environment", "=x"), NULL),
+                   REQUEST_E_INVALID);
+        expect_int(parse_run_json(json_pack("{s[s] s[s]}", "command", "x", "environment", "A="), NULL), 0);
+}
+
+static void refused_run_leaves_the_request_untouched(void) {
+        struct run_request request = {.priority = 7};
+        json_t *parameters = json_pack("{s[s] s[s]}", "command", "x", "environment", "bad");
+
+        expect_int(run_request_parse(&request, parameters, NULL), REQUEST_E_INVALID);
+        expect_int(request.priority, 7);
+        expect(request.argv == NULL);
+        json_decref(parameters);
+}
+
+static void formatted_run_is_read_back(void) {
+        struct run_request request = RUN_REQUEST_NULL, back = RUN_REQUEST_NULL;
+        char program[] = "qemu", flag[] = "-m", memory[] = "{mem.mib}", variable[] = "A=1";
+        char *argv[] = {program, flag, memory, NULL}, *envp[] = {variable, NULL};
+        json_t *parameters;
+
+        strcpy(request.slice, "gold");
+        strcpy(request.name, "web-1");
+        strcpy(request.ticket, "id.5.1000.abcdef");
+        for (size_t i = 0; i < _RESOURCE_N; i++)
+                request.claim.amount[i] = i == RESOURCE_GPU ? REQUEST_DEFAULT : 1000 + i;
+        request.download_bytes_per_s = 10;
+        request.upload_bytes_per_s = REQUEST_DEFAULT;
+        request.priority = -3;
+        request.wait_usec = 0;
+        request.detach = true;
+        request.argv = argv;
+        request.n_argv = 3;
+        request.envp = envp;
+        request.n_envp = 1;
+
+        parameters = run_request_format(&request);
+        need(parameters);
+        need_int(run_request_parse(&back, parameters, NULL), 0);
+        expect_str(back.slice, "gold");
+        expect_str(back.name, "web-1");
+        expect_str(back.ticket, "id.5.1000.abcdef");
+        expect_uint(back.claim.amount[RESOURCE_MEMORY], 1000 + RESOURCE_MEMORY);
+        expect_uint(back.claim.amount[RESOURCE_GPU], REQUEST_DEFAULT);
+        expect_uint(back.claim.amount[RESOURCE_NETWORK], 10);
+        expect_uint(back.upload_bytes_per_s, REQUEST_DEFAULT);
+        expect_int(back.priority, -3);
+        expect_uint(back.wait_usec, 0);
+        expect(back.detach && !back.dry_run);
+        expect_uint(back.n_argv, 3);
+        expect_str(back.argv[2], "{mem.mib}");
+        expect_str(back.envp[0], "A=1");
+        run_request_deinit(&back);
+        json_decref(parameters);
+}
+
+static void string_that_is_no_utf8_cannot_be_formatted(void) {
+        struct run_request request = RUN_REQUEST_NULL;
+        char word[] = "\xff", *argv[] = {word, NULL}, *envp[] = {NULL};
+
+        request.argv = argv;
+        request.n_argv = 1;
+        request.envp = envp;
+        expect(run_request_format(&request) == NULL);
+}
+
+static int parse_vm(const char *text, struct vm_request *request) {
+        json_t *parameters = json_loads(text, 0, NULL);
+        int r = vm_request_parse(request, parameters, NULL);
+
+        json_decref(parameters);
+        return r;
+}
+
+static void vm_requests_are_bounded(void) {
+        static const char *const bad[] = {
+                "{}", "{\"vm\":null}", "{\"vm\":1}", "{\"vm\":\"../x\"}", "{\"vm\":\"a\",\"signal\":0}",
+                "{\"vm\":\"a\",\"signal\":65}", "{\"vm\":\"a\",\"signal\":-9}",
+                "{\"vm\":\"a\",\"signal\":\"TERM\"}", "{\"vm\":\"a\",\"grace_usec\":-1}",
+                "{\"vm\":\"a\",\"grace_usec\":0.5}", "{\"vm\":\"a\",\"ticket\":\"a b\"}",
+                "{\"vm\":\"a\",\"force\":true}",
+        };
+        struct vm_request request = VM_REQUEST_NULL;
+
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                expect_that(parse_vm(bad[i], &request) == REQUEST_E_INVALID, "taken: %s", bad[i]);
+        expect_int(parse_vm("{\"vm\":\"a\"}", &request), 0);
+        expect_int(request.signal, 0);
+        expect_uint(request.grace_usec, REQUEST_DEFAULT);
+        expect_int(parse_vm("{\"vm\":\"a\",\"signal\":64,\"grace_usec\":0,\"ticket\":\"t\"}", &request), 0);
+        expect_int(request.signal, 64);
+        expect_uint(request.grace_usec, 0);
+        expect_str(request.ticket, "t");
+}
+
+static void small_requests_refuse_what_is_not_theirs(void) {
+        json_t *empty = json_object(), *since = json_pack("{si}", "since", 5);
+        json_t *slice = json_pack("{ss}", "slice", "gold"), *below = json_pack("{si}", "since", -1);
+        uint64_t number = 0;
+        char text[8];
+
+        expect_int(request_parse_none(empty, NULL), 0);
+        expect_int(request_parse_none(since, NULL), REQUEST_E_INVALID);
+        expect_int(request_parse_number(empty, "since", &number, NULL), 0);
+        expect_uint(number, REQUEST_DEFAULT);
+        expect_int(request_parse_number(since, "since", &number, NULL), 0);
+        expect_uint(number, 5);
+        expect_int(request_parse_number(below, "since", &number, NULL), REQUEST_E_INVALID);
+        expect_int(request_parse_text(slice, "slice", text, sizeof(text), NULL), 0);
+        expect_str(text, "gold");
+        expect_int(request_parse_text(slice, "slice", text, 4, NULL), REQUEST_E_INVALID);
+        expect_int(request_parse_text(slice, "interface", text, sizeof(text), NULL), REQUEST_E_INVALID);
+        json_decref(empty);
+        json_decref(since);
+        json_decref(slice);
+        json_decref(below);
+}
+
+static void interface_texts_are_the_files(void) {
+        expect_in(proto_interface_description, "interface " PROTO_INTERFACE);
+        expect_in(proto_service_description, "interface org.varlink.service");
+        expect_in(proto_service_description, "error InterfaceNotFound");
+}
+
+UNIT_MAIN(TEST(smallest_run_takes_all_defaults), TEST(null_means_not_given),
+          TEST(absurd_values_are_refused_in_every_field), TEST(names_that_are_no_names_are_refused),
+          TEST(claims_are_whole_and_not_negative), TEST(network_is_the_larger_way),
+          TEST(unknown_parameters_are_refused), TEST(command_must_be_there),
+          TEST(strings_with_nul_are_refused), TEST(words_and_variables_are_counted),
+          TEST(bytes_of_command_and_environment_are_counted_together),
+          TEST(environment_is_names_and_values), TEST(refused_run_leaves_the_request_untouched),
+          TEST(formatted_run_is_read_back), TEST(string_that_is_no_utf8_cannot_be_formatted),
+          TEST(vm_requests_are_bounded), TEST(small_requests_refuse_what_is_not_theirs),
+          TEST(interface_texts_are_the_files))
