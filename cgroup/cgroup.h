@@ -32,6 +32,12 @@ _must_check_ int cgroup_open_at(int parent_fd, const char *name, int *dir_fdp, s
  * left, or their memory is still being torn down), HOST. */
 _must_check_ int cgroup_remove_at(int parent_fd, const char *name, struct why *why);
 
+/*
+ * Switches cpu, memory, io and pids on for the children of the group, those that are not on yet, all at
+ * once. @path names it in messages. Answers UNSUPPORTED, BUSY (with the process that is in the way), HOST.
+ */
+_must_check_ int cgroup_enable_controllers(int dir_fd, const char *path, struct why *why);
+
 /* SIGKILL to every process in the group and below, atomically (cgroup.kill, Linux 5.14). */
 _must_check_ int cgroup_kill(int dir_fd, struct why *why);
 

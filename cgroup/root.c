@@ -13,6 +13,7 @@
 
 #include <base/fd.h>
 #include <base/file.h>
+#include <base/text.h>
 #include <base/why.h>
 #include <cgroup/root.h>
 
@@ -36,21 +37,23 @@ static bool is_cgroup2(const char *path) {
         return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-/* libcgroup's view of where the controllers are mounted, verified. */
-static int find_mount(char *mount, size_t size, struct why *why) {
-        _cleanup_(freep) char *found = NULL;
+int cgroup_find_mount(const char *mount, char *found, size_t size, struct why *why) {
+        _cleanup_(freep) char *seen = NULL;
 
-        if (cgroup_init() == 0 && cgroup_get_subsys_mount_point("memory", &found) == 0 && found &&
-            strlen(found) < size && is_cgroup2(found)) {
-                strcpy(mount, found);
+        if (mount) {
+                if (!text_copy(found, size, mount) || !is_cgroup2(mount))
+                        return why_set(why, CGROUP_E_UNSUPPORTED, "'%s' is no cgroup v2 mount", mount);
                 return 0;
         }
+        if (cgroup_init() == 0 && cgroup_get_subsys_mount_point("memory", &seen) == 0 && seen &&
+            is_cgroup2(seen) && text_copy(found, size, seen))
+                return 0;
         return why_set(why, CGROUP_E_UNSUPPORTED,
                        "%s; boot this host with 'systemd.unified_cgroup_hierarchy=1 "
                        "cgroup_no_v1=all' on the kernel's command line, or mount it with "
                        "'mount -t cgroup2 none /sys/fs/cgroup'",
-                       found ? "the memory controller is held by cgroup version 1"
-                             : "no cgroup v2 hierarchy with a memory controller is mounted");
+                       seen ? "the memory controller is held by cgroup version 1"
+                            : "no cgroup v2 hierarchy with a memory controller is mounted");
 }
 
 int cgroup_missing_controllers(const char *mount, char *missing, size_t size, struct why *why) {
@@ -89,7 +92,7 @@ static int busy(int dir_fd, const char *path, struct why *why) {
 }
 
 /* Switches on for the children of @dir_fd what is not on yet, all at once. */
-static int enable_controllers(int dir_fd, const char *path, struct why *why) {
+int cgroup_enable_controllers(int dir_fd, const char *path, struct why *why) {
         char have[1024], on[1024], want[128] = "";
         int r;
 
@@ -139,7 +142,7 @@ static int descend(int mount_fd, const char *mount, const char *relative, bool c
                 int child = -1, r;
 
                 next = strtok_r(NULL, "/", &state);
-                r = enable_controllers(fd, path, why);
+                r = cgroup_enable_controllers(fd, path, why);
                 if (r)
                         return r;
                 r = cgroup_open_at(fd, part, &child, why);
@@ -161,17 +164,9 @@ int cgroup_root_open(struct cgroup_root *root, const char *mount, const char *re
         char found[256], missing[64];
         int r;
 
-        if (!mount) {
-                r = find_mount(found, sizeof(found), why);
-                if (r)
-                        return r;
-        } else {
-                if (strlen(mount) >= sizeof(found))
-                        return why_set(why, CGROUP_E_HOST, "the path '%s' is too long", mount);
-                strcpy(found, mount);
-                if (!is_cgroup2(found))
-                        return why_set(why, CGROUP_E_UNSUPPORTED, "'%s' is no cgroup v2 mount", found);
-        }
+        r = cgroup_find_mount(mount, found, sizeof(found), why);
+        if (r)
+                return r;
         r = cgroup_missing_controllers(found, missing, sizeof(missing), why);
         if (r)
                 return r;
@@ -195,7 +190,7 @@ int cgroup_root_open(struct cgroup_root *root, const char *mount, const char *re
                                          : "cannot lock '%s/%s'",
                                  found, relative);
         snprintf(root->path, sizeof(root->path), "%s/%s", found, relative);
-        r = enable_controllers(dir_fd, root->path, why);
+        r = cgroup_enable_controllers(dir_fd, root->path, why);
         if (r)
                 return r;
         snprintf(root->mount, sizeof(root->mount), "%s", found);

@@ -37,6 +37,9 @@ _must_check_ int cgroup_root_open(struct cgroup_root *root, const char *mount, c
                                   bool create, struct why *why);
 void cgroup_root_close(struct cgroup_root *root);
 
+/* Where the unified hierarchy is mounted: @mount if not NULL, checked, else as libcgroup finds it. Answers UNSUPPORTED. */
+_must_check_ int cgroup_find_mount(const char *mount, char *found, size_t size, struct why *why);
+
 /* What this kernel lacks of what we need ("memory pids"), written into @missing; empty if nothing. */
 _must_check_ int cgroup_missing_controllers(const char *mount, char *missing, size_t size,
                                             struct why *why);

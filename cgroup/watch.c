@@ -16,13 +16,14 @@ void watch_close(struct watch *watch) {
         watch->fd = fd_close(watch->fd);
 }
 
-int watch_add(struct watch *watch, int dir_fd, int *idp, struct why *why) {
+int watch_add(struct watch *watch, int dir_fd, bool closed_too, int *idp, struct why *why) {
         char path[32];
         int id;
 
         /* inotify knows paths only; this one names the open directory, whatever it is called. */
         snprintf(path, sizeof(path), "/proc/self/fd/%d", dir_fd);
-        id = inotify_add_watch(watch->fd, path, IN_MODIFY | IN_ONLYDIR);
+        id = inotify_add_watch(watch->fd, path,
+                               IN_MODIFY | IN_ONLYDIR | (closed_too ? IN_CLOSE_WRITE : 0));
         if (id < 0)
                 return why_errno(why, CGROUP_E_HOST, errno,
                                  errno == ENOSPC ? "cannot watch the group: raise "
@@ -32,8 +33,11 @@ int watch_add(struct watch *watch, int dir_fd, int *idp, struct why *why) {
         return 0;
 }
 
-int watch_read(struct watch *watch, void (*fn)(void *userdata, int id, const char *file),
-               void *userdata) {
+void watch_remove(struct watch *watch, int id) {
+        inotify_rm_watch(watch->fd, id);
+}
+
+int watch_read(struct watch *watch, watch_fn fn, void *userdata) {
         char buffer[16 * 1024] __attribute__((__aligned__(__alignof__(struct inotify_event))));
         ssize_t n;
 
@@ -45,11 +49,13 @@ int watch_read(struct watch *watch, void (*fn)(void *userdata, int id, const cha
                 const struct inotify_event *event = (const void *)(buffer + at);
 
                 if (event->mask & IN_Q_OVERFLOW)
-                        fn(userdata, -1, NULL);
+                        fn(userdata, -1, WATCH_LOST, NULL);
                 else if (event->mask & IN_IGNORED)
-                        fn(userdata, event->wd, NULL);
+                        fn(userdata, event->wd, WATCH_GONE, NULL);
                 else if (event->len > 0)
-                        fn(userdata, event->wd, event->name);
+                        fn(userdata, event->wd,
+                           event->mask & IN_CLOSE_WRITE ? WATCH_CLOSED : WATCH_MODIFIED,
+                           event->name);
                 at += (ssize_t)sizeof(*event) + event->len;
         }
         return 0;

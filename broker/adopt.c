@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/ioctl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+#include <base/file.h>
+#include <broker/adopt.h>
+#include <broker/broker.h>
+#include <broker/claim.h>
+#include <broker/provision.h>
+#include <broker/release.h>
+
+#define PROCESSES_MAX 65536
+
+/* pidfd ioctls of Linux 6.13 and 6.15, not in this C library's headers yet. */
+struct pidfd_info_v0 {
+        uint64_t mask, cgroupid;
+        uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+        int32_t exit_code;
+};
+#define PIDFD_INFO_EXIT_BIT (UINT64_C(1) << 3)
+#define PIDFD_GET_INFO_V0 _IOWR(0xFF, 11, struct pidfd_info_v0)
+
+bool adopt_exit_status(int pidfd, bool *supportedp, siginfo_t *status) {
+        struct pidfd_info_v0 info = {.mask = PIDFD_INFO_EXIT_BIT};
+
+        *supportedp = ioctl(pidfd, PIDFD_GET_INFO_V0, &info) == 0 || errno == ESRCH;
+        if (!(info.mask & PIDFD_INFO_EXIT_BIT) || !*supportedp)
+                return false;
+        status->si_code = WIFEXITED(info.exit_code) ? CLD_EXITED : CLD_KILLED;
+        status->si_status = WIFEXITED(info.exit_code) ? WEXITSTATUS(info.exit_code)
+                                                      : WTERMSIG(info.exit_code);
+        return true;
+}
+
+/* A process that is not our child has ended. Where the kernel tells how, it does so once the process was
+ * reaped, which EPOLLHUP announces; until then there is nothing to read, and nothing to be called for. */
+static int on_adopted_exit(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct lease *lease = userdata;
+        struct broker *broker = lease->broker;
+        siginfo_t status = {};
+        bool supported, known;
+        int r;
+
+        known = adopt_exit_status(fd, &supported, &status);
+        if (!known && supported && !(revents & EPOLLHUP) && lease->retry_at_usec == 0) {
+                /* A parent that never reaps: a second is enough to wait for it. */
+                lease->retry_at_usec = broker_now_usec() + 1000000;
+                broker_tick_at(broker, lease->retry_at_usec);
+                r = sd_event_source_set_io_events(source, EPOLLHUP);
+                return r < 0 ? broker_fault(broker, r) : 0;
+        }
+        r = release_main_ended(lease, known ? &status : NULL);
+        return r < 0 ? broker_fault(broker, r) : 0;
+}
+
+static bool listed(int dir_fd, pid_t pid) {
+        _cleanup_(freep) int *pids = malloc(PROCESSES_MAX * sizeof(*pids));
+        size_t n = 0;
+
+        if (!pids || cgroup_processes(dir_fd, pids, PROCESSES_MAX, &n, NULL))
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (pids[i] == pid)
+                        return true;
+        return false;
+}
+
+/* Takes hold of the main process; leaves main_gone set if it is not among the group's any more. */
+static int adopt_main(struct lease *lease, pid_t pid) {
+        struct broker *broker = lease->broker;
+        siginfo_t info = {};
+        int r;
+
+        lease->main_gone = true;
+        lease->process.pid = pid;
+        lease->process.pidfd = pidfd_open(pid, 0);
+        /* The order counts: a pid that is listed after its pidfd was opened is the pidfd's. */
+        if (lease->process.pidfd < 0 || !listed(lease->dir_fd, pid)) {
+                lease->process.pidfd = fd_close(lease->process.pidfd);
+                return 0;
+        }
+        lease->main_gone = false;
+        r = spawn_reset_oom(pid);
+        if (r && r != ENOENT && r != ESRCH)
+                log_warning("VM '%s': cannot reset oom_score_adj: %s", lease->record.name, strerrordesc_np(r));
+        /* After a re-execution it is still our child. */
+        if (waitid(P_PIDFD, (id_t)lease->process.pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+                lease->own_child = true;
+                HASH_ADD(hh_pid, broker->by_pid, process.pid, sizeof(lease->process.pid), lease);
+                return 0;
+        }
+        r = sd_event_add_io(broker->event, &lease->pidfd_source, lease->process.pidfd, EPOLLIN,
+                            on_adopted_exit, lease);
+        return r < 0 ? fault(r) : 0;
+}
+
+/* What the kernel enforces on a group whose record says nothing: its charge is at least that. */
+static void guess_charge(struct lease *lease) {
+        struct broker *broker = lease->broker;
+        struct demand *charge = &lease->claim.demand;
+        char text[64];
+        uint64_t quota, period;
+
+        /* All that is left of everything: nothing that this VM may have been sold is sold again. */
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                charge->amount[i] = ledger_host_available(&broker->ledger, i);
+        if (file_read_u64_at(lease->dir_fd, "memory.max", &quota) == 0 && quota != UINT64_MAX)
+                charge->amount[RESOURCE_MEMORY] = quota;
+        if (file_read_at(lease->dir_fd, "cpu.max", text, sizeof(text)) == 0 &&
+            sscanf(text, "%lu %lu", &quota, &period) == 2 && period > 0)
+                charge->amount[RESOURCE_CPU] = quota * 1000 / period;
+}
+
+static int enter(struct lease *lease) {
+        struct broker *broker = lease->broker;
+        struct why why = {};
+        int r;
+
+        if (!ledger_restore(&broker->ledger, &lease->slice->account, &lease->claim.demand))
+                return fault(-EOVERFLOW);
+        TAILQ_INSERT_TAIL(&broker->leases, lease, link);
+        lease_index(lease);
+        r = watch_add(&broker->watch, lease->dir_fd, true, &lease->watch_id, &why);
+        if (r)
+                log_error("VM '%s': %s", lease->record.name, why.text);
+        else
+                HASH_ADD(hh_watch, broker->by_watch, watch_id, sizeof(lease->watch_id), lease);
+        if (lease->record.order > broker->last_order && lease->record.order < broker_now_ns())
+                broker->last_order = lease->record.order;
+        return 0;
+}
+
+static int adopt_unknown(struct lease *lease, bool charge_known, const char *id, const struct why *why) {
+        if (!charge_known)
+                guess_charge(lease);
+        else
+                lease->claim.demand = lease->record.charge;
+        lease->record.charge = lease->claim.demand;
+        snprintf(lease->record.id, sizeof(lease->record.id), "%.*s", RECORD_ID_MAX, id);
+        snprintf(lease->record.name, sizeof(lease->record.name), "%s", lease->record.id);
+        snprintf(lease->record.slice, sizeof(lease->record.slice), "%s", lease->slice->name);
+        lease->record.detached = true;
+        lease->state = LEASE_UNKNOWN;
+        lease->main_gone = true;
+        lease->limits = (struct limits)LIMITS_KEEP_ALL;
+        snprintf(lease->detail, sizeof(lease->detail), "%.400s; its charge is kept%s", why->text,
+                 charge_known ? "" : ", and taken to be all that was left");
+        log_warning("VM '%s': %s", lease->record.name, lease->detail);
+        return enter(lease);
+}
+
+static int adopt_running(struct lease *lease, pid_t pid) {
+        struct broker *broker = lease->broker;
+        uint64_t now = broker_now_usec();
+        struct why why = {};
+        int r;
+
+        lease->claim.demand = lease->record.charge;
+        lease->claim.order = lease->record.order;
+        lease->state = LEASE_RUNNING;
+        lease->told_started = true;
+        lease->arrived_usec = lease->admitted_usec = lease->made_usec = lease->executed_usec = now;
+        claim_limits(broker, lease, &lease->limits);
+        r = limits_verify(lease->dir_fd, &lease->limits, &why);
+        if (r)
+                r = limits_apply(lease->dir_fd, &lease->limits, &why);
+        if (r)
+                log_error("VM '%s': %s", lease->record.name, why.text);
+        r = enter(lease);
+        if (r < 0)
+                return r;
+        r = adopt_main(lease, pid);
+        if (r < 0)
+                return r;
+        if (!lease->record.detached) {
+                lease->client_until_usec = now + broker->policy->broker.reconnect_usec;
+                broker_tick_at(broker, lease->client_until_usec);
+        }
+        /* It may have ended between the look and the watch. */
+        return lease->main_gone ? release_try(lease) : 0;
+}
+
+/* Half-made, or ended: gone now, or as soon as the kernel lets it go. */
+static int end_group(struct lease *lease, bool charge_known) {
+        int r;
+
+        if (cgroup_kill(lease->dir_fd, NULL))
+                log_warning("a group that was being made cannot be killed");
+        if (charge_known)
+                lease->claim.demand = lease->record.charge;
+        lease->main_gone = true;
+        lease->state = LEASE_KILLING;
+        snprintf(lease->end_reason, sizeof(lease->end_reason), "half_made");
+        r = enter(lease);
+        if (r < 0)
+                return r;
+        lease->retry_at_usec = broker_now_usec() + 100000;
+        broker_tick_at(lease->broker, lease->retry_at_usec);
+        return release_try(lease);
+}
+
+static int adopt_group(struct broker *broker, struct slice *slice, const char *name) {
+        bool charge_known = false, populated = false;
+        struct lease *lease;
+        struct why why = {};
+        pid_t pid = 0;
+        int known, r;
+
+        lease = lease_new(broker);
+        if (!lease)
+                return fault(-ENOMEM);
+        lease->slice = slice;
+        slice->n_leases++;
+        if (cgroup_open_at(slice->dir_fd, name, &lease->dir_fd, &why) ||
+            cgroup_populated(lease->dir_fd, &populated, &why)) {
+                log_warning("group '%s': %s", name, why.text);
+                lease_free(lease);
+                return 0;
+        }
+        if (!populated && cgroup_remove_at(slice->dir_fd, name, &why) == 0) {
+                lease_free(lease);
+                return 0;
+        }
+        known = record_read(lease->dir_fd, &lease->record, &charge_known, &why);
+        if (known == 0 && strncmp(name, lease->record.id, strlen(lease->record.id)) != 0)
+                known = why_set(&why, CGROUP_E_RECORD, "the lease record is of another group");
+        if (known == 0)
+                known = record_read_main(lease->dir_fd, &pid, &why);
+        r = known == 0 && pid > 0      ? adopt_running(lease, pid)
+            : known == 0 || !populated ? end_group(lease, charge_known)
+                                       : adopt_unknown(lease, charge_known, name, &why);
+        return r;
+}
+
+static bool has_suffix(const char *name, const char *suffix, size_t *stemp) {
+        size_t length = strlen(name), end = strlen(suffix);
+
+        if (length <= end || strcmp(name + length - end, suffix) != 0)
+                return false;
+        *stemp = length - end;
+        return true;
+}
+
+/* Calls @fn for each directory below @dir_fd whose name ends in @suffix. */
+static int each_group(struct broker *broker, int dir_fd, const char *suffix, struct slice *slice,
+                      int (*fn)(struct broker *broker, struct slice *slice, const char *name,
+                                size_t stem)) {
+        struct dirent *entry;
+        DIR *dir;
+        int fd, r = 0;
+
+        fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        dir = fd >= 0 ? fdopendir(fd) : NULL;
+        if (!dir) {
+                fd_close(fd);
+                return fault(-errno);
+        }
+        while (r >= 0 && (entry = readdir(dir))) {
+                size_t stem;
+
+                if (entry->d_type == DT_DIR && has_suffix(entry->d_name, suffix, &stem))
+                        r = fn(broker, slice, entry->d_name, stem);
+        }
+        closedir(dir);
+        return r < 0 ? r : 0;
+}
+
+static int adopt_vm(struct broker *broker, struct slice *slice, const char *name, size_t stem) {
+        return adopt_group(broker, slice, name);
+}
+
+static int adopt_slice(struct broker *broker, struct slice *none, const char *name, size_t stem) {
+        char slice_name[TEXT_NAME_MAX + 1];
+        struct slice *slice;
+        struct why why = {};
+        int r;
+
+        if (stem > TEXT_NAME_MAX)
+                return 0;
+        memcpy(slice_name, name, stem);
+        slice_name[stem] = '\0';
+        if (text_check_name("slice", slice_name, NULL))
+                return 0;
+        r = slice_get(broker, slice_name, &slice);
+        if (r < 0)
+                return r;
+        slice->n_leases++; /* held while we look */
+        r = slice_open(broker, slice, &why);
+        if (r > 0)
+                log_error("slice '%s': %s", slice_name, why.text);
+        if (r == 0)
+                r = each_group(broker, slice->dir_fd, ".vm", slice, adopt_vm);
+        if (r == 0 && slice_protect(broker, slice, &why))
+                log_error("slice '%s': %s", slice_name, why.text);
+        slice->n_leases--;
+        slice_forget_unused(broker, slice);
+        return r < 0 ? r : 0;
+}
+
+int adopt_all(struct broker *broker, struct why *why) {
+        int r;
+
+        r = each_group(broker, broker->root.dir_fd, ".slice", NULL, adopt_slice);
+        if (r < 0)
+                return r;
+        if (broker->ledger.vms > 0)
+                log_info("%llu VMs adopted", (unsigned long long)broker->ledger.vms);
+        return 0;
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Wiring: what is made in which order at the start, what the loop listens to, what is taken down at the
+ * end. The order at the start is the order of trust: the policy is read before anything of the host is
+ * touched, the root is locked before anything in it is looked at, everything that runs is adopted before
+ * anybody is answered.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+#include <base/units.h>
+#include <broker/adopt.h>
+#include <broker/broker.h>
+#include <broker/claim.h>
+#include <broker/drift.h>
+#include <broker/provision.h>
+#include <broker/release.h>
+#include <broker/service.h>
+#include <broker/tick.h>
+#include <broker/upgrade.h>
+#include <sodium.h>
+
+#define ROOT_DIRECTORY "provium"
+#define WINDOW_USEC UINT64_C(500000) /* for clients of the last broker to come back in */
+#define ROOT_WEIGHT_MAX 10000
+
+static uint64_t now_ns(clockid_t clock) {
+        struct timespec now;
+
+        clock_gettime(clock, &now);
+        return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t broker_now_ns(void) {
+        return now_ns(CLOCK_BOOTTIME);
+}
+
+uint64_t broker_now_usec(void) {
+        return broker_now_ns() / 1000;
+}
+
+uint64_t broker_realtime_ns(void) {
+        return now_ns(CLOCK_REALTIME);
+}
+
+int broker_fault(struct broker *broker, int r) {
+        log_error("fault: %s", strerrordesc_np(-r));
+        sd_event_exit(broker->event, r);
+        return r;
+}
+
+static void on_news(void *userdata, int id, enum watch_news news, const char *file) {
+        struct broker *broker = userdata;
+        struct lease *lease;
+        struct slice *slice, *next;
+        int r = 0;
+
+        if (news == WATCH_LOST) {
+                r = tick_look_at_everything(broker);
+                if (r < 0)
+                        broker_fault(broker, r);
+                return;
+        }
+        HASH_FIND(hh_watch, broker->by_watch, &id, sizeof(id), lease);
+        if (!lease) {
+                HASH_ITER(hh, broker->slices, slice, next) {
+                        if (slice->watch_id == id && news == WATCH_MODIFIED) {
+                                slice->suspect = true;
+                                broker_tick_at(broker, broker_now_usec() + 500000);
+                        }
+                }
+                return;
+        }
+        if (news == WATCH_GONE) {
+                /* We remove groups ourselves and forget them first; this one was taken from under us. */
+                HASH_DELETE(hh_watch, broker->by_watch, lease);
+                lease->watch_id = -1;
+                r = lease->main_gone ? release_try(lease) : 0;
+        } else if (lease->launch_until_usec && news == WATCH_CLOSED) {
+                r = provision_progress(lease);
+        } else if (news == WATCH_MODIFIED && strcmp(file, "memory.events") == 0) {
+                release_note_oom(lease);
+        } else if (news == WATCH_MODIFIED && strcmp(file, "cgroup.events") == 0) {
+                r = lease->main_gone ? release_try(lease) : 0;
+        } else if (news == WATCH_MODIFIED && strncmp(file, "cgroup.", 7) != 0) {
+                drift_check_vm(lease);
+        }
+        if (r < 0)
+                broker_fault(broker, r);
+}
+
+static int on_watch(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct broker *broker = userdata;
+        int r;
+
+        r = watch_read(&broker->watch, on_news, broker);
+        return r < 0 ? broker_fault(broker, r) : 0;
+}
+
+static int on_child(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        struct broker *broker = userdata;
+
+        for (;;) {
+                siginfo_t status = {};
+                struct lease *lease;
+                int r;
+
+                if (waitid(P_ALL, 0, &status, WEXITED | WNOHANG) < 0 || status.si_pid == 0)
+                        return 0;
+                HASH_FIND(hh_pid, broker->by_pid, &status.si_pid, sizeof(status.si_pid), lease);
+                if (!lease)
+                        continue; /* the holder, or a half-made VM's child that was ended at adoption */
+                r = release_main_ended(lease, &status);
+                if (r < 0)
+                        return broker_fault(broker, r);
+        }
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        struct broker *broker = userdata;
+
+        log_info("stopping; %llu VMs run on", (unsigned long long)broker->ledger.vms);
+        broker->stopping = true;
+        return sd_event_exit(broker->event, 0);
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        struct broker *broker = userdata;
+        struct policy_errors *errors = calloc(1, sizeof(*errors));
+        struct why why = {};
+        int r;
+
+        if (!errors)
+                return broker_fault(broker, -ENOMEM);
+        r = broker_reload(broker, errors, &why);
+        free(errors);
+        return r < 0 ? broker_fault(broker, r) : 0;
+}
+
+static int on_settle(sd_event_source *source, void *userdata) {
+        struct broker *broker = userdata;
+        int r;
+
+        r = release_settle(broker);
+        return r < 0 ? broker_fault(broker, r) : 0;
+}
+
+static int init_loop(struct broker *broker) {
+        static const struct {
+                int signal;
+                sd_event_signal_handler_t handler;
+        } signals[] = {
+                {SIGCHLD, on_child}, {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_reload},
+        };
+        sd_event_source *source;
+        sigset_t mask;
+        int r;
+
+        r = sd_event_new(&broker->event);
+        if (r < 0)
+                return fault(r);
+        sigemptyset(&mask);
+        for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+                sigaddset(&mask, signals[i].signal);
+        sigprocmask(SIG_BLOCK, &mask, NULL);
+        for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+                r = sd_event_add_signal(broker->event, NULL, signals[i].signal, signals[i].handler, broker);
+                if (r < 0)
+                        return fault(r);
+        }
+        r = sd_event_add_defer(broker->event, &broker->settle, on_settle, broker);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(broker->settle, SD_EVENT_OFF);
+        /* After everything else of this turn: what many releases leave to be done is done once. */
+        if (r >= 0)
+                r = sd_event_source_set_priority(broker->settle, SD_EVENT_PRIORITY_IDLE);
+        if (r < 0)
+                return fault(r);
+        r = tick_init(broker);
+        if (r < 0)
+                return r;
+        r = watch_open(&broker->watch);
+        if (r < 0)
+                return r;
+        r = sd_event_add_io(broker->event, &source, broker->watch.fd, EPOLLIN, on_watch, broker);
+        if (r < 0)
+                return fault(r);
+        /* News of the groups before news of the children: an OOM kill is known before its victim's end. */
+        sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IMPORTANT);
+        sd_event_source_set_floating(source, true);
+        sd_event_source_unref(source);
+        sd_event_set_watchdog(broker->event, true);
+        return 0;
+}
+
+static int load_policy(struct broker *broker, struct policy_errors *errors, struct policy **policyp,
+                       struct why *why) {
+        int r;
+
+        r = policy_load(policyp, broker->options->config_dir, broker->options->vendor_dir, errors);
+        if (r <= 0)
+                return r;
+        for (size_t i = 0; i < errors->n; i++) {
+                char line[1200];
+
+                log_error("%s", policy_error_format(&errors->list[i], line, sizeof(line)));
+        }
+        return why_set(why, BROKER_E_POLICY, "%zu errors in the policy files below '%s' and '%s'",
+                       errors->n + errors->n_more, broker->options->config_dir, broker->options->vendor_dir);
+}
+
+/* Takes the policy in force into the books. */
+static int apply_policy(struct broker *broker) {
+        const struct broker_policy *policy = &broker->policy->broker;
+        bool enforced[_RESOURCE_N];
+        struct lease *lease;
+        struct why why = {};
+        uint64_t reserve, low;
+        int r;
+
+        host_discover(&broker->host, broker->options, policy, &broker->root);
+        for (unsigned i = 0; i < _RESOURCE_N; i++) {
+                enforced[i] = broker->host.source[i] != SOURCE_UNKNOWN;
+                if (policy->ratio_clamped[i])
+                        log_warning("ratio of %s clamped to %.3g", resource_name(i),
+                                    (double)policy->ratio_milli.amount[i] / 1000);
+        }
+        ledger_configure(&broker->ledger, &broker->host.capacity, &policy->reserve, &policy->ratio_milli,
+                         enforced, policy->vms_max);
+        r = slices_configure(broker);
+        if (r < 0)
+                return r;
+
+        /* VMs that run keep their limits; their weights follow the new whole. */
+        TAILQ_FOREACH(lease, &broker->leases, link) {
+                uint64_t weight = slice_weight(broker, lease->record.cpu_milli);
+
+                if (lease->state == LEASE_UNKNOWN || weight == lease->limits.cpu_weight)
+                        continue;
+                lease->limits.cpu_weight = weight;
+                if (limits_apply(lease->dir_fd, &lease->limits, &why))
+                        log_error("VM '%s': %s", lease->record.name, why.text);
+        }
+
+        /* Of the host's memory and CPUs the reserve is the host's, the rest is the VMs'. */
+        reserve = policy->reserve.amount[RESOURCE_MEMORY];
+        low = broker->host.capacity.amount[RESOURCE_MEMORY];
+        low = limits_page_ceil(low > reserve ? low - reserve : 0);
+        if (cgroup_root_protect(&broker->root, low, ROOT_WEIGHT_MAX, &why))
+                log_warning("%s: other programs of this host may push VMs aside", why.text);
+        return 0;
+}
+
+int broker_reload(struct broker *broker, struct policy_errors *errors, struct why *why) {
+        struct policy *policy = NULL, *old = broker->policy;
+        int r;
+
+        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(now_ns(CLOCK_MONOTONIC) / 1000));
+        r = load_policy(broker, errors, &policy, why);
+        if (r == 0) {
+                broker->policy = policy;
+                r = apply_policy(broker);
+                policy_free(old);
+        }
+        sd_notify(0, "READY=1");
+        if (r < 0)
+                return r;
+        events_add(&broker->events, "policy_reloaded", 0, true, broker_realtime_ns(),
+                   json_pack("{s:b s:s}", "ok", r == 0, "detail", r ? why->text : ""));
+        control_events_added(broker);
+        if (r) {
+                log_error("policies not reloaded: %s; the last good ones stay in force", why->text);
+                return r;
+        }
+        log_info("policies reloaded: %zu slices", broker->policy->n_slices);
+        r = claims_advance(broker);
+        return r < 0 ? r : 0;
+}
+
+static int open_root(struct broker *broker, struct why *why) {
+        const struct options *options = broker->options;
+        const char *relative = options->cgroup_root;
+        char self[512], mount[256];
+        ssize_t n;
+        int r;
+
+        if (!relative && !options->no_systemd && service_booted()) {
+                n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+                if (n < 0)
+                        return why_errno(why, BROKER_E_HOST, errno, "cannot read /proc/self/exe");
+                self[n] = '\0';
+                r = cgroup_find_mount(options->cgroup_mount, mount, sizeof(mount), why);
+                if (r)
+                        return r < 0 ? r : BROKER_E_HOST;
+                r = service_open_scope(mount, self, why);
+                if (r)
+                        return r;
+                relative = SERVICE_ROOT;
+        }
+        r = cgroup_root_open(&broker->root, options->cgroup_mount, relative ?: ROOT_DIRECTORY, true, why);
+        if (r)
+                return r < 0 ? r : r == CGROUP_E_BUSY ? BROKER_E_EXISTS : BROKER_E_HOST;
+        r = cgroup_root_key(&broker->root, broker->key, why);
+        return r < 0 ? r : r ? BROKER_E_HOST : 0;
+}
+
+static void say_hello(struct broker *broker) {
+        char cpu[UNITS_TEXT_MAX], memory[UNITS_TEXT_MAX];
+
+        log_info("%s: %s CPUs and %s of memory may be sold, %zu slices, %llu VMs", broker->root.path,
+                 units_format_milli(broker->ledger.effective.amount[RESOURCE_CPU], cpu, sizeof(cpu)),
+                 units_format_size(broker->ledger.effective.amount[RESOURCE_MEMORY], memory, sizeof(memory)),
+                 broker->policy->n_slices, (unsigned long long)broker->ledger.vms);
+        if (!broker->oom_exempt)
+                log_warning("oom_score_adj cannot be lowered: the OOM killer may choose the broker");
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                if (broker->host.source[i] == SOURCE_UNKNOWN)
+                        log_warning("capacity of %s is unknown (%s): counted, not limited",
+                                    resource_name(i), broker->host.detail[i]);
+}
+
+static int open_window(struct broker *broker) {
+        if (!cgroup_root_was_waiting(&broker->root))
+                return 0;
+        broker->marked_waiting = true;
+        broker->window_usec = broker_now_usec() + WINDOW_USEC;
+        broker_tick_at(broker, broker->window_usec);
+        return 0;
+}
+
+static void raise_nofile(struct broker *broker) {
+        struct rlimit limit;
+
+        getrlimit(RLIMIT_NOFILE, &broker->control.nofile);
+        limit = broker->control.nofile;
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int broker_init(struct broker *broker, const struct options *options, struct why *why) {
+        struct policy_errors *errors;
+        int r;
+
+        broker->options = options;
+        broker->root = (struct cgroup_root)CGROUP_ROOT_NULL;
+        broker->watch = (struct watch)WATCH_NULL;
+        broker->control.listen_fd = broker->control.spare_fd = -1;
+        TAILQ_INIT(&broker->leases);
+        TAILQ_INIT(&broker->control.connections);
+        queue_init(&broker->queue);
+        broker->tick_usec = UINT64_MAX;
+        events_init(&broker->events, broker_now_ns() / 1000);
+        if (sodium_init() < 0)
+                return why_set(why, BROKER_E_HOST, "libsodium cannot be initialised");
+        raise_nofile(broker);
+        spawner_init(&broker->spawner, &broker->oom_exempt);
+
+        errors = calloc(1, sizeof(*errors));
+        if (!errors)
+                return fault(-ENOMEM);
+        r = load_policy(broker, errors, &broker->policy, why);
+        free(errors);
+        if (r == 0)
+                r = init_loop(broker);
+        if (r == 0 && options->resume_fd >= 0)
+                r = upgrade_resume_sockets(broker, options->resume_fd, why);
+        if (r == 0)
+                r = open_root(broker, why);
+        if (r == 0)
+                r = apply_policy(broker);
+        if (r == 0)
+                r = adopt_all(broker, why);
+        if (r == 0)
+                r = open_window(broker);
+        if (r == 0)
+                r = control_init(&broker->control, broker, why);
+        if (r == 0 && options->resume_fd >= 0)
+                r = upgrade_resume_clients(broker, why);
+        if (r)
+                return r;
+        say_hello(broker);
+        return 0;
+}
+
+int broker_run(struct broker *broker) {
+        int r;
+
+        sd_notifyf(0, "READY=1\nMAINPID=%d\nSTATUS=%llu VMs", getpid(), (unsigned long long)broker->ledger.vms);
+        r = sd_event_loop(broker->event);
+        return r < 0 ? r : 0;
+}
+
+void broker_deinit(struct broker *broker) {
+        struct lease *lease, *next;
+        struct claim *claim;
+
+        control_deinit(&broker->control);
+        while ((claim = TAILQ_FIRST(&broker->queue.claims))) {
+                queue_remove(&broker->queue, claim);
+                lease_free(claim_lease(claim));
+        }
+        /* VMs run on: only what we hold of them is given up. A child that still shares our memory keeps it
+         * alive by itself. */
+        for (lease = TAILQ_FIRST(&broker->leases); lease; lease = next) {
+                next = TAILQ_NEXT(lease, link);
+                if (!lease->process.shares_memory)
+                        lease_free(lease);
+        }
+        slices_deinit(broker, broker->root.dir_fd >= 0);
+        tick_deinit(broker);
+        sd_event_source_disable_unref(broker->settle);
+        watch_close(&broker->watch);
+        sd_event_unref(broker->event);
+        cgroup_root_close(&broker->root);
+        spawner_deinit(&broker->spawner);
+        events_deinit(&broker->events);
+        policy_free(broker->policy);
+        free(broker);
+}

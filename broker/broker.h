@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_BROKER_BROKER_H
+#define PROVIUM_BROKER_BROKER_H
+
+/*
+ * The broker as a whole: one loop, and everything that lives on it.
+ *
+ * The order of events on the loop is the order of decisions, so there is nothing to lock. What
+ * must survive the broker is in the kernel's tree (cgroup/record); what is here can be made again
+ * from there. A fault, negative, ends the loop and the process: VMs run on, and the next start
+ * adopts them.
+ */
+
+#include <systemd/sd-event.h>
+
+#include <admission/queue.h>
+#include <base/why.h>
+#include <broker/control.h>
+#include <broker/events.h>
+#include <broker/host.h>
+#include <broker/lease.h>
+#include <broker/log.h>
+#include <broker/options.h>
+#include <broker/slice.h>
+#include <cgroup/root.h>
+#include <cgroup/watch.h>
+#include <launcher/spawn.h>
+#include <policies/policy.h>
+
+struct broker {
+        sd_event *event;
+        const struct options *options;
+
+        struct cgroup_root root;
+        unsigned char key[CGROUP_ROOT_KEY_SIZE]; /* for tickets */
+        struct watch watch;
+        struct spawner spawner;
+
+        struct policy *policy;
+        struct host host;
+        struct ledger ledger;
+        struct queue queue;
+        struct slice *slices; /* by name */
+
+        struct lease_list leases;  /* all that hold a charge, oldest first */
+        struct lease *by_id;       /* all, waiting ones too */
+        struct lease *by_name;     /* all that have a name of their own */
+        struct lease *by_watch;    /* those with a group */
+        struct lease *by_pid;      /* our own children */
+        uint64_t n_launching;      /* children that still share our memory */
+        uint64_t last_order;
+
+        struct events events;
+        struct control control;
+
+        sd_event_source *settle;   /* after releases: weights down, the queue on */
+        sd_event_source *tick;     /* the next deadline of anything */
+        uint64_t tick_usec;        /* when it is set for; UINT64_MAX: not */
+        uint64_t window_usec;      /* until when returning claims are collected; 0: not */
+        bool marked_waiting;       /* the root carries the mark */
+        bool stopping, upgrading, draining;
+        bool oom_exempt;
+        struct log_rate client_lines;
+        uint64_t decisions; /* for the wake-up check in tests */
+};
+
+/* CLOCK_BOOTTIME: deadlines and order must not jump with the wall clock or stand still in suspend. */
+uint64_t broker_now_usec(void);
+uint64_t broker_now_ns(void);
+uint64_t broker_realtime_ns(void);
+
+/*
+ * Makes everything: policy, root, adoption of what runs, sockets. Answers with a sentence
+ * (BROKER_E_*), because what fails here is the operator's to mend.
+ */
+enum {
+        _BROKER_E_SUCCESS,
+        BROKER_E_POLICY, /* a policy file is bad; every error was logged */
+        BROKER_E_HOST,   /* cgroups, sockets, systemd */
+        BROKER_E_EXISTS, /* another broker has this root */
+};
+_must_check_ int broker_init(struct broker *broker, const struct options *options, struct why *why);
+void broker_deinit(struct broker *broker);
+
+/* Runs until told to stop. 0, or a fault. */
+_must_check_ int broker_run(struct broker *broker);
+
+/* Loads the policies again. Answers BROKER_E_POLICY with the errors logged and in @errors; the last good
+ * ones stay in force. */
+_must_check_ int broker_reload(struct broker *broker, struct policy_errors *errors, struct why *why);
+
+/* Sees to it that broker_tick() runs at @usec at the latest. */
+void broker_tick_at(struct broker *broker, uint64_t usec);
+
+/* Ends the loop because of a fault in a callback; returns it. */
+int broker_fault(struct broker *broker, int r);
+
+/* The loop's callback for news of groups (cgroup/watch). */
+_must_check_ int broker_watch_news(struct broker *broker);
+
+#endif

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+#include <broker/broker.h>
+#include <broker/claim.h>
+#include <broker/methods.h>
+
+#define MESSAGES_PER_TURN 16 /* of one connection before the others have their turn */
+
+struct user *control_user(struct broker *broker, uid_t uid) {
+        struct user *user;
+
+        HASH_FIND(hh, broker->control.users, &uid, sizeof(uid), user);
+        return user;
+}
+
+static int user_get(struct broker *broker, uid_t uid, struct user **userp) {
+        struct user *user = control_user(broker, uid);
+
+        if (!user) {
+                user = calloc(1, sizeof(*user));
+                if (!user)
+                        return fault(-ENOMEM);
+                user->uid = uid;
+                HASH_ADD(hh, broker->control.users, uid, sizeof(user->uid), user);
+        }
+        *userp = user;
+        return 0;
+}
+
+static void user_put(struct broker *broker, struct user *user) {
+        if (user->n_connections == 0 && user->n_waiting == 0) {
+                HASH_DEL(broker->control.users, user);
+                free(user);
+        }
+}
+
+static void connection_free(struct connection *connection) {
+        struct broker *broker = connection->broker;
+
+        sd_event_source_disable_unref(connection->source);
+        stream_deinit(&connection->stream);
+        TAILQ_REMOVE(&broker->control.connections, connection, link);
+        broker->control.n_connections--;
+        connection->user->n_connections--;
+        user_put(broker, connection->user);
+        free(connection);
+}
+
+static void connection_close(struct connection *connection) {
+        struct control *control = &connection->broker->control;
+
+        if (connection->dead)
+                return;
+        connection->dead = true;
+        sd_event_source_set_enabled(connection->source, SD_EVENT_OFF);
+        TAILQ_INSERT_TAIL(&control->dead, connection, grave);
+        sd_event_source_set_enabled(control->reaper, SD_EVENT_ONESHOT);
+}
+
+/* Everything that was outstanding for a peer that left ends here. */
+static int on_reap(sd_event_source *source, void *userdata) {
+        struct broker *broker = userdata;
+        struct control *control = &broker->control;
+        struct connection *connection;
+        int r;
+
+        while ((connection = TAILQ_FIRST(&control->dead))) {
+                TAILQ_REMOVE(&control->dead, connection, grave);
+                if (connection->subscribed)
+                        TAILQ_REMOVE(&control->subscribers, connection, subscriber);
+                if (connection->killing)
+                        TAILQ_REMOVE(&connection->killing->killers, connection, killer);
+                if (connection->following) {
+                        struct lease *lease = connection->following;
+
+                        lease_detach_follower(lease);
+                        r = claim_follower_gone(lease);
+                        if (r < 0)
+                                return broker_fault(broker, r);
+                }
+                connection_free(connection);
+        }
+        return 0;
+}
+
+/* Asks the loop for what is needed now: nothing is read while an answer is outstanding. */
+static int connection_watch(struct connection *connection) {
+        uint32_t events = EPOLLRDHUP;
+
+        if (!connection->busy && !connection->closing)
+                events |= EPOLLIN;
+        /* A socket that can be written, as nearly all can always, is also how to be called again. */
+        if (stream_pending(&connection->stream) || (connection->recheck && !connection->busy))
+                events |= EPOLLOUT;
+        if (events == connection->watched)
+                return 0;
+        connection->watched = events;
+        return sd_event_source_set_io_events(connection->source, events);
+}
+
+/* Gives a reader of events what it has room for, in order, with gaps named. */
+static int push_events(struct connection *connection) {
+        struct events *events = &connection->broker->events;
+        int r = 0;
+
+        while (!connection->dead && connection->subscribed && connection->next_event < events->next &&
+               connection->stream.out_used - connection->stream.out_sent < CONTROL_EVENTS_BACKLOG) {
+                const struct event_entry *entry;
+                uint64_t first = events_first(events);
+                json_t *object;
+
+                if (connection->next_event < first) {
+                        object = json_pack("{s:s s:I s:I}", "kind", "gap", "from",
+                                           (json_int_t)connection->next_event, "to",
+                                           (json_int_t)(first - 1));
+                        connection->next_event = first;
+                } else {
+                        entry = events_find(events, connection->next_event++);
+                        if (!entry || (!entry->anyone && connection->uid != 0 &&
+                                       entry->uid != connection->uid))
+                                continue;
+                        object = json_loads(entry->text, 0, NULL);
+                }
+                r = connection_reply(connection, json_pack("{s:[o]}", "events", object), true);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int connection_flush(struct connection *connection) {
+        struct why why = {};
+        int r;
+
+        r = stream_flush(&connection->stream, &why);
+        if (r < 0)
+                return r;
+        if (r && r != STREAM_E_AGAIN) {
+                connection_close(connection);
+                return 0;
+        }
+        if (!r && connection->closing) {
+                connection_close(connection);
+                return 0;
+        }
+        return connection_watch(connection);
+}
+
+static int connection_send(struct connection *connection, char *text, size_t length) {
+        bool was_pending = stream_pending(&connection->stream);
+        int r;
+
+        if (connection->dead) {
+                free(text);
+                return 0;
+        }
+        if (!text)
+                return fault(-ENOMEM);
+        r = stream_queue(&connection->stream, text, length);
+        free(text);
+        if (r < 0)
+                return r;
+        if (r) {
+                /* It asked and does not read: what it is owed would grow without end. */
+                connection_close(connection);
+                return 0;
+        }
+        /* Straight to the socket, if nothing waits before it: most answers need no turn of the loop. */
+        return was_pending ? 0 : connection_flush(connection);
+}
+
+/* The call is over: the next one may be in the buffer already. */
+static void connection_answered(struct connection *connection) {
+        connection->busy = false;
+        connection->recheck = true;
+}
+
+int connection_reply(struct connection *connection, json_t *parameters, bool continues) {
+        size_t length = 0;
+        char *text;
+
+        if (!parameters)
+                return fault(-ENOMEM);
+        if (!continues)
+                connection_answered(connection);
+        text = reply_format(parameters, continues, &length);
+        return connection_send(connection, text, length);
+}
+
+int connection_error(struct connection *connection, const char *name, json_t *parameters,
+                     const char *message) {
+        char full[64];
+        size_t length = 0;
+        char *text;
+
+        parameters = parameters ?: json_object();
+        if (!parameters || json_object_set_new(parameters, "message", json_string(message)) < 0) {
+                json_decref(parameters);
+                return fault(-ENOMEM);
+        }
+        snprintf(full, sizeof(full), "%s%s", strchr(name, '.') ? "" : PROTO_INTERFACE ".", name);
+        connection_answered(connection);
+        text = error_format(full, parameters, &length);
+        return connection_send(connection, text, length);
+}
+
+int connection_groups(struct connection *connection, gid_t **groupsp, size_t *np) {
+        gid_t *groups;
+        socklen_t size = CONTROL_GROUPS_MAX * sizeof(*groups);
+
+        groups = malloc(size);
+        if (!groups)
+                return fault(-ENOMEM);
+        if (getsockopt(connection->stream.fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
+                size = 0;
+        *groupsp = groups;
+        *np = size / sizeof(*groups);
+        return 0;
+}
+
+static int dispatch_message(struct connection *connection, const char *message, size_t length) {
+        struct broker *broker = connection->broker;
+        struct call call = CALL_NULL;
+        struct why why = {};
+        int fds[STREAM_FDS_MAX], r;
+        size_t n_fds;
+
+        n_fds = stream_take_fds(&connection->stream, fds);
+        r = call_parse(&call, message, length, &why);
+        if (r == 0) {
+                connection->busy = true;
+                connection->more = call.more;
+                r = methods_dispatch(connection, &call, fds, n_fds);
+                call_deinit(&call);
+                return r;
+        }
+        fd_close_many(fds, n_fds);
+        if (r < 0)
+                return r;
+        /* Not varlink: whoever this is, what follows cannot be understood either. */
+        if (log_rate_pass(&broker->client_lines, broker_now_usec()))
+                log_warning("uid %u, pid %d: %s", connection->uid, connection->pid, why.text);
+        connection->closing = true;
+        return connection_error(connection, "Invalid", json_pack("{s:s}", "field", "message"), why.text);
+}
+
+/* Carries out the calls that are in the buffer, until one is outstanding or others should have a turn. */
+static int connection_process(struct connection *connection) {
+        connection->recheck = false;
+        for (int i = 0; !connection->busy && !connection->closing && !connection->dead; i++) {
+                const char *message;
+                size_t length;
+                int r;
+
+                if (i == MESSAGES_PER_TURN) {
+                        connection->recheck = true;
+                        return 0;
+                }
+                if (stream_next(&connection->stream, &message, &length))
+                        return 0;
+                r = dispatch_message(connection, message, length);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* 0 if something came, or nothing was there; the connection may be dead afterwards. */
+static int connection_read(struct connection *connection) {
+        struct why why = {};
+        int r;
+
+        r = stream_fill(&connection->stream, &why);
+        if (r <= 0 || r == STREAM_E_AGAIN)
+                return r < 0 ? r : 0;
+        if (r != STREAM_E_CLOSED && log_rate_pass(&connection->broker->client_lines, broker_now_usec()))
+                log_warning("uid %u, pid %d: %s", connection->uid, connection->pid, why.text);
+        connection_close(connection);
+        return 0;
+}
+
+static int on_connection(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct connection *connection = userdata;
+        struct broker *broker = connection->broker;
+        int r = 0;
+
+        /* What it still said before it left is heard, unless an answer is outstanding: then its leaving
+         * ends that. */
+        if ((revents & EPOLLIN) && !connection->busy && !connection->closing)
+                r = connection_read(connection);
+        else if (revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+                connection_close(connection);
+        if (r == 0 && !connection->dead && (revents & EPOLLOUT))
+                r = connection_flush(connection);
+        if (r == 0)
+                r = connection_process(connection);
+        if (r == 0 && connection->subscribed)
+                r = push_events(connection);
+        if (r == 0 && !connection->dead)
+                r = connection_watch(connection);
+        return r < 0 ? broker_fault(broker, r) : 0;
+}
+
+void control_events_added(struct broker *broker) {
+        struct connection *connection, *next;
+
+        for (connection = TAILQ_FIRST(&broker->control.subscribers); connection; connection = next) {
+                next = TAILQ_NEXT(connection, subscriber);
+                if (!connection->dead && !stream_pending(&connection->stream)) {
+                        int r = push_events(connection);
+
+                        if (r < 0)
+                                broker_fault(broker, r);
+                }
+        }
+}
+
+int control_adopt(struct broker *broker, int fd, struct connection **connectionp) {
+        struct control *control = &broker->control;
+        struct connection *connection;
+        struct ucred cred;
+        socklen_t size = sizeof(cred);
+        struct user *user;
+        int r;
+
+        *connectionp = NULL;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0) {
+                fd_close(fd);
+                return 0;
+        }
+        r = user_get(broker, cred.uid, &user);
+        if (r < 0)
+                return r;
+        if (control->n_connections >= CONTROL_CONNECTIONS_MAX ||
+            (cred.uid != 0 && user->n_connections >= broker->policy->broker.connections_user_max)) {
+                if (log_rate_pass(&broker->client_lines, broker_now_usec()))
+                        log_warning("uid %u, pid %d: turned away, it has %llu connections", cred.uid,
+                                    cred.pid, (unsigned long long)user->n_connections);
+                user_put(broker, user);
+                fd_close(fd);
+                return 0;
+        }
+
+        connection = calloc(1, sizeof(*connection));
+        if (!connection)
+                return fault(-ENOMEM);
+        connection->broker = broker;
+        connection->user = user;
+        connection->uid = cred.uid;
+        connection->gid = cred.gid;
+        connection->pid = cred.pid;
+        connection->watched = EPOLLIN | EPOLLRDHUP;
+        stream_init(&connection->stream, fd);
+        user->n_connections++;
+        TAILQ_INSERT_TAIL(&control->connections, connection, link);
+        control->n_connections++;
+        r = sd_event_add_io(broker->event, &connection->source, fd, connection->watched, on_connection,
+                            connection);
+        if (r < 0) {
+                connection_free(connection);
+                /* The kernel's limit on watched descriptors: one peer's bad luck, not our end. */
+                return r == -ENOSPC ? 0 : fault(r);
+        }
+        *connectionp = connection;
+        return 0;
+}
+
+/* Out of descriptors: the spare one serves to accept and close, so that the peer learns of it and the
+ * loop does not spin on a listening socket it cannot empty. */
+static void turn_away(struct control *control) {
+        control->spare_fd = fd_close(control->spare_fd);
+        fd_close(accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC));
+        control->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct broker *broker = userdata;
+        struct connection *connection;
+        int r;
+
+        fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+                if (errno == EMFILE || errno == ENFILE) {
+                        if (log_rate_pass(&broker->client_lines, broker_now_usec()))
+                                log_error("out of file descriptors: a client was turned away");
+                        turn_away(&broker->control);
+                }
+                return 0;
+        }
+        r = control_adopt(broker, fd, &connection);
+        return r < 0 ? broker_fault(broker, r) : 0;
+}
+
+static int listen_at(const char *run_dir, int *fdp, struct why *why) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        _cleanup_(fd_closep) int fd = -1;
+        int n;
+
+        if (mkdir(run_dir, 0755) < 0 && errno != EEXIST)
+                return why_errno(why, BROKER_E_HOST, errno, "cannot create '%s'", run_dir);
+        n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/control", run_dir);
+        if (n < 0 || (size_t)n >= sizeof(address.sun_path))
+                return why_set(why, BROKER_E_HOST, "the run directory '%s' is too long", run_dir);
+
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return why_errno(why, BROKER_E_HOST, errno, "cannot create a socket");
+        /* The root's lock is ours, so a socket that lies here is a dead broker's. */
+        unlink(address.sun_path);
+        if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+            /* Everybody may ask; who may do what is decided from the peer's credentials. */
+            chmod(address.sun_path, 0666) < 0 || listen(fd, 4096) < 0)
+                return why_errno(why, BROKER_E_HOST, errno, "cannot listen at '%s'", address.sun_path);
+        *fdp = take_fd(fd);
+        return 0;
+}
+
+int control_init(struct control *control, struct broker *broker, struct why *why) {
+        int r;
+
+        TAILQ_INIT(&control->connections);
+        TAILQ_INIT(&control->subscribers);
+        TAILQ_INIT(&control->dead);
+        r = sd_event_add_defer(broker->event, &control->reaper, on_reap, broker);
+        if (r < 0 || (r = sd_event_source_set_enabled(control->reaper, SD_EVENT_OFF)) < 0)
+                return fault(r);
+        control->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        /* Kept over a re-execution, passed by systemd, or made. */
+        if (control->listen_fd >= 0) {
+                fcntl(control->listen_fd, F_SETFD, FD_CLOEXEC);
+        } else if (sd_listen_fds(1) > 0) {
+                control->listen_fd = SD_LISTEN_FDS_START;
+                control->inherited = true;
+                r = sd_is_socket_unix(control->listen_fd, SOCK_STREAM, 1, NULL, 0);
+                if (r <= 0)
+                        return why_set(why, BROKER_E_HOST,
+                                       "the descriptor systemd passed is no listening unix socket");
+                fcntl(control->listen_fd, F_SETFL, O_NONBLOCK);
+                fcntl(control->listen_fd, F_SETFD, FD_CLOEXEC);
+        } else {
+                r = listen_at(broker->options->run_dir, &control->listen_fd, why);
+                if (r)
+                        return r;
+        }
+        r = sd_event_add_io(broker->event, &control->source, control->listen_fd, EPOLLIN, on_listen,
+                            broker);
+        return r < 0 ? fault(r) : 0;
+}
+
+void control_deinit(struct control *control) {
+        struct connection *connection;
+
+        while ((connection = TAILQ_FIRST(&control->connections))) {
+                /* At the end nothing follows from a peer's leaving. */
+                if (connection->subscribed)
+                        TAILQ_REMOVE(&control->subscribers, connection, subscriber);
+                if (connection->following)
+                        lease_detach_follower(connection->following);
+                if (connection->killing)
+                        TAILQ_REMOVE(&connection->killing->killers, connection, killer);
+                connection_free(connection);
+        }
+        control->source = sd_event_source_disable_unref(control->source);
+        control->reaper = sd_event_source_disable_unref(control->reaper);
+        control->listen_fd = fd_close(control->listen_fd);
+        control->spare_fd = fd_close(control->spare_fd);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#include <broker/broker.h>
+#include <broker/drift.h>
+
+static void tell(struct broker *broker, const char *what, const char *name, const char *found,
+                 const char *failed) {
+        events_add(&broker->events, "drift", 0, true, broker_realtime_ns(),
+                   json_pack("{s:s s:s s:s s:b}", what, name, "detail", failed ?: found, "repaired",
+                             !failed));
+        control_events_added(broker);
+        if (failed)
+                log_error("%s '%s': %s, and cannot be repaired: %s", what, name, found, failed);
+        else
+                log_warning("%s '%s': %s; set again", what, name, found);
+}
+
+void drift_check_vm(struct lease *lease) {
+        struct why found = {}, failed = {};
+        int r;
+
+        if (lease->state == LEASE_UNKNOWN || lease->dir_fd < 0)
+                return;
+        r = limits_verify(lease->dir_fd, &lease->limits, &found);
+        if (r == 0 || r == CGROUP_E_GONE)
+                return;
+        r = limits_apply(lease->dir_fd, &lease->limits, &failed);
+        tell(lease->broker, "vm", lease->record.name, found.text, r ? failed.text : NULL);
+}
+
+void drift_check_slice(struct broker *broker, struct slice *slice) {
+        struct why found = {}, failed = {};
+        struct limits limits = slice->limits;
+        int r;
+
+        slice->suspect = false;
+        if (slice->dir_fd < 0)
+                return;
+        r = cgroup_enable_controllers(slice->dir_fd, slice->name, &failed);
+        limits.cpu_weight = slice->weight;
+        limits.memory_low_bytes = slice->low_bytes;
+        if (!r && limits_verify(slice->dir_fd, &limits, &found) == 0)
+                return;
+        if (!r)
+                r = limits_apply(slice->dir_fd, &limits, &failed);
+        tell(broker, "slice", slice->name, found.text[0] ? found.text : "its controllers were switched off",
+             r ? failed.text : NULL);
+}
+
+void drift_check_suspects(struct broker *broker) {
+        struct slice *slice, *next;
+
+        HASH_ITER(hh, broker->slices, slice, next)
+                if (slice->suspect)
+                        drift_check_slice(broker, slice);
+}

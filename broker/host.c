@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include <base/fd.h>
+#include <base/file.h>
+#include <base/why.h>
+#include <broker/host.h>
+#include <broker/options.h>
+#include <cgroup/root.h>
+#include <policies/policy.h>
+#include <tc/uplink.h>
+
+#define DISK_IO_BYTES_PER_S UINT64_C(1000000000) /* of one disk, until somebody measures it */
+
+static const char *const source_names[] = {
+        [SOURCE_DETECTED] = "detected",
+        [SOURCE_CONFIGURED] = "configured",
+        [SOURCE_UNKNOWN] = "unknown",
+};
+
+const char *capacity_source_name(enum capacity_source source) {
+        assert(source < ARRAY_SIZE(source_names));
+        return source_names[source];
+}
+
+static void set(struct host *host, enum resource resource, uint64_t amount, const char *detail) {
+        host->capacity.amount[resource] = amount;
+        host->source[resource] = SOURCE_DETECTED;
+        snprintf(host->detail[resource], sizeof(host->detail[resource]), "%.95s", detail);
+}
+
+static void set_unknown(struct host *host, enum resource resource, const char *detail) {
+        set(host, resource, 0, detail);
+        host->source[resource] = SOURCE_UNKNOWN;
+}
+
+/* The CPUs we may run on: those online, cut down by a cpuset or an affinity set above us. */
+static void discover_cpu(struct host *host) {
+        cpu_set_t set_;
+        char detail[64];
+
+        CPU_ZERO(&set_);
+        if (sched_getaffinity(0, sizeof(set_), &set_) < 0) {
+                set_unknown(host, RESOURCE_CPU, "sched_getaffinity failed");
+                return;
+        }
+        snprintf(detail, sizeof(detail), "%d online CPUs in our cpuset", CPU_COUNT(&set_));
+        set(host, RESOURCE_CPU, (uint64_t)CPU_COUNT(&set_) * 1000, detail);
+}
+
+/* The lowest memory.max from our directory up to the mount; UINT64_MAX if there is none. */
+static uint64_t ancestors_limit(const struct cgroup_root *root) {
+        char path[600], dir[512];
+        uint64_t lowest = UINT64_MAX, value;
+        char *slash;
+
+        strcpy(dir, root->path);
+        for (;;) {
+                snprintf(path, sizeof(path), "%s/memory.max", dir);
+                /* The hierarchy's top has no such file. */
+                if (file_read_u64_at(AT_FDCWD, path, &value) == 0)
+                        lowest = min_u64(lowest, value);
+                slash = strrchr(dir, '/');
+                if (strlen(dir) <= strlen(root->mount) || !slash)
+                        return lowest;
+                *slash = '\0';
+        }
+}
+
+static void discover_memory(struct host *host, const struct options *options,
+                            const struct cgroup_root *root) {
+        char path[256], text[8192];
+        const char *line;
+        uint64_t limit, kib = 0;
+
+        snprintf(path, sizeof(path), "%s/meminfo", options->proc_dir);
+        if (file_read_at(AT_FDCWD, path, text, sizeof(text)) == 0 && (line = strstr(text, "MemTotal:")))
+                kib = strtoull(line + strlen("MemTotal:"), NULL, 10);
+        if (kib == 0) {
+                set_unknown(host, RESOURCE_MEMORY, "no MemTotal in meminfo");
+                return;
+        }
+        limit = ancestors_limit(root);
+        if (limit < kib * 1024)
+                set(host, RESOURCE_MEMORY, limit, "memory.max above our slices");
+        else
+                set(host, RESOURCE_MEMORY, kib * 1024, "MemTotal");
+}
+
+/* The file system of the data directory, or of the nearest parent that is there. */
+static void discover_disk(struct host *host, const struct broker_policy *policy) {
+        char path[sizeof(policy->data_directory)], detail[96];
+        struct statvfs fs;
+        char *slash;
+
+        strcpy(path, policy->data_directory);
+        while (statvfs(path, &fs) < 0) {
+                slash = strrchr(path, '/');
+                if (!slash || errno != ENOENT) {
+                        set_unknown(host, RESOURCE_DISK, "statvfs of the data directory failed");
+                        return;
+                }
+                slash[slash == path ? 1 : 0] = '\0';
+        }
+        snprintf(detail, sizeof(detail), "file system of %.70s", path);
+        set(host, RESOURCE_DISK, (uint64_t)fs.f_blocks * fs.f_frsize, detail);
+}
+
+static void discover_network(struct host *host, const struct options *options) {
+        char name[IF_NAMESIZE], detail[96];
+        struct why why = {};
+        uint64_t speed;
+
+        if (uplink_find(name, &why)) {
+                set_unknown(host, RESOURCE_NETWORK, why.text[0] ? why.text : "no default route");
+        } else if (!uplink_speed(options->sys_dir, name, &speed)) {
+                snprintf(detail, sizeof(detail), "%s does not tell its speed", name);
+                set_unknown(host, RESOURCE_NETWORK, detail);
+        } else {
+                set(host, RESOURCE_NETWORK, speed, name);
+        }
+}
+
+static void discover_disk_io(struct host *host) {
+        /* Nothing was measured: an assumption that the ledger keeps to, and says so. */
+        set(host, RESOURCE_DISK_IO, DISK_IO_BYTES_PER_S, "assumed 1 GB/s per disk");
+        host->source[RESOURCE_DISK_IO] = SOURCE_CONFIGURED;
+}
+
+void host_discover(struct host *host, const struct options *options,
+                   const struct broker_policy *policy, const struct cgroup_root *root) {
+        *host = (struct host){};
+        discover_cpu(host);
+        discover_memory(host, options, root);
+        discover_disk(host, policy);
+        discover_network(host, options);
+        discover_disk_io(host);
+        set(host, RESOURCE_GPU, 0, "none assigned");
+
+        for (unsigned i = 0; i < _RESOURCE_N; i++) {
+                if (policy->capacity.amount[i] == POLICY_AUTO)
+                        continue;
+                host->capacity.amount[i] = policy->capacity.amount[i];
+                host->source[i] = SOURCE_CONFIGURED;
+                snprintf(host->detail[i], sizeof(host->detail[i]), "broker.conf");
+        }
+}

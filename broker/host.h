@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_BROKER_HOST_H
+#define PROVIUM_BROKER_HOST_H
+
+/*
+ * What this host has, and how we know: discovered here, unless the operator said it.
+ */
+
+#include <base/demand.h>
+
+struct broker_policy;
+struct cgroup_root;
+struct options;
+
+enum capacity_source { SOURCE_DETECTED, SOURCE_CONFIGURED, SOURCE_UNKNOWN };
+
+struct host {
+        struct demand capacity;
+        enum capacity_source source[_RESOURCE_N];
+        char detail[_RESOURCE_N][96]; /* where the number comes from: "4 online CPUs", "eth0" */
+};
+
+/* "detected", "configured", "unknown". */
+const char *capacity_source_name(enum capacity_source source);
+
+/*
+ * Fills @host for the capacities @policy leaves to discovery. What cannot be found out is UNKNOWN with
+ * capacity 0, with the reason as its detail; it is then counted but not enforced.
+ */
+void host_discover(struct host *host, const struct options *options,
+                   const struct broker_policy *policy, const struct cgroup_root *root);
+
+#endif

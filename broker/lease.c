@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include <base/fd.h>
+#include <broker/broker.h>
+
+static const char *const state_names[_LEASE_STATE_N] = {
+        [LEASE_WAITING] = "waiting",   [LEASE_STARTING] = "starting",   [LEASE_RUNNING] = "running",
+        [LEASE_STOPPING] = "stopping", [LEASE_KILLING] = "releasing",   [LEASE_LINGERING] = "lingering",
+        [LEASE_UNKNOWN] = "unknown",
+};
+
+const char *lease_state_name(enum lease_state state) {
+        assert(state < _LEASE_STATE_N);
+        return state_names[state];
+}
+
+struct lease *lease_new(struct broker *broker) {
+        struct lease *lease;
+
+        lease = calloc(1, sizeof(*lease));
+        if (!lease)
+                return NULL;
+        lease->broker = broker;
+        lease->dir_fd = lease->watch_id = -1;
+        lease->process = (struct process)PROCESS_NULL;
+        for (size_t i = 0; i < _REQUEST_FDS_N; i++)
+                lease->fds.fd[i] = -1;
+        lease->exit_code = lease->exit_signal = -1;
+        TAILQ_INIT(&lease->killers);
+        return lease;
+}
+
+void lease_index(struct lease *lease) {
+        struct broker *broker = lease->broker;
+        struct lease *other;
+
+        HASH_ADD(hh_id, broker->by_id, record.id, strlen(lease->record.id), lease);
+        HASH_FIND(hh_name, broker->by_name, lease->record.name, strlen(lease->record.name), other);
+        /* Names are unique among the living; two of one name can only come out of a strange tree. */
+        if (!other)
+                HASH_ADD(hh_name, broker->by_name, record.name, strlen(lease->record.name), lease);
+}
+
+struct lease *lease_find(struct broker *broker, const char *name) {
+        struct lease *lease;
+
+        HASH_FIND(hh_name, broker->by_name, name, strlen(name), lease);
+        if (!lease)
+                HASH_FIND(hh_id, broker->by_id, name, strlen(name), lease);
+        return lease;
+}
+
+void lease_drop_launch(struct lease *lease) {
+        for (size_t i = 0; i < _REQUEST_FDS_N; i++)
+                lease->fds.fd[i] = fd_close(lease->fds.fd[i]);
+        run_request_deinit(&lease->request);
+        lease->request = (struct run_request)RUN_REQUEST_NULL;
+        free(take(lease->argv));
+        free(take(lease->paths));
+        free(take(lease->groups));
+        lease->n_groups = 0;
+}
+
+void lease_detach_follower(struct lease *lease) {
+        if (lease->follower) {
+                lease->follower->following = NULL;
+                lease->follower = NULL;
+        }
+}
+
+void lease_free(struct lease *lease) {
+        struct broker *broker = lease->broker;
+        struct lease *named;
+
+        assert(!lease->claim.lane);
+        assert(!lease->process.shares_memory);
+        assert(TAILQ_EMPTY(&lease->killers));
+
+        lease_detach_follower(lease);
+        lease_drop_launch(lease);
+        sd_event_source_disable_unref(lease->pidfd_source);
+        process_deinit(&lease->process);
+        lease->dir_fd = fd_close(lease->dir_fd);
+        if (lease->record.id[0])
+                HASH_DELETE(hh_id, broker->by_id, lease);
+        HASH_FIND(hh_name, broker->by_name, lease->record.name, strlen(lease->record.name), named);
+        if (named == lease)
+                HASH_DELETE(hh_name, broker->by_name, lease);
+        if (lease->slice) {
+                assert(lease->slice->n_leases > 0);
+                lease->slice->n_leases--;
+                slice_forget_unused(broker, lease->slice);
+        }
+        free(lease);
+}
+
+void lease_event(struct lease *lease, const char *kind, json_t *fields) {
+        json_t *object;
+
+        object = json_pack("{s:s s:s s:s s:I}", "id", lease->record.id, "name", lease->record.name,
+                           "slice", lease->record.slice, "uid", (json_int_t)lease->record.uid);
+        if (object && fields)
+                json_object_update(object, fields);
+        json_decref(fields);
+        events_add(&lease->broker->events, kind, lease->record.uid, false, broker_realtime_ns(),
+                   object);
+        control_events_added(lease->broker);
+}

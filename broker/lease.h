@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_BROKER_LEASE_H
+#define PROVIUM_BROKER_LEASE_H
+
+/*
+ * A lease, from the claim to its end: one object that goes through its states in one direction.
+ *
+ *     WAITING -> STARTING -> RUNNING -> STOPPING -> KILLING -> (freed)
+ *                                                      \-> LINGERING, retried
+ *     UNKNOWN: found in the tree with a record we do not understand; it keeps its charge
+ *
+ * From STARTING on it is charged; the charge goes back when its directory is gone, and not before.
+ */
+
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+#include <uthash.h>
+
+#include <admission/queue.h>
+#include <cgroup/limits.h>
+#include <cgroup/record.h>
+#include <launcher/spawn.h>
+#include <proto/request.h>
+
+struct broker;
+struct connection;
+struct slice;
+
+enum lease_state {
+        LEASE_WAITING,
+        LEASE_STARTING,
+        LEASE_RUNNING,
+        LEASE_STOPPING, /* TERM was sent, the grace period runs */
+        LEASE_KILLING,  /* cgroup.kill was written, or its processes have ended: waiting for the
+                         * group to be empty and gone */
+        LEASE_LINGERING, /* it would not go: charge held, retried, shown */
+        LEASE_UNKNOWN,
+        _LEASE_STATE_N,
+};
+
+/* "waiting", ... */
+const char *lease_state_name(enum lease_state state);
+
+/* Passed by the client, or -1; closed once the VM has them. */
+struct lease_fds {
+        int fd[_REQUEST_FDS_N];
+};
+
+struct lease {
+        struct broker *broker;
+        struct slice *slice;
+        enum lease_state state;
+
+        struct claim claim; /* its place in the queue; claim.demand is the charge */
+        struct record record;
+        char detail[WHY_TEXT_MAX]; /* what a person should know about its state, or "" */
+
+        struct connection *follower; /* whose VM it is while attached; NULL: nobody listens */
+        TAILQ_HEAD(, connection) killers; /* who wait for its end */
+
+        /* until it is executed */
+        struct run_request request;
+        struct lease_fds fds;
+        gid_t *groups;
+        size_t n_groups;
+        char **argv, **paths;
+        bool told_started; /* the follower has had its "started" */
+
+        struct process process;
+        int dir_fd;
+        int watch_id; /* -1: not watched */
+        struct limits limits;
+        bool own_child; /* waitid(2) will tell its status */
+        bool main_gone; /* the hypervisor's main process has ended */
+        bool status_known;
+        int exit_code, exit_signal; /* one of them, if known; the other is 0 or -1 */
+        uint64_t oom_kills;
+        bool oom_told;
+        struct why exec_why; /* why.code != 0: it never was executed */
+        char end_reason[32]; /* "exit", "kill", "client_gone", "exec_failed", ... */
+        sd_event_source *pidfd_source; /* adopted ones only */
+
+        /* deadlines, CLOCK_BOOTTIME usec; 0: none */
+        uint64_t wait_until_usec, launch_until_usec, kill_at_usec, retry_at_usec, client_until_usec;
+        unsigned retries;
+        uint64_t told_position;
+        enum wait_reason told_reason;
+
+        uint64_t arrived_usec, admitted_usec, made_usec, executed_usec;
+
+        TAILQ_ENTRY(lease) link;
+        UT_hash_handle hh_id, hh_name, hh_watch, hh_pid;
+};
+
+TAILQ_HEAD(lease_list, lease);
+
+/* A lease with nothing in it yet, not listed anywhere. NULL: out of memory. */
+struct lease *lease_new(struct broker *broker);
+
+/* Takes it off every list and frees it. It holds no charge, has no group and no process any more. */
+void lease_free(struct lease *lease);
+
+/* Enters it into the maps of ids and names. */
+void lease_index(struct lease *lease);
+
+/* By name, id or ticket id; also those that wait. NULL if there is none. */
+struct lease *lease_find(struct broker *broker, const char *name);
+
+/* Drops what only the launch needed: the request, the client's descriptors, argv. */
+void lease_drop_launch(struct lease *lease);
+
+/* The follower, if there is one, is told no more; the lease goes on alone. */
+void lease_detach_follower(struct lease *lease);
+
+/* Adds an event about this lease; takes over @fields, an object or NULL. */
+void lease_event(struct lease *lease, const char *kind, json_t *fields);
+
+static inline struct lease *claim_lease(struct claim *claim) {
+        return container_of(claim, struct lease, claim);
+}
+
+#endif

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include <base/fd.h>
+#include <broker/broker.h>
+#include <broker/claim.h>
+#include <broker/methods.h>
+#include <broker/provision.h>
+#include <broker/release.h>
+#include <broker/report.h>
+#include <broker/upgrade.h>
+
+static int invalid(struct connection *connection, const char *message) {
+        return connection_error(connection, "Invalid", json_pack("{s:s}", "field", "parameters"), message);
+}
+
+/* Refusals are logged with who asked. */
+static int denied(struct connection *connection, const char *message) {
+        struct broker *broker = connection->broker;
+
+        if (log_rate_pass(&broker->client_lines, broker_now_usec()))
+                log_warning("uid %u, pid %d: denied: %s", connection->uid, connection->pid, message);
+        return connection_error(connection, "Denied", NULL, message);
+}
+
+static int method_run(struct connection *connection, const struct call *call, int *fds, size_t n_fds) {
+        struct run_request request = RUN_REQUEST_NULL;
+        struct lease_fds lease_fds;
+        struct why why = {};
+        int r;
+
+        if (n_fds != _REQUEST_FDS_N) {
+                fd_close_many(fds, n_fds);
+                return invalid(connection, "Run takes four descriptors with the call: stdin, stdout, stderr "
+                                           "and the working directory");
+        }
+        for (size_t i = 0; i < _REQUEST_FDS_N; i++)
+                lease_fds.fd[i] = fds[i];
+        r = run_request_parse(&request, call->parameters, &why);
+        if (r == 0 && !call->more && !request.detach && !request.dry_run) {
+                run_request_deinit(&request);
+                r = why_set(&why, 1, "Run without 'more' needs detach: nobody would follow the VM");
+        }
+        if (r) {
+                fd_close_many(fds, n_fds);
+                return r < 0 ? r : invalid(connection, why.text);
+        }
+        return claim_submit(connection, &request, &lease_fds);
+}
+
+/* Finds the VM the caller names and may touch; answers it and returns NULL otherwise. */
+static struct lease *find_vm(struct connection *connection, const struct call *call,
+                             struct vm_request *request, int *rp) {
+        struct lease *lease;
+        struct why why = {};
+        char text[200];
+
+        *rp = vm_request_parse(request, call->parameters, &why);
+        if (*rp) {
+                *rp = *rp < 0 ? *rp : invalid(connection, why.text);
+                return NULL;
+        }
+        lease = lease_find(connection->broker, request->vm);
+        /* What one may not see is not there. */
+        if (!lease || (connection->uid != 0 && lease->record.uid != connection->uid)) {
+                snprintf(text, sizeof(text), "there is no VM or claim '%s'", request->vm);
+                *rp = connection_error(connection, "NotFound", NULL, text);
+                return NULL;
+        }
+        return lease;
+}
+
+static int method_attach(struct connection *connection, const struct call *call) {
+        struct vm_request request;
+        struct lease *lease;
+        int r;
+
+        lease = find_vm(connection, call, &request, &r);
+        if (!lease)
+                return r;
+        if (!call->more)
+                return invalid(connection, "Attach is called with 'more'");
+        if (lease->follower)
+                return connection_error(connection, "Exists", NULL, "somebody else follows this VM");
+        if (lease->state == LEASE_WAITING)
+                return invalid(connection, "a waiting claim is taken up again with Run and its ticket");
+        lease->follower = connection;
+        connection->following = lease;
+        lease->client_until_usec = 0;
+        if (lease->state == LEASE_STARTING)
+                return 0;
+        return provision_tell_started(lease);
+}
+
+static int method_kill(struct connection *connection, const struct call *call) {
+        struct vm_request request;
+        struct lease *lease;
+        uint64_t grace;
+        int r;
+
+        lease = find_vm(connection, call, &request, &r);
+        if (!lease)
+                return r;
+        grace = request.grace_usec == REQUEST_DEFAULT ? lease->record.grace_usec : request.grace_usec;
+        if (lease->state == LEASE_WAITING) {
+                char id[RECORD_ID_MAX + 1];
+
+                strcpy(id, lease->record.id);
+                r = release_start(lease, "kill", request.signal, grace);
+                return r < 0 ? r : connection_reply(connection, json_pack("{s:s}", "id", id), false);
+        }
+        connection->killing = lease;
+        TAILQ_INSERT_TAIL(&lease->killers, connection, killer);
+        return release_start(lease, "kill", request.signal, grace);
+}
+
+static int method_signal(struct connection *connection, const struct call *call) {
+        struct vm_request request;
+        struct lease *lease;
+        int r;
+
+        lease = find_vm(connection, call, &request, &r);
+        if (!lease)
+                return r;
+        if (request.signal == 0)
+                return invalid(connection, "Signal needs a signal from 1 to 64");
+        if (lease->state != LEASE_RUNNING && lease->state != LEASE_STOPPING)
+                return connection_error(connection, "NotFound", NULL, "this VM does not run");
+        r = release_signal(lease, request.signal);
+        if (r)
+                return connection_error(connection, "Failed", NULL, strerrordesc_np(r));
+        return connection_reply(connection, json_object(), false);
+}
+
+static int method_show(struct connection *connection, const struct call *call) {
+        struct vm_request request;
+        struct lease *lease;
+        int r;
+
+        lease = find_vm(connection, call, &request, &r);
+        return lease ? connection_reply(connection, report_show(lease), false) : r;
+}
+
+static int method_explain(struct connection *connection, const struct call *call) {
+        struct vm_request request;
+        struct lease *lease;
+        int r;
+
+        lease = find_vm(connection, call, &request, &r);
+        return lease ? connection_reply(connection, report_explain(lease), false) : r;
+}
+
+static int method_list(struct connection *connection, const struct call *call) {
+        return connection_reply(connection, report_list(connection->broker, connection->uid), false);
+}
+
+static int method_resources(struct connection *connection, const struct call *call) {
+        const json_t *instance = json_object_get(call->parameters, "instance");
+
+        if (instance && !json_is_null(instance) && !json_is_string(instance))
+                return invalid(connection, "instance: a name or an id is needed");
+        return connection_reply(connection,
+                                report_resources(connection->broker, connection->uid,
+                                                 json_string_value(instance)),
+                                false);
+}
+
+static int method_events(struct connection *connection, const struct call *call) {
+        struct broker *broker = connection->broker;
+        const json_t *since = json_object_get(call->parameters, "since");
+        json_t *array;
+
+        if (since && !json_is_null(since) && (!json_is_integer(since) || json_integer_value(since) < 0))
+                return invalid(connection, "since: a number of an event is needed");
+        connection->next_event = json_is_integer(since) ? (uint64_t)json_integer_value(since)
+                                 : call->more           ? broker->events.next
+                                                        : events_first(&broker->events);
+        if (call->more) {
+                connection->subscribed = true;
+                TAILQ_INSERT_TAIL(&broker->control.subscribers, connection, subscriber);
+                /* Says that the reader is in place, so that it can start what it wants to watch. */
+                return connection_reply(connection, json_pack("{s:[]}", "events"), true);
+        }
+        array = json_array();
+        for (uint64_t seq = max_u64(connection->next_event, events_first(&broker->events));
+             seq < broker->events.next; seq++) {
+                const struct event_entry *entry = events_find(&broker->events, seq);
+
+                if (entry && (entry->anyone || connection->uid == 0 || entry->uid == connection->uid))
+                        json_array_append_new(array, json_loads(entry->text, 0, NULL));
+        }
+        return connection_reply(connection, json_pack("{s:o}", "events", array), false);
+}
+
+static int method_policy_reload(struct connection *connection, const struct call *call) {
+        struct broker *broker = connection->broker;
+        _cleanup_(freep) struct policy_errors *errors = NULL;
+        struct why why = {};
+        json_t *list;
+        int r;
+
+        if (connection->uid != 0)
+                return denied(connection, "only root may reload the policies");
+        errors = calloc(1, sizeof(*errors));
+        if (!errors)
+                return fault(-ENOMEM);
+        r = broker_reload(broker, errors, &why);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return connection_reply(connection,
+                                        json_pack("{s:I s:[]}", "slices",
+                                                  (json_int_t)broker->policy->n_slices, "notices"),
+                                        false);
+        list = json_array();
+        for (size_t i = 0; i < errors->n; i++) {
+                char line[1200];
+
+                json_array_append_new(list, json_string(policy_error_format(&errors->list[i], line, sizeof(line))));
+        }
+        return connection_error(connection, "BadPolicy", json_pack("{s:o}", "errors", list), why.text);
+}
+
+static int method_policy_show(struct connection *connection, const struct call *call) {
+        struct broker *broker = connection->broker;
+        const json_t *name = json_object_get(call->parameters, "slice");
+        const struct slice_policy *slice = NULL;
+        _cleanup_(freep) char *text = NULL;
+
+        if (name && !json_is_null(name) && !json_is_string(name))
+                return invalid(connection, "slice: a name is needed");
+        if (json_is_string(name)) {
+                slice = policy_find_slice(broker->policy, json_string_value(name));
+                if (!slice)
+                        return connection_error(connection, "NotFound", NULL, "there is no slice of that name");
+        }
+        text = policy_show(broker->policy, slice);
+        if (!text)
+                return fault(-ENOMEM);
+        return connection_reply(connection, json_pack("{s:s}", "text", text), false);
+}
+
+static int method_upgrade(struct connection *connection, const struct call *call) {
+        struct broker *broker = connection->broker;
+        struct why why = {};
+        int r;
+
+        if (connection->uid != 0)
+                return denied(connection, "only root may upgrade the broker");
+        r = upgrade_begin(broker, &why);
+        if (r)
+                return connection_error(connection, "Failed", NULL, why.text);
+        return connection_reply(connection, json_object(), false);
+}
+
+static int method_get_info(struct connection *connection, const struct call *call) {
+        return connection_reply(connection,
+                                json_pack("{s:s s:s s:s s:s s:[s s]}", "vendor", "Provium", "product",
+                                          "provium-broker", "version", PROVIUM_VERSION, "url",
+                                          "https://provium.dev", "interfaces", "org.varlink.service",
+                                          PROTO_INTERFACE),
+                                false);
+}
+
+static int method_get_description(struct connection *connection, const struct call *call) {
+        const char *name = json_string_value(json_object_get(call->parameters, "interface"));
+        const char *text = NULL;
+
+        if (name && strcmp(name, PROTO_INTERFACE) == 0)
+                text = proto_interface_description;
+        else if (name && strcmp(name, "org.varlink.service") == 0)
+                text = proto_service_description;
+        if (!text)
+                return connection_error(connection, "org.varlink.service.InterfaceNotFound",
+                                        json_pack("{s:s}", "interface", name ?: ""),
+                                        "there is no such interface here");
+        return connection_reply(connection, json_pack("{s:s}", "description", text), false);
+}
+
+static const struct method {
+        const char *name;
+        int (*fn)(struct connection *connection, const struct call *call);
+} methods[] = {
+        {PROTO_INTERFACE ".Attach", method_attach},
+        {PROTO_INTERFACE ".List", method_list},
+        {PROTO_INTERFACE ".Show", method_show},
+        {PROTO_INTERFACE ".Resources", method_resources},
+        {PROTO_INTERFACE ".Kill", method_kill},
+        {PROTO_INTERFACE ".Signal", method_signal},
+        {PROTO_INTERFACE ".Explain", method_explain},
+        {PROTO_INTERFACE ".Events", method_events},
+        {PROTO_INTERFACE ".PolicyReload", method_policy_reload},
+        {PROTO_INTERFACE ".PolicyShow", method_policy_show},
+        {PROTO_INTERFACE ".Upgrade", method_upgrade},
+        {"org.varlink.service.GetInfo", method_get_info},
+        {"org.varlink.service.GetInterfaceDescription", method_get_description},
+};
+
+int methods_dispatch(struct connection *connection, const struct call *call, int *fds, size_t n_fds) {
+        char name[128];
+
+        /* A call that wants no answer cannot be followed, refused or explained: we have none such. */
+        if (call->oneway) {
+                fd_close_many(fds, n_fds);
+                connection->closing = true;
+                return invalid(connection, "no method of this interface is called with 'oneway'");
+        }
+        if (strcmp(call->method, PROTO_INTERFACE ".Run") == 0)
+                return method_run(connection, call, fds, n_fds);
+
+        fd_close_many(fds, n_fds);
+        for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
+                if (strcmp(call->method, methods[i].name) == 0)
+                        return methods[i].fn(connection, call);
+        text_escape(call->method, name, sizeof(name));
+        return connection_error(connection, "org.varlink.service.MethodNotFound",
+                                json_pack("{s:s}", "method", name), "there is no such method");
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <broker/options.h>
+
+enum {
+        OPT_CONFIG = 256, OPT_VENDOR, OPT_RUN, OPT_MOUNT, OPT_ROOT, OPT_PROC, OPT_SYS, OPT_NO_SYSTEMD,
+        OPT_CHECK, OPT_HOLD, OPT_RESUME,
+};
+
+static const struct option longs[] = {
+        {"config-dir", required_argument, NULL, OPT_CONFIG},
+        {"vendor-dir", required_argument, NULL, OPT_VENDOR},
+        {"run-dir", required_argument, NULL, OPT_RUN},
+        {"cgroup-mount", required_argument, NULL, OPT_MOUNT},
+        {"cgroup-root", required_argument, NULL, OPT_ROOT},
+        {"proc", required_argument, NULL, OPT_PROC},
+        {"sys", required_argument, NULL, OPT_SYS},
+        {"no-systemd", no_argument, NULL, OPT_NO_SYSTEMD},
+        {"check", no_argument, NULL, OPT_CHECK},
+        {"hold", no_argument, NULL, OPT_HOLD},
+        {"resume", required_argument, NULL, OPT_RESUME},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {},
+};
+
+static const char help[] =
+        "usage: provium-broker [OPTION...]\n"
+        "\n"
+        "Admits virtual machines on this host and enforces what was admitted.\n"
+        "Runs in the foreground; under systemd as provium-broker.service.\n"
+        "\n"
+        "  --config-dir DIR    policy files (/etc/provium)\n"
+        "  --vendor-dir DIR    the vendor's policy files (/usr/lib/provium)\n"
+        "  --run-dir DIR       where the control socket is made (/run/provium)\n"
+        "  --cgroup-mount DIR  a cgroup v2 mount (found by itself)\n"
+        "  --cgroup-root PATH  our directory below it (provium, or the scope under systemd)\n"
+        "  --no-systemd        make no scope, even where systemd runs\n"
+        "  --proc DIR, --sys DIR  where to read about the host (/proc, /sys)\n"
+        "  --check             load the policies, say what is wrong, and leave (78: something is)\n"
+        "  -h, --help          this text\n"
+        "  -V, --version       the version\n"
+        "\n"
+        "SIGHUP reloads the policies. SIGTERM stops the broker; VMs run on and are adopted by its\n"
+        "next start. See provium-broker(8), provium.conf(5).\n";
+
+static int take_option(struct options *options, int option) {
+        switch (option) {
+        case OPT_CONFIG:
+                options->config_dir = optarg;
+                return OPTIONS_RUN;
+        case OPT_VENDOR:
+                options->vendor_dir = optarg;
+                return OPTIONS_RUN;
+        case OPT_RUN:
+                options->run_dir = optarg;
+                return OPTIONS_RUN;
+        case OPT_MOUNT:
+                options->cgroup_mount = optarg;
+                return OPTIONS_RUN;
+        case OPT_ROOT:
+                options->cgroup_root = optarg;
+                return OPTIONS_RUN;
+        case OPT_PROC:
+                options->proc_dir = optarg;
+                return OPTIONS_RUN;
+        case OPT_SYS:
+                options->sys_dir = optarg;
+                return OPTIONS_RUN;
+        case OPT_NO_SYSTEMD:
+                options->no_systemd = true;
+                return OPTIONS_RUN;
+        case OPT_CHECK:
+                options->check = true;
+                return OPTIONS_RUN;
+        case OPT_HOLD:
+                options->hold = true;
+                return OPTIONS_RUN;
+        case OPT_RESUME:
+                options->resume_fd = (int)strtol(optarg, NULL, 10);
+                return OPTIONS_RUN;
+        case 'h':
+                fputs(help, stdout);
+                return OPTIONS_EXIT;
+        case 'V':
+                puts("provium-broker " PROVIUM_VERSION);
+                return OPTIONS_EXIT;
+        default:
+                fputs("provium-broker: see 'provium-broker --help'\n", stderr);
+                return OPTIONS_USAGE;
+        }
+}
+
+/* "../x", "/x" and the like would leave the hierarchy. */
+static bool valid_root(const char *path) {
+        return path[0] && path[0] != '/' && !strstr(path, "..") && !strstr(path, "//");
+}
+
+int options_parse(struct options *options, int argc, char **argv) {
+        int option, r;
+
+        *options = (struct options){
+                .config_dir = "/etc/provium",
+                .vendor_dir = "/usr/lib/provium",
+                .run_dir = "/run/provium",
+                .proc_dir = "/proc",
+                .sys_dir = "/sys",
+                .resume_fd = -1,
+                .argv = argv,
+        };
+        while ((option = getopt_long(argc, argv, "hV", longs, NULL)) != -1) {
+                r = take_option(options, option);
+                if (r != OPTIONS_RUN)
+                        return r;
+        }
+        if (optind < argc) {
+                fprintf(stderr, "provium-broker: unexpected argument '%s'; see 'provium-broker --help'\n",
+                        argv[optind]);
+                return OPTIONS_USAGE;
+        }
+        if (options->cgroup_root && !valid_root(options->cgroup_root)) {
+                fprintf(stderr,
+                        "provium-broker: --cgroup-root '%s': a path relative to the mount is needed, "
+                        "such as 'provium'\n",
+                        options->cgroup_root);
+                return OPTIONS_USAGE;
+        }
+        return OPTIONS_RUN;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_BROKER_OPTIONS_H
+#define PROVIUM_BROKER_OPTIONS_H
+
+/*
+ * What the broker's command line says. Every place in the file system can be moved, for tests and for
+ * hosts that are arranged otherwise.
+ */
+
+#include <base/macro.h>
+
+struct options {
+        const char *config_dir;   /* --config-dir (/etc/provium) */
+        const char *vendor_dir;   /* --vendor-dir (/usr/lib/provium) */
+        const char *run_dir;      /* --run-dir (/run/provium): the control socket is "control" in it */
+        const char *cgroup_mount; /* --cgroup-mount; NULL: where libcgroup finds it */
+        const char *cgroup_root;  /* --cgroup-root, relative to the mount; NULL: by --scope */
+        const char *proc_dir;     /* --proc (/proc) */
+        const char *sys_dir;      /* --sys (/sys) */
+        bool no_systemd;          /* --no-systemd: no scope, even where systemd runs */
+        bool check;               /* --check: load the policies, say what is wrong, leave */
+        bool hold;                /* --hold: be the holder of the scope (internal) */
+        int resume_fd;            /* --resume FD: continue after re-execution (internal); -1 */
+        char *const *argv;        /* as started, for re-execution */
+};
+
+enum {
+        OPTIONS_RUN = 0,
+        OPTIONS_EXIT = 1,  /* help or version was printed */
+        OPTIONS_USAGE = 2, /* an error was printed */
+};
+
+/* Parses; prints help, version and errors itself. */
+int options_parse(struct options *options, int argc, char **argv);
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <base/fd.h>
+#include <broker/broker.h>
+#include <broker/claim.h>
+#include <broker/provision.h>
+#include <broker/release.h>
+#include <broker/ticket.h>
+#include <launcher/command.h>
+
+#define LAUNCH_USEC UINT64_C(30000000) /* from clone to execve, at most: a path may never answer */
+
+const char *provision_directory(const struct lease *lease, char *buffer, size_t size) {
+        snprintf(buffer, size, "%s.vm", lease->record.id);
+        return buffer;
+}
+
+int provision_prepare(struct lease *lease, struct connection *connection, struct why *why) {
+        char cpus[24], mib[24];
+        const struct placeholder table[] = {
+                {"name", lease->record.name, NULL},
+                {"cpus", cpus, NULL},
+                {"mem.mib", mib, NULL},
+                {"tap", NULL, "this broker makes no network yet"},
+                {"tap.fd", NULL, "this broker makes no network yet"},
+                {"vhost.fd", NULL, "this broker makes no network yet"},
+                {"mac", NULL, "this broker makes no network yet"},
+                {"qmp.fd", NULL, "this broker passes no QMP socket yet"},
+                {"cid", NULL, "this broker gives out no vsock addresses yet"},
+        };
+        int r;
+
+        /* Whole virtual CPUs for half a CPU's claim: at least one. */
+        snprintf(cpus, sizeof(cpus), "%llu",
+                 (unsigned long long)(lease->record.cpu_milli + 999) / 1000);
+        snprintf(mib, sizeof(mib), "%llu",
+                 (unsigned long long)max_u64(1, lease->record.memory_bytes >> 20));
+        r = command_expand(lease->request.argv, table, ARRAY_SIZE(table), &lease->argv, why);
+        if (r)
+                return r;
+        r = command_candidates(lease->argv[0], lease->request.envp, &lease->paths);
+        if (r < 0)
+                return r;
+        return connection_groups(connection, &lease->groups, &lease->n_groups);
+}
+
+static void fill_args(struct lease *lease) {
+        struct child_args *args = &lease->process.args;
+
+        *args = (struct child_args){
+                .argv = lease->argv,
+                .envp = lease->request.envp,
+                .paths = lease->paths,
+                .cgroup_fd = lease->dir_fd,
+                .mark_name = RECORD_MAIN_ATTRIBUTE,
+                .bell_file = "cgroup.procs",
+                .stdio = {lease->fds.fd[REQUEST_FD_STDIN], lease->fds.fd[REQUEST_FD_STDOUT],
+                          lease->fds.fd[REQUEST_FD_STDERR]},
+                .cwd_fd = lease->fds.fd[REQUEST_FD_CWD],
+                .set_identity = true,
+                .uid = lease->record.uid,
+                .gid = lease->record.gid,
+                .groups = lease->groups,
+                .n_groups = lease->n_groups,
+                .nofile = lease->broker->control.nofile,
+        };
+}
+
+/* Everything between the charge and the process. On a refusal what was made is still there. */
+static int make(struct lease *lease, struct why *why) {
+        struct broker *broker = lease->broker;
+        char name[RECORD_ID_MAX + 8];
+        int r;
+
+        r = slice_open(broker, lease->slice, why);
+        if (r)
+                return r;
+        r = cgroup_create_at(lease->slice->dir_fd, provision_directory(lease, name, sizeof(name)),
+                             &lease->dir_fd, why);
+        if (r)
+                return r;
+        r = record_write(lease->dir_fd, &lease->record, why);
+        if (r)
+                return r;
+        claim_limits(broker, lease, &lease->limits);
+        r = limits_apply(lease->dir_fd, &lease->limits, why);
+        if (r)
+                return r;
+        r = slice_protect(broker, lease->slice, why);
+        if (r)
+                return r;
+        r = watch_add(&broker->watch, lease->dir_fd, true, &lease->watch_id, why);
+        if (r)
+                return r;
+        HASH_ADD(hh_watch, broker->by_watch, watch_id, sizeof(lease->watch_id), lease);
+        lease->made_usec = broker_now_usec();
+
+        fill_args(lease);
+        r = spawn_start(&broker->spawner, &lease->process, why);
+        if (r)
+                return r;
+        lease->own_child = true;
+        HASH_ADD(hh_pid, broker->by_pid, process.pid, sizeof(lease->process.pid), lease);
+        broker->n_launching++;
+        return 0;
+}
+
+int provision_start(struct lease *lease) {
+        struct broker *broker = lease->broker;
+        struct why why = {};
+        int r;
+
+        r = make(lease, &why);
+        if (r < 0)
+                return r;
+        if (r) {
+                struct connection *connection = lease->follower;
+
+                log_error("VM '%s': not started: %s", lease->record.name, why.text);
+                snprintf(lease->end_reason, sizeof(lease->end_reason), "host");
+                lease_detach_follower(lease);
+                r = connection ? connection_error(connection, "Failed", NULL, why.text) : 0;
+                if (r < 0)
+                        return r;
+                return release_unmade(lease);
+        }
+        lease->launch_until_usec = lease->made_usec + LAUNCH_USEC;
+        broker_tick_at(broker, lease->launch_until_usec);
+        return 0;
+}
+
+int provision_tell_started(struct lease *lease) {
+        struct broker *broker = lease->broker;
+        struct connection *follower = lease->follower;
+        char ticket[REQUEST_TOKEN_MAX + 1], path[700];
+        json_t *run;
+
+        if (!follower)
+                return 0;
+        ticket_format(ticket, broker->key, lease->record.id, lease->record.order, lease->record.uid);
+        snprintf(path, sizeof(path), "%s/%s.slice/%s.vm", broker->root.path, lease->slice->name,
+                 lease->record.id);
+        run = json_pack("{s:s s:s s:s s:s s:i s:s s:I s:I s:I}", "ticket", ticket, "id",
+                        lease->record.id, "name", lease->record.name, "slice", lease->record.slice,
+                        "pid", (int)lease->process.pid, "cgroup", path, "admission_us",
+                        (json_int_t)(lease->admitted_usec - lease->arrived_usec), "setup_us",
+                        (json_int_t)(lease->made_usec - lease->admitted_usec), "exec_us",
+                        (json_int_t)(lease->executed_usec - lease->made_usec));
+        lease->told_started = true;
+        /* A detached VM's call ends here; so does one that was not asked to be followed. */
+        if (lease->record.detached || !follower->more) {
+                lease_detach_follower(lease);
+                return connection_reply(follower, json_pack("{s:s s:o}", "state", "started", "run", run),
+                                        false);
+        }
+        return connection_reply(follower, json_pack("{s:s s:o}", "state", "started", "run", run), true);
+}
+
+int provision_progress(struct lease *lease) {
+        struct broker *broker = lease->broker;
+        struct why why = {};
+        int r;
+
+        if (lease->launch_until_usec == 0)
+                return 0;
+        r = spawn_result(&broker->spawner, &lease->process, &why);
+        if (r == SPAWN_E_AGAIN)
+                return 0;
+
+        broker->n_launching--;
+        lease->launch_until_usec = 0;
+        lease->executed_usec = broker_now_usec();
+        if (r) {
+                /* The child leaves by itself, or is made to; its end brings the answer. */
+                lease->exec_why = why;
+                lease->exec_why.code = r;
+                lease_drop_launch(lease);
+                return r == SPAWN_E_STEP ? release_start(lease, "launch_failed", 0, 0) : 0;
+        }
+        lease_drop_launch(lease);
+        if (lease->state != LEASE_STARTING)
+                return 0;
+        lease->state = LEASE_RUNNING;
+        lease_event(lease, "vm_spawned",
+                    json_pack("{s:i s:I s:I}", "pid", (int)lease->process.pid, "setup_us",
+                              (json_int_t)(lease->made_usec - lease->admitted_usec), "exec_us",
+                              (json_int_t)(lease->executed_usec - lease->made_usec)));
+        return provision_tell_started(lease);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+#include <base/units.h>
+#include <broker/broker.h>
+#include <broker/claim.h>
+#include <broker/provision.h>
+#include <broker/release.h>
+#include <broker/report.h>
+#include <cgroup/stats.h>
+
+#define RETRY_USEC UINT64_C(250000)      /* after the first cgroup.kill that left something */
+#define RETRY_MAX_USEC UINT64_C(30000000)
+#define RETRIES_LINGERING 12              /* then it is shown as lingering */
+#define SIGNALLED_MAX 1024                /* processes of a daemonised VM that get TERM */
+
+/* To every process left in the slice, by pidfd, and only if it is still listed after that was opened. */
+static int signal_all(struct lease *lease, int signo) {
+        int pids[SIGNALLED_MAX], again[SIGNALLED_MAX];
+        size_t n = 0, n_again = 0;
+        int r, result = ESRCH;
+
+        r = cgroup_processes(lease->dir_fd, pids, SIGNALLED_MAX, &n, NULL);
+        if (r)
+                return ESRCH;
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_(fd_closep) int pidfd = pidfd_open(pids[i], 0);
+
+                if (pidfd < 0 || cgroup_processes(lease->dir_fd, again, SIGNALLED_MAX, &n_again, NULL))
+                        continue;
+                for (size_t j = 0; j < n_again; j++)
+                        if (again[j] == pids[i] && pidfd_send_signal(pidfd, signo, NULL, 0) == 0)
+                                result = 0;
+        }
+        return result;
+}
+
+int release_signal(struct lease *lease, int signo) {
+        if (lease->main_gone || lease->process.pidfd < 0)
+                return lease->dir_fd >= 0 ? signal_all(lease, signo) : ESRCH;
+        return pidfd_send_signal(lease->process.pidfd, signo, NULL, 0) < 0 ? errno : 0;
+}
+
+static int kill_now(struct lease *lease) {
+        struct why why = {};
+        uint64_t now = broker_now_usec(), wait;
+
+        lease->state = lease->retries >= RETRIES_LINGERING ? LEASE_LINGERING : LEASE_KILLING;
+        lease->kill_at_usec = 0;
+        if (cgroup_kill(lease->dir_fd, &why) && why.code != CGROUP_E_GONE) {
+                snprintf(lease->detail, sizeof(lease->detail), "%s", why.text);
+                log_error("VM '%s': %s", lease->record.name, why.text);
+        }
+        wait = min_u64(RETRY_USEC << min_u64(lease->retries, 10), RETRY_MAX_USEC);
+        if (lease->retries == RETRIES_LINGERING) {
+                snprintf(lease->detail, sizeof(lease->detail),
+                         "its processes do not end; its charge is held");
+                log_error("VM '%s': lingering: %s", lease->record.name, lease->detail);
+        }
+        lease->retries++;
+        lease->retry_at_usec = now + wait;
+        broker_tick_at(lease->broker, lease->retry_at_usec);
+        return 0;
+}
+
+int release_start(struct lease *lease, const char *reason, int signo, uint64_t grace_usec) {
+        uint64_t kill_at = broker_now_usec() + min_u64(grace_usec, UINT64_C(1) << 50);
+
+        switch (lease->state) {
+        case LEASE_STARTING:
+        case LEASE_RUNNING:
+        case LEASE_UNKNOWN:
+                if (!lease->end_reason[0])
+                        snprintf(lease->end_reason, sizeof(lease->end_reason), "%s", reason);
+                /* Before execve the child is still us: it gets no grace and no signal but the last. */
+                if (lease->state == LEASE_STARTING || grace_usec == 0)
+                        return kill_now(lease);
+                lease->state = LEASE_STOPPING;
+                lease->kill_at_usec = kill_at;
+                broker_tick_at(lease->broker, kill_at);
+                if (release_signal(lease, signo ?: SIGTERM) == ESRCH && lease->main_gone)
+                        return release_try(lease);
+                return 0;
+        case LEASE_STOPPING:
+                if (grace_usec == 0)
+                        return kill_now(lease);
+                if (kill_at < lease->kill_at_usec) {
+                        lease->kill_at_usec = kill_at;
+                        broker_tick_at(lease->broker, kill_at);
+                }
+                return 0;
+        case LEASE_WAITING:
+                return claim_refuse(lease, "killed", "the claim was ended by 'provium kill'");
+        case LEASE_KILLING:
+        case LEASE_LINGERING:
+        case _LEASE_STATE_N:
+                break;
+        }
+        return 0;
+}
+
+void release_note_oom(struct lease *lease) {
+        struct memory_events events;
+        char limit[32];
+
+        if (stats_memory_events(lease->dir_fd, &events, NULL) || events.oom_kill <= lease->oom_kills)
+                return;
+        snprintf(limit, sizeof(limit), "%llu", (unsigned long long)lease->limits.memory_max_bytes);
+        lease_event(lease, "vm_oom",
+                    json_pack("{s:I s:I s:I}", "kills", (json_int_t)(events.oom_kill - lease->oom_kills),
+                              "total", (json_int_t)events.oom_kill, "memory_max",
+                              (json_int_t)lease->limits.memory_max_bytes));
+        log_warning("VM '%s': out of memory, killed by the kernel (memory.max %s)",
+                    lease->record.name, limit);
+        lease->oom_kills = events.oom_kill;
+}
+
+int release_main_ended(struct lease *lease, const siginfo_t *info) {
+        struct broker *broker = lease->broker;
+        bool failed = true;
+        int r;
+
+        /* It has not rung, or the bell is still in the queue: what it left is final now either way. */
+        r = provision_progress(lease);
+        if (r < 0)
+                return r;
+        assert(!lease->process.shares_memory);
+        if (lease->own_child)
+                HASH_DELETE(hh_pid, broker->by_pid, lease);
+        lease->own_child = false;
+        lease->main_gone = true;
+        lease->pidfd_source = sd_event_source_disable_unref(lease->pidfd_source);
+        lease->process.pidfd = fd_close(lease->process.pidfd);
+        if (info) {
+                lease->status_known = true;
+                if (info->si_code == CLD_EXITED)
+                        lease->exit_code = info->si_status;
+                else
+                        lease->exit_signal = info->si_status;
+                failed = lease->exit_code != 0;
+                if (lease->exit_signal == SIGKILL)
+                        release_note_oom(lease);
+        }
+        if (failed && (lease->state == LEASE_RUNNING || lease->state == LEASE_STARTING) &&
+            !lease->end_reason[0])
+                snprintf(lease->end_reason, sizeof(lease->end_reason), "exit");
+        return release_try(lease);
+}
+
+/* What the follower of a VM that is over is told. */
+static int tell_exited(struct lease *lease, struct connection *connection) {
+        char text[WHY_TEXT_MAX], limit[UNITS_TEXT_MAX];
+        json_t *run;
+
+        if (lease->exec_why.code == SPAWN_E_EXEC)
+                return connection_error(connection, "ExecFailed",
+                                        json_pack("{s:i s:i}", "errno", lease->exec_why.errnum,
+                                                  "exit_code",
+                                                  spawn_exit_code(lease->exec_why.errnum)),
+                                        lease->exec_why.text);
+        if (lease->exec_why.code)
+                return connection_error(connection, "Failed", NULL, lease->exec_why.text);
+
+        if (lease->oom_kills > 0 && lease->exit_signal == SIGKILL)
+                snprintf(text, sizeof(text), "out of memory: the kernel killed it at memory.max %s",
+                         units_format_size(lease->limits.memory_max_bytes, limit, sizeof(limit)));
+        else
+                snprintf(text, sizeof(text), "%s", lease->end_reason);
+        run = json_pack("{s:s s:b s:s}", "id", lease->record.id, "oom",
+                        lease->oom_kills > 0 && lease->exit_signal == SIGKILL, "reason", text);
+        if (run && lease->status_known && lease->exit_code >= 0)
+                json_object_set_new(run, "exit_code", json_integer(lease->exit_code));
+        else if (run && lease->status_known)
+                json_object_set_new(run, "signal", json_integer(lease->exit_signal));
+        return connection_reply(connection, json_pack("{s:s s:o}", "state", "exited", "run", run), false);
+}
+
+static void end_events(struct lease *lease) {
+        json_t *fields;
+
+        if (lease->executed_usec || lease->status_known) {
+                fields = json_pack("{s:s s:b}", "reason", lease->end_reason, "oom", lease->oom_kills > 0);
+                if (fields && lease->status_known && lease->exit_code >= 0)
+                        json_object_set_new(fields, "exit_code", json_integer(lease->exit_code));
+                else if (fields && lease->status_known)
+                        json_object_set_new(fields, "signal", json_integer(lease->exit_signal));
+                lease_event(lease, "vm_shutdown", fields);
+        }
+        lease_event(lease, "claim_released",
+                    json_pack("{s:s s:o}", "reason", lease->end_reason, "charge",
+                              report_demand(&lease->claim.demand)));
+}
+
+/* The directory is gone: the charge goes back, everybody is told, the lease is freed. */
+static int finish(struct lease *lease) {
+        struct broker *broker = lease->broker;
+        struct connection *connection, *follower = lease->follower;
+        int r = 0;
+
+        ledger_return(&broker->ledger, &lease->slice->account, &lease->claim.demand);
+        lease->slice->unbalanced = true;
+        if (lease->watch_id >= 0)
+                HASH_DELETE(hh_watch, broker->by_watch, lease);
+        lease->watch_id = -1;
+        TAILQ_REMOVE(&broker->leases, lease, link);
+        if (!lease->end_reason[0])
+                snprintf(lease->end_reason, sizeof(lease->end_reason), "exit");
+        end_events(lease);
+        lease_detach_follower(lease);
+        if (follower)
+                r = tell_exited(lease, follower);
+        while (r == 0 && (connection = TAILQ_FIRST(&lease->killers))) {
+                TAILQ_REMOVE(&lease->killers, connection, killer);
+                connection->killing = NULL;
+                r = connection_reply(connection, json_pack("{s:s}", "id", lease->record.id), false);
+        }
+        if (r < 0)
+                return r;
+        lease_free(lease);
+        sd_event_source_set_enabled(broker->settle, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+int release_try(struct lease *lease) {
+        char name[RECORD_ID_MAX + 8];
+        struct why why = {};
+        bool populated = true;
+        int r;
+
+        if (lease->own_child)
+                return 0; /* its status is not collected yet: SIGCHLD is on its way */
+        r = cgroup_remove_at(lease->slice->dir_fd, provision_directory(lease, name, sizeof(name)), &why);
+        if (r == 0)
+                return finish(lease);
+        if (r != CGROUP_E_BUSY) {
+                snprintf(lease->detail, sizeof(lease->detail), "%s", why.text);
+                log_error("VM '%s': %s", lease->record.name, why.text);
+                lease->retry_at_usec = broker_now_usec() + RETRY_MAX_USEC;
+                broker_tick_at(lease->broker, lease->retry_at_usec);
+                return 0;
+        }
+        if (lease->state == LEASE_RUNNING && !lease->end_reason[0]) {
+                r = cgroup_populated(lease->dir_fd, &populated, &why);
+                if (r == 0 && populated) {
+                        snprintf(lease->detail, sizeof(lease->detail),
+                                 "its main process has ended; it goes on in the background");
+                        return 0;
+                }
+        }
+        if (lease->state == LEASE_STOPPING)
+                return 0; /* others are left, and have what is left of the grace */
+        if (lease->state != LEASE_KILLING && lease->state != LEASE_LINGERING)
+                return kill_now(lease);
+        return 0;
+}
+
+int release_retry(struct lease *lease) {
+        struct broker *broker = lease->broker;
+        uint64_t vms = broker->ledger.vms;
+        int r;
+
+        if (lease->own_child || !lease->main_gone)
+                return kill_now(lease);
+        r = release_try(lease);
+        /* One VM less: it is gone, and the lease with it. */
+        if (r < 0 || broker->ledger.vms < vms)
+                return r;
+        return lease->state >= LEASE_KILLING ? kill_now(lease) : 0;
+}
+
+int release_unmade(struct lease *lease) {
+        char name[RECORD_ID_MAX + 8];
+        struct why why = {};
+        int r;
+
+        if (lease->dir_fd >= 0) {
+                r = cgroup_remove_at(lease->slice->dir_fd,
+                                     provision_directory(lease, name, sizeof(name)), &why);
+                if (r) {
+                        log_error("VM '%s': %s", lease->record.name, why.text);
+                        lease->main_gone = true;
+                        return kill_now(lease);
+                }
+        }
+        return finish(lease);
+}
+
+int release_settle(struct broker *broker) {
+        struct slice *slice, *next;
+
+        HASH_ITER(hh, broker->slices, slice, next) {
+                struct why why = {};
+
+                if (!slice->unbalanced)
+                        continue;
+                slice->unbalanced = false;
+                if (slice_protect(broker, slice, &why))
+                        log_error("%s", why.text);
+        }
+        return claims_advance(broker);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <broker/broker.h>
+#include <broker/claim.h>
+#include <broker/report.h>
+#include <cgroup/stats.h>
+
+json_t *report_demand(const struct demand *demand) {
+        json_t *object = json_object();
+
+        for (unsigned i = 0; object && i < _RESOURCE_N; i++)
+                json_object_set_new(object, resource_name(i),
+                                    json_integer((json_int_t)demand->amount[i]));
+        return object;
+}
+
+static void add_text(void *userdata, const char *file, const char *text) {
+        json_object_set_new(userdata, file, json_string(text));
+}
+
+json_t *report_limits(const struct limits *limits) {
+        json_t *object = json_object();
+
+        if (object)
+                limits_each(limits, add_text, object);
+        return object;
+}
+
+static void cgroup_path(const struct lease *lease, char *path, size_t size) {
+        snprintf(path, size, "%s/%s.slice/%s.vm", lease->broker->root.path, lease->slice->name,
+                 lease->record.id);
+}
+
+json_t *report_vm(const struct lease *lease) {
+        char path[700];
+
+        cgroup_path(lease, path, sizeof(path));
+        return json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o}", "id", lease->record.id,
+                         "name", lease->record.name, "slice", lease->slice->name, "state",
+                         lease_state_name(lease->state), "detail", lease->detail, "uid",
+                         (json_int_t)lease->record.uid, "pid",
+                         lease->main_gone ? 0 : (int)lease->process.pid, "detached",
+                         lease->record.detached, "command", lease->record.command, "created_ns",
+                         (json_int_t)lease->record.created_ns, "cgroup", path, "charge",
+                         report_demand(&lease->claim.demand));
+}
+
+static void waiting_detail(const struct lease *lease, char *text, size_t size) {
+        text[0] = '\0';
+        if (lease->claim.reason == WAIT_POOL_FULL || lease->claim.reason == WAIT_SLICE_FULL)
+                shortage_describe(&lease->claim.shortage, false, text, size);
+}
+
+json_t *report_waiting(const struct lease *lease, uint64_t position) {
+        char detail[WHY_TEXT_MAX];
+
+        waiting_detail(lease, detail, sizeof(detail));
+        return json_pack("{s:s s:s s:s s:I s:I s:s s:s s:I s:o}", "ticket_id", lease->record.id, "name",
+                         lease->record.name, "slice", lease->slice->name, "uid",
+                         (json_int_t)lease->record.uid, "position", (json_int_t)position, "reason",
+                         wait_reason_name(lease->claim.reason), "detail", detail, "since_ns",
+                         (json_int_t)lease->record.created_ns, "charge",
+                         report_demand(&lease->claim.demand));
+}
+
+static bool visible(const struct lease *lease, uid_t uid) {
+        return uid == 0 || lease->record.uid == uid;
+}
+
+json_t *report_list(const struct broker *broker, uid_t uid) {
+        json_t *vms = json_array(), *waiting = json_array();
+        const struct claim *claim;
+        const struct lease *lease;
+        uint64_t position = 0;
+
+        TAILQ_FOREACH(lease, &broker->leases, link)
+                if (visible(lease, uid))
+                        json_array_append_new(vms, report_vm(lease));
+        TAILQ_FOREACH(claim, &broker->queue.claims, all) {
+                lease = claim_lease((struct claim *)claim);
+                if (visible(lease, uid))
+                        json_array_append_new(waiting, report_waiting(lease, position));
+                position++;
+        }
+        return json_pack("{s:o s:o}", "vms", vms, "waiting", waiting);
+}
+
+json_t *report_show(const struct lease *lease) {
+        json_t *limits = json_object(), *stats = json_object(), *notes = json_array();
+
+        if (lease->dir_fd >= 0 && limits && stats) {
+                stats_each_limit(lease->dir_fd, add_text, limits);
+                stats_each_statistic(lease->dir_fd, add_text, stats);
+        }
+        if (lease->detail[0])
+                json_array_append_new(notes, json_string(lease->detail));
+        json_array_append_new(notes, json_string("network: counted, not enforced"));
+        json_array_append_new(notes, json_string("disk_io: counted, not enforced"));
+        json_array_append_new(notes, json_string("disk: counted, not enforced"));
+        return json_pack("{s:o s:o s:o s:o}", "vm", report_vm(lease), "limits", limits, "stats", stats,
+                         "notes", notes);
+}
+
+static json_t *report_resource(const struct broker *broker, enum resource resource) {
+        const struct ledger *ledger = &broker->ledger;
+
+        return json_pack("{s:I s:I s:I s:I s:I s:I s:f s:s s:s s:b}", "capacity",
+                         (json_int_t)ledger->capacity.amount[resource], "reserve",
+                         (json_int_t)ledger->reserve.amount[resource], "effective_limit",
+                         (json_int_t)ledger->effective.amount[resource], "allocated",
+                         (json_int_t)ledger->allocated.amount[resource], "available",
+                         (json_int_t)ledger_host_available(ledger, resource), "guaranteed",
+                         (json_int_t)ledger_guarantee(ledger, resource, ledger->allocated.amount[resource]),
+                         "oversub_ratio", (double)ledger->ratio_milli.amount[resource] / 1000.0,
+                         "source", capacity_source_name(broker->host.source[resource]), "detail",
+                         broker->host.detail[resource], "enforced", ledger->enforced[resource]);
+}
+
+static json_t *report_allocation(const struct lease *lease) {
+        const struct demand *charge = &lease->claim.demand;
+
+        return json_pack("{s:s s:s s:s s:f s:I s:I s:I s:I s:I s:I}", "instance_id", lease->record.id,
+                         "instance_name", lease->record.name, "slice", lease->slice->name, "cpu",
+                         (double)charge->amount[RESOURCE_CPU] / 1000.0, "memory_bytes",
+                         (json_int_t)charge->amount[RESOURCE_MEMORY], "disk_bytes",
+                         (json_int_t)charge->amount[RESOURCE_DISK], "network_download_bps",
+                         (json_int_t)lease->record.download_bytes_per_s, "network_upload_bps",
+                         (json_int_t)lease->record.upload_bytes_per_s, "disk_io_bps",
+                         (json_int_t)charge->amount[RESOURCE_DISK_IO], "gpus",
+                         (json_int_t)charge->amount[RESOURCE_GPU]);
+}
+
+static json_t *report_slices(const struct broker *broker) {
+        json_t *array = json_array();
+        const struct slice *slice;
+
+        for (slice = broker->slices; slice; slice = slice->hh.next) {
+                json_t *limit = json_object();
+
+                for (unsigned i = 0; limit && i < _RESOURCE_N; i++)
+                        if (slice->account.limit.amount[i] != LEDGER_NO_LIMIT)
+                                json_object_set_new(
+                                        limit, resource_name(i),
+                                        json_integer((json_int_t)slice->account.limit.amount[i]));
+                json_array_append_new(
+                        array, json_pack("{s:s s:s s:I s:I s:o s:o s:o}", "name", slice->name,
+                                         "description", slice->policy ? slice->policy->description : "",
+                                         "vms", (json_int_t)slice->account.vms, "waiting",
+                                         (json_int_t)slice->lane.n, "allocated",
+                                         report_demand(&slice->account.allocated), "limit", limit,
+                                         "guarantee", report_demand(&slice->account.guarantee)));
+        }
+        return array;
+}
+
+json_t *report_resources(const struct broker *broker, uid_t uid, const char *instance) {
+        json_t *object = json_object(), *allocations = json_array();
+        const struct lease *lease;
+
+        for (unsigned i = 0; object && i < _RESOURCE_N; i++)
+                json_object_set_new(object, resource_name(i), report_resource(broker, i));
+        TAILQ_FOREACH(lease, &broker->leases, link)
+                if (visible(lease, uid) && (!instance || strcmp(instance, lease->record.name) == 0 ||
+                                            strcmp(instance, lease->record.id) == 0))
+                        json_array_append_new(allocations, report_allocation(lease));
+        if (!object)
+                return NULL;
+        json_object_set_new(object, "allocations", allocations);
+        json_object_set_new(object, "slices", report_slices(broker));
+        json_object_set_new(object, "queue",
+                            json_pack("{s:I s:I s:I}", "waiting", (json_int_t)broker->queue.n, "vms",
+                                      (json_int_t)broker->ledger.vms, "vms_max",
+                                      (json_int_t)broker->ledger.vms_max));
+        return json_pack("{s:o}", "resources", object);
+}
+
+static json_t *explain_axes(const struct lease *lease) {
+        const struct broker *broker = lease->broker;
+        const struct ledger *ledger = &broker->ledger;
+        json_t *array = json_array();
+
+        for (unsigned i = 0; i < _RESOURCE_N; i++) {
+                uint64_t available = ledger_available(ledger, &lease->slice->account, i);
+                uint64_t limit = lease->slice->account.limit.amount[i];
+
+                json_array_append_new(
+                        array,
+                        json_pack("{s:s s:I s:I s:I s:I s:f s:I s:b}", "resource", resource_name(i),
+                                  "requested", (json_int_t)lease->claim.demand.amount[i], "available",
+                                  (json_int_t)min_u64(available, INT64_MAX), "allocated",
+                                  (json_int_t)ledger->allocated.amount[i], "effective_limit",
+                                  (json_int_t)ledger->effective.amount[i], "oversub_ratio",
+                                  (double)ledger->ratio_milli.amount[i] / 1000.0, "slice_limit",
+                                  (json_int_t)(limit == LEDGER_NO_LIMIT ? -1 : (int64_t)limit),
+                                  "enforced", ledger->enforced[i]));
+        }
+        return array;
+}
+
+json_t *report_explain(const struct lease *lease) {
+        char detail[2 * WHY_TEXT_MAX] = "";
+        const char *verdict = "admitted", *reason = "none";
+
+        if (lease->state == LEASE_WAITING) {
+                uint64_t position = queue_position(&lease->broker->queue, &lease->claim);
+                char why[WHY_TEXT_MAX];
+
+                verdict = "waits";
+                reason = wait_reason_name(lease->claim.reason);
+                waiting_detail(lease, why, sizeof(why));
+                snprintf(detail, sizeof(detail), "%" PRIu64 " claims before it%s%s", position,
+                         why[0] ? "; " : "", why);
+        } else {
+                snprintf(detail, sizeof(detail), "%s%s%s", lease_state_name(lease->state),
+                         lease->detail[0] ? ": " : "", lease->detail);
+        }
+        return json_pack("{s:s s:s s:s s:s s:s s:o}", "vm", lease->record.name, "id", lease->record.id,
+                         "verdict", verdict, "reason", reason, "detail", detail, "axes",
+                         explain_axes(lease));
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_BROKER_REPORT_H
+#define PROVIUM_BROKER_REPORT_H
+
+/*
+ * What one can see, as JSON: new references, NULL when out of memory.
+ */
+
+#include <jansson.h>
+#include <sys/types.h>
+
+struct broker;
+struct demand;
+struct lease;
+struct limits;
+
+json_t *report_demand(const struct demand *demand);
+/* File name to the text that is, or would be, written. */
+json_t *report_limits(const struct limits *limits);
+/* One VM, as type Vm; one waiting claim, as type Waiting. */
+json_t *report_vm(const struct lease *lease);
+json_t *report_waiting(const struct lease *lease, uint64_t position);
+/* List: what @uid may see (root: everything). */
+json_t *report_list(const struct broker *broker, uid_t uid);
+/* Show: the VM with its limits and statistics as the kernel has them now. */
+json_t *report_show(const struct lease *lease);
+/* Resources; @instance (NULL: all): the allocations of one VM only. */
+json_t *report_resources(const struct broker *broker, uid_t uid, const char *instance);
+/* Explain: where this lease is, and why. */
+json_t *report_explain(const struct lease *lease);
+
+#endif

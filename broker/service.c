@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+#include <base/file.h>
+#include <base/why.h>
+#include <broker/broker.h>
+#include <broker/service.h>
+
+#define BUS_NAME "org.freedesktop.systemd1"
+#define BUS_PATH "/org/freedesktop/systemd1"
+#define BUS_MANAGER "org.freedesktop.systemd1.Manager"
+#define JOB_USEC UINT64_C(10000000)
+#define LEAF "holder"
+
+bool service_booted(void) {
+        return sd_booted() > 0;
+}
+
+int service_hold(void) {
+        sigset_t none;
+
+        signal(SIGHUP, SIG_IGN);
+        sigemptyset(&none);
+        for (;;)
+                sigsuspend(&none);
+}
+
+static int start_holder(const char *self, pid_t *pidp, struct why *why) {
+        char *const argv[] = {(char *)"provium-broker", (char *)"--hold", NULL};
+        char *const envp[] = {NULL};
+        posix_spawnattr_t attributes;
+        int r;
+
+        /* A session of its own: it must outlive us, and no signal meant for us may reach it. */
+        posix_spawnattr_init(&attributes);
+        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+        r = posix_spawn(pidp, self, NULL, &attributes, argv, envp);
+        posix_spawnattr_destroy(&attributes);
+        if (r)
+                return why_errno(why, BROKER_E_HOST, r, "cannot start the holder '%s'", self);
+        return 0;
+}
+
+struct job {
+        const char *path;
+        char result[32];
+        bool done;
+};
+
+static int on_job_removed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        struct job *job = userdata;
+        const char *path, *unit, *result;
+        uint32_t id;
+
+        if (sd_bus_message_read(message, "uoss", &id, &path, &unit, &result) >= 0 && job->path &&
+            strcmp(path, job->path) == 0) {
+                snprintf(job->result, sizeof(job->result), "%s", result);
+                job->done = true;
+        }
+        return 0;
+}
+
+/* systemd answers the call at once and says later whether the job was done. */
+static int await(sd_bus *bus, struct job *job, struct why *why) {
+        uint64_t until = broker_now_usec() + JOB_USEC;
+
+        while (!job->done) {
+                int r = sd_bus_process(bus, NULL);
+
+                if (r == 0) {
+                        uint64_t now = broker_now_usec();
+
+                        if (now >= until)
+                                return why_set(why, BROKER_E_HOST, "systemd did not finish %s in time",
+                                               SERVICE_SCOPE);
+                        r = sd_bus_wait(bus, until - now);
+                }
+                if (r < 0 && r != -EINTR)
+                        return why_errno(why, BROKER_E_HOST, -r, "lost the bus");
+        }
+        if (strcmp(job->result, "done") != 0)
+                return why_set(why, BROKER_E_HOST, "systemd's job for %s ended '%s'", SERVICE_SCOPE,
+                               job->result);
+        return 0;
+}
+
+static int start_scope(sd_bus *bus, pid_t holder, struct why *why) {
+        __attribute__((__cleanup__(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
+        __attribute__((__cleanup__(sd_bus_slot_unrefp))) sd_bus_slot *slot = NULL;
+        __attribute__((__cleanup__(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
+        struct job job = {};
+        int r;
+
+        r = sd_bus_match_signal(bus, &slot, BUS_NAME, BUS_PATH, BUS_MANAGER, "JobRemoved", on_job_removed,
+                                &job);
+        if (r >= 0)
+                r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "StartTransientUnit", &error,
+                                       &reply, "ssa(sv)a(sa(sv))", SERVICE_SCOPE, "fail", 7, "PIDs",
+                                       "au", 1, (uint32_t)holder, "Delegate", "b", 1, "Slice", "s",
+                                       SERVICE_SLICE, "Description", "s", "Provium virtual machines",
+                                       "CollectMode", "s", "inactive-or-failed", "TasksMax", "t",
+                                       UINT64_MAX, "KillMode", "s", "control-group", 0);
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "o", &job.path);
+        if (r < 0)
+                return why_set(why, BROKER_E_HOST, "systemd does not start %s: %s", SERVICE_SCOPE,
+                               error.message ?: strerrordesc_np(-r));
+        return await(bus, &job, why);
+}
+
+/* Out of the scope's own group into a leaf: inner groups may hold no processes. */
+static int settle_holder(const char *mount, pid_t holder, struct why *why) {
+        char path[512], text[16];
+        int r;
+
+        snprintf(path, sizeof(path), "%s/%s/%s", mount, SERVICE_ROOT, LEAF);
+        if (mkdir(path, 0755) < 0 && errno != EEXIST)
+                return why_errno(why, BROKER_E_HOST, errno, "cannot create '%s'", path);
+        snprintf(path, sizeof(path), "%s/%s/%s/cgroup.procs", mount, SERVICE_ROOT, LEAF);
+        snprintf(text, sizeof(text), "%d", holder);
+        r = file_write_at(AT_FDCWD, path, text);
+        if (r)
+                return why_errno(why, BROKER_E_HOST, r, "cannot move the holder into its leaf");
+        return 0;
+}
+
+static bool scope_is_held(const char *mount) {
+        char path[512], text[256];
+
+        snprintf(path, sizeof(path), "%s/%s/%s/cgroup.procs", mount, SERVICE_ROOT, LEAF);
+        return file_read_at(AT_FDCWD, path, text, sizeof(text)) == 0 && text[0];
+}
+
+int service_open_scope(const char *mount, const char *self, struct why *why) {
+        __attribute__((__cleanup__(sd_bus_flush_close_unrefp))) sd_bus *bus = NULL;
+        pid_t holder = 0;
+        int r;
+
+        if (scope_is_held(mount))
+                return 0;
+        r = sd_bus_open_system(&bus);
+        if (r < 0)
+                return why_errno(why, BROKER_E_HOST, -r, "cannot reach systemd over the system bus");
+        r = start_holder(self, &holder, why);
+        if (r)
+                return r;
+        r = start_scope(bus, holder, why);
+        if (!r)
+                r = settle_holder(mount, holder, why);
+        if (r)
+                kill(holder, SIGKILL);
+        return r;
+}

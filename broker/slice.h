@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_BROKER_SLICE_H
+#define PROVIUM_BROKER_SLICE_H
+
+/*
+ * A slice: its policy, its part of the books, its lane in the queue and its directory in the tree.
+ *
+ * The directory's cpu.weight and memory.low are always the sums over its VMs: a parent's protection
+ * bounds its children's, and a slice with many VMs may not weigh as much as a slice with one. They go up
+ * before a VM starts, and down after it is gone.
+ */
+
+#include <uthash.h>
+
+#include <admission/queue.h>
+#include <cgroup/limits.h>
+
+struct broker;
+struct policy;
+struct slice_policy;
+struct why;
+
+struct slice {
+        char *name;
+        struct account account;
+        struct lane lane;
+        const struct slice_policy *policy; /* NULL: only adopted VMs are left in it */
+        uint64_t n_leases;                 /* that refer to it, waiting ones too */
+
+        int dir_fd, weight_fd, low_fd; /* -1 until the first VM */
+        int watch_id;
+        struct limits limits; /* as written */
+        uint64_t weight, low_bytes; /* as written */
+        bool suspect;               /* somebody wrote to its files: to be compared */
+        bool unbalanced;            /* a VM is gone: weight and low are to come down */
+        UT_hash_handle hh;
+};
+
+/* The slice of that name, or NULL. */
+struct slice *slice_find(struct broker *broker, const char *name);
+
+/* Finds or makes the object (not the directory) for a slice found in the tree or in the policy. Negative: out of memory. */
+_must_check_ int slice_get(struct broker *broker, const char *name, struct slice **slicep);
+
+/* Takes policy and ratios into the books of all slices, makes those that are new, and writes changed
+ * limits into directories that exist. What cannot be written is logged and kept as it was. Negative:
+ * out of memory. */
+_must_check_ int slices_configure(struct broker *broker);
+
+/* Makes or opens the directory and puts the slice's own limits in force. Answers CGROUP_E_*. */
+_must_check_ int slice_open(struct broker *broker, struct slice *slice, struct why *why);
+
+/* Writes cpu.weight and memory.low as the books say now. Answers CGROUP_E_LIMIT. */
+_must_check_ int slice_protect(struct broker *broker, struct slice *slice, struct why *why);
+
+/* A slice that nobody refers to any more and no policy names: its directory and object go. */
+void slice_forget_unused(struct broker *broker, struct slice *slice);
+
+/* Closes all; with @remove also takes away empty directories. */
+void slices_deinit(struct broker *broker, bool remove);
+
+/* "NAME.slice". */
+#define SLICE_DIRECTORY_MAX 80
+const char *slice_directory(const char *name, char *buffer, size_t size);
+
+/* The cpu.weight of @cpu_milli where the whole effective limit is 10,000; at least 1. */
+uint64_t slice_weight(const struct broker *broker, uint64_t cpu_milli);
+
+#endif
