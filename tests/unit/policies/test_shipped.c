@@ -181,6 +181,12 @@ static void the_manual_tells_every_key_with_its_default(void) {
         expect_in(reference, "(size, or auto, or infinity; default auto)");
 }
 
+static void the_page_has_a_place_for_the_reference(void) {
+        _cleanup_(freep) char *page = read_shipped("docs/man/provium.conf.5.in");
+
+        expect_in(page, "\n@REFERENCE@\n");
+}
+
 static void the_manual_holds_no_accidental_request(void) {
         _cleanup_(freep) char *reference = policy_reference();
 
@@ -214,6 +220,7 @@ UNIT_MAIN(
         TEST(the_shipped_set_is_valid_and_lets_nobody_in_by_default),
         TEST(what_is_shown_can_be_loaded_and_shows_the_same),
         TEST(the_manual_tells_every_key_with_its_default),
+        TEST(the_page_has_a_place_for_the_reference),
         TEST(the_manual_holds_no_accidental_request),
         TEST(the_table_has_no_key_twice_and_helps_with_each),
 )
