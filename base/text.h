@@ -21,15 +21,15 @@ enum {
 
 /*
  * A name is 1 to TEXT_NAME_MAX bytes of [A-Za-z0-9._-], starts with a letter or digit, and does not
- * contain "..". Answers TEXT_E_NAME with a sentence that quotes (escaped) what was given; @what says
- * what it names ("VM name", "slice").
+ * contain "..". Answers TEXT_E_NAME with a sentence that quotes (escaped) what was given; @what
+ * says what it names ("VM name", "slice").
  */
 _must_check_ int text_check_name(const char *what, const char *name, struct why *why);
 
 /*
  * Copies @text into @buffer (@size bytes, at least 8) in a form safe for terminals and logs:
- * control bytes, quotes, backslashes and invalid UTF-8 become \xNN; what does not fit ends in "...".
- * Returns @buffer.
+ * control bytes, quotes, backslashes and invalid UTF-8 become \xNN; what does not fit ends in
+ * "...". Returns @buffer.
  */
 const char *text_escape(const char *text, char *buffer, size_t size);
 
@@ -39,7 +39,8 @@ const char *text_escape(const char *text, char *buffer, size_t size);
  */
 _must_check_ bool text_is_printable(const char *text);
 
-/* Copies @text into @buffer of @size bytes. Returns false and leaves @buffer alone if it is longer. */
+/* Copies @text into @buffer of @size bytes. Returns false, and leaves @buffer alone, if it is
+ * longer. */
 _must_check_ bool text_copy(char *buffer, size_t size, const char *text);
 
 #endif

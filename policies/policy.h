@@ -41,14 +41,12 @@ enum {
         _POLICY_E_SUCCESS,
         POLICY_E_INVALID, /* at least one file has an error; see the list */
         POLICY_E_DENIED,  /* this user may not use this slice */
-        POLICY_E_TOO_BIG, /* more than one VM of this slice may have */
-        POLICY_E_MISSING, /* no slice of that name */
 };
 
 /* broker.conf */
 struct broker_policy {
         /* [Broker] */
-        char data_directory[256]; /* DataDirectory= (/var/lib/provium): whose file system is "disk" */
+        char data_directory[256]; /* DataDirectory= (/var/lib/provium): its file system is "disk" */
         uint64_t grace_usec;      /* GracePeriod= (10s): from TERM to cgroup.kill */
         uint64_t reconnect_usec;  /* ReconnectGrace= (30s): how long an attached VM outlives its
                                    * client after the broker itself came back */
@@ -59,9 +57,9 @@ struct broker_policy {
         bool best_effort; /* BestEffort= (no): go on, and say so, where a limit cannot be set */
 
         /* [Capacity], [Reserve], [Ratio]: keys CPU= Memory= Disk= DiskIO= Network= GPU= each */
-        struct demand capacity;    /* POLICY_AUTO: discover */
-        struct demand reserve;     /* kept for the host itself (0) */
-        struct demand ratio_milli; /* 4000 1000 1000 2000 2000 1000; clamped as SPEC says */
+        struct demand capacity;          /* POLICY_AUTO: discover */
+        struct demand reserve;           /* kept for the host itself (0) */
+        struct demand ratio_milli;       /* 4000 1000 1000 2000 2000 1000; clamped as SPEC says */
         bool ratio_clamped[_RESOURCE_N]; /* to be announced */
 
         /* [Claim]: what a claim that does not say gets. CPU=1 Memory=512M Disk=0 GPU=0;
@@ -69,12 +67,12 @@ struct broker_policy {
         struct demand claim;
 
         /* [Enforce] */
-        uint64_t cpu_headroom_milli;    /* CpuHeadroom= (0.04): of the claim, for the hypervisor's own
-                                         * threads, added to cpu.max */
+        uint64_t cpu_headroom_milli; /* CpuHeadroom= (0.04): of the claim, for the hypervisor's own
+                                      * threads, added to cpu.max */
         uint64_t memory_overhead_bytes; /* MemoryOverhead= (100M): added to the claim and charged */
-        uint64_t memory_high_milli;     /* MemoryHigh= (infinity): memory.high as a share of memory.max */
-        uint64_t swap_max_bytes;        /* SwapMax= (0) */
-        uint64_t pids_max;              /* PidsMax= (auto: 64 + 16 per started CPU) */
+        uint64_t memory_high_milli; /* MemoryHigh= (infinity): memory.high, of memory.max */
+        uint64_t swap_max_bytes;    /* SwapMax= (0) */
+        uint64_t pids_max;          /* PidsMax= (auto: 64 + 16 per started CPU) */
 };
 
 /* slices/NAME.slice */
@@ -82,8 +80,8 @@ struct slice_policy {
         char name[TEXT_NAME_MAX + 1];
         char path[512]; /* the main file it was read from, for messages */
 
-        /* [Slice] Description= MaxVMs=; CPU= Memory= Disk= DiskIO= Network= GPU=: what the slice as a
-         * whole may use, in the kernel (cpu.max, memory.max) and, times its Ratio, in the ledger */
+        /* [Slice] Description= MaxVMs=; CPU= Memory= Disk= DiskIO= Network= GPU=: what the slice as
+         * a whole may use, in the kernel (cpu.max, memory.max); times its Ratio, in the ledger */
         char description[128];
         uint64_t vms_max;          /* POLICY_NONE */
         struct demand limit;       /* POLICY_NONE per axis */
@@ -139,8 +137,8 @@ struct policy {
  * untouched; negative on a fault (out of memory). Reads files and asks for users and groups, and so
  * may block; nothing here is for the path of a launch.
  */
-_must_check_ int policy_load(struct policy **policyp, const char *config_dir, const char *vendor_dir,
-                             struct policy_errors *errors);
+_must_check_ int policy_load(struct policy **policyp, const char *config_dir,
+                             const char *vendor_dir, struct policy_errors *errors);
 struct policy *policy_free(struct policy *policy); /* takes NULL, returns NULL */
 
 static inline void policy_freep(struct policy **policyp) {
@@ -154,29 +152,7 @@ const struct slice_policy *policy_find_slice(const struct policy *policy, const 
 _must_check_ int policy_check_access(const struct slice_policy *slice, uid_t uid, gid_t gid,
                                      const gid_t *groups, size_t n_groups, struct why *why);
 
-/*
- * What a VM of @slice gets that does not say: the slice's default, else the broker's, cut to the
- * slice's maximum. Network and disk I/O stay POLICY_AUTO if nobody named them (admission/sizing).
- */
-void policy_default_claim(const struct policy *policy, const struct slice_policy *slice,
-                          struct demand *claim);
-
-/* May one VM of @slice claim that much? Answers POLICY_E_TOO_BIG and names the first axis above the
- * slice's maximum. POLICY_AUTO passes. */
-_must_check_ int policy_check_claim(const struct slice_policy *slice, const struct demand *claim,
-                                    struct why *why);
-
-/* How a VM of a slice is held, after the slice's values went over the broker's. */
-struct vm_policy {
-        uint64_t memory_high_milli; /* POLICY_NONE: no memory.high */
-        uint64_t swap_max_bytes;    /* POLICY_NONE: no limit */
-        uint64_t pids_max;          /* POLICY_NONE: no limit */
-        uint64_t grace_usec;
-};
-
-/* @cpu_milli is the VM's claim: pids_max auto is 64, and 16 for each CPU begun. */
-void policy_vm(const struct policy *policy, const struct slice_policy *slice, uint64_t cpu_milli,
-               struct vm_policy *vm);
+#define POLICY_ERROR_LINE_MAX 1200 /* enough for every error as a line, NUL included */
 
 /* Prints @error as one line "PATH:LINE: [Section] Key=: sentence", without what is not known, into
  * @buffer and returns it. */
@@ -184,8 +160,8 @@ const char *policy_error_format(const struct policy_error *error, char *buffer, 
 
 /*
  * The values in force, printed as a broker.conf (@slice NULL) or a slice file that would produce
- * them. Returns a malloc'd text the caller frees, or
- * NULL if out of memory.
+ * them. Returns a malloc'd text the caller frees, or NULL if out of memory. Asks for the names of
+ * users and groups.
  */
 char *policy_show(const struct policy *policy, const struct slice_policy *slice);
 

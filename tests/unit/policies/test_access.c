@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Who may use a slice, how much of it one VM may have, and what it gets without asking.
+ * Who may use a slice.
  */
 
 #include <stdio.h>
@@ -124,68 +124,6 @@ static void a_list_is_bounded(void) {
         tree_deinit(&tree);
 }
 
-static void a_default_claim_is_the_slices_then_the_brokers_cut_to_the_maximum(void) {
-        struct demand claim;
-        struct tree tree;
-
-        tree_init(&tree);
-        tree_put(&tree, "etc/broker.conf", "[Claim]\nCPU=3\nMemory=1G\nDisk=5G\n");
-        tree_put(&tree, "etc/slices/a.slice",
-                 "[VM]\nCPU=2\nMaxMemory=256M\nMaxNetwork=1Gbps\nDiskIO=0\n");
-        need_that(tree_load(&tree) == 0, "%s", tree.text);
-        policy_default_claim(tree.policy, &tree.policy->slices[0], &claim);
-        expect_uint(claim.amount[RESOURCE_CPU], 2000);
-        expect_uint(claim.amount[RESOURCE_MEMORY], 256ULL << 20);
-        expect_uint(claim.amount[RESOURCE_DISK], 5ULL << 30);
-        expect_uint(claim.amount[RESOURCE_DISK_IO], 0);
-        expect_uint(claim.amount[RESOURCE_NETWORK], POLICY_AUTO);
-        expect_uint(claim.amount[RESOURCE_GPU], 0);
-        tree_deinit(&tree);
-}
-
-static void a_claim_above_the_maximum_names_resource_and_both_amounts(void) {
-        struct demand claim = {};
-        struct why why = {};
-        struct tree tree;
-
-        tree_init(&tree);
-        tree_put(&tree, "etc/slices/a.slice", "[VM]\nMaxCPU=2\nMaxNetwork=1Gbps\n");
-        need_int(tree_load(&tree), 0);
-        claim.amount[RESOURCE_CPU] = 2000;
-        claim.amount[RESOURCE_MEMORY] = 1ULL << 50;
-        claim.amount[RESOURCE_NETWORK] = POLICY_AUTO;
-        expect_int(policy_check_claim(&tree.policy->slices[0], &claim, &why), 0);
-        claim.amount[RESOURCE_NETWORK] = 125000001;
-        expect_int(policy_check_claim(&tree.policy->slices[0], &claim, &why), POLICY_E_TOO_BIG);
-        claim.amount[RESOURCE_CPU] = 2001;
-        expect_int(policy_check_claim(&tree.policy->slices[0], &claim, &why), POLICY_E_TOO_BIG);
-        expect_str(why.text, "one VM of slice \"a\" may have at most 2 of cpu, not 2.001");
-        tree_deinit(&tree);
-}
-
-static void the_slices_word_goes_before_the_brokers(void) {
-        struct vm_policy vm;
-        struct tree tree;
-
-        tree_init(&tree);
-        tree_put(&tree, "etc/broker.conf", "[Broker]\nGracePeriod=7s\n[Enforce]\nMemoryHigh=0.9\n");
-        tree_put(&tree, "etc/slices/a.slice", "");
-        tree_put(&tree, "etc/slices/b.slice",
-                 "[VM]\nGracePeriod=1s\nMemoryHigh=infinity\nPidsMax=9\nSwapMax=1G\n");
-        need_int(tree_load(&tree), 0);
-        policy_vm(tree.policy, &tree.policy->slices[0], 2001, &vm);
-        expect_uint(vm.grace_usec, 7000000);
-        expect_uint(vm.memory_high_milli, 900);
-        expect_uint(vm.swap_max_bytes, 0);
-        expect_uint(vm.pids_max, 64 + 3 * 16);
-        policy_vm(tree.policy, &tree.policy->slices[1], 2001, &vm);
-        expect_uint(vm.grace_usec, 1000000);
-        expect_uint(vm.memory_high_milli, POLICY_NONE);
-        expect_uint(vm.swap_max_bytes, 1ULL << 30);
-        expect_uint(vm.pids_max, 9);
-        tree_deinit(&tree);
-}
-
 UNIT_MAIN(
         TEST(nobody_but_root_may_use_a_slice_without_names),
         TEST(users_are_named_or_numbered),
@@ -193,7 +131,4 @@ UNIT_MAIN(
         TEST(a_star_is_everybody),
         TEST(a_name_that_nobody_has_is_refused),
         TEST(a_list_is_bounded),
-        TEST(a_default_claim_is_the_slices_then_the_brokers_cut_to_the_maximum),
-        TEST(a_claim_above_the_maximum_names_resource_and_both_amounts),
-        TEST(the_slices_word_goes_before_the_brokers),
 )
