@@ -61,6 +61,14 @@ static int on_adopted_exit(sd_event_source *source, int fd, uint32_t revents, vo
         return r < 0 ? broker_fault(broker, r) : 0;
 }
 
+/* A child of ours, from before a re-execution, whose status nobody has collected yet. */
+static bool is_our_zombie(pid_t pid) {
+        siginfo_t info = {};
+
+        return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+               info.si_pid == pid;
+}
+
 static bool listed(int dir_fd, pid_t pid) {
         _cleanup_(freep) int *pids = malloc(PROCESSES_MAX * sizeof(*pids));
         size_t n = 0;
@@ -83,7 +91,7 @@ static int adopt_main(struct lease *lease, pid_t pid) {
         lease->process.pid = pid;
         lease->process.pidfd = pidfd_open(pid, 0);
         /* The order counts: a pid that is listed after its pidfd was opened is the pidfd's. */
-        if (lease->process.pidfd < 0 || !listed(lease->dir_fd, pid)) {
+        if (lease->process.pidfd < 0 || (!is_our_zombie(pid) && !listed(lease->dir_fd, pid))) {
                 lease->process.pidfd = fd_close(lease->process.pidfd);
                 return 0;
         }
@@ -225,15 +233,17 @@ static int adopt_group(struct broker *broker, struct slice *slice, const char *n
                 lease_free(lease);
                 return 0;
         }
-        if (!populated && cgroup_remove_at(slice->dir_fd, name, &why) == 0) {
-                lease_free(lease);
-                return 0;
-        }
         known = record_read(lease->dir_fd, &lease->record, &charge_known, &why);
         if (known == 0 && strncmp(name, lease->record.id, strlen(lease->record.id)) != 0)
                 known = why_set(&why, CGROUP_E_RECORD, "the lease record is of another group");
         if (known == 0)
                 known = record_read_main(lease->dir_fd, &pid, &why);
+        if (!populated && !(known == 0 && is_our_zombie(pid)) &&
+            cgroup_remove_at(slice->dir_fd, name, NULL) == 0) {
+                lease->record = (struct record){};
+                lease_free(lease);
+                return 0;
+        }
         r = known == 0 && pid > 0      ? adopt_running(lease, pid)
             : known == 0 || !populated ? end_group(lease, charge_known)
                                        : adopt_unknown(lease, charge_known, name, &why);

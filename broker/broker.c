@@ -325,7 +325,7 @@ static void say_hello(struct broker *broker) {
 }
 
 static int open_window(struct broker *broker) {
-        if (!cgroup_root_was_waiting(&broker->root))
+        if (broker->resume || !cgroup_root_was_waiting(&broker->root))
                 return 0;
         broker->marked_waiting = true;
         broker->window_usec = broker_now_usec() + WINDOW_USEC;
@@ -336,6 +336,7 @@ static int open_window(struct broker *broker) {
 static void raise_nofile(struct broker *broker) {
         struct rlimit limit;
 
+        /* What we were started with is what VMs get. */
         getrlimit(RLIMIT_NOFILE, &broker->control.nofile);
         limit = broker->control.nofile;
         limit.rlim_cur = limit.rlim_max;

@@ -58,7 +58,8 @@ struct broker {
         uint64_t tick_usec;        /* when it is set for; UINT64_MAX: not */
         uint64_t window_usec;      /* until when returning claims are collected; 0: not */
         bool marked_waiting;       /* the root carries the mark */
-        bool stopping, upgrading, draining;
+        bool stopping, upgrading;
+        json_t *resume; /* the state of the program before us, until it is taken up; NULL */
         bool oom_exempt;
         struct log_rate client_lines;
         uint64_t decisions; /* for the wake-up check in tests */

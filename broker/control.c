@@ -374,6 +374,13 @@ int control_adopt(struct broker *broker, int fd, struct connection **connectionp
         return 0;
 }
 
+int control_resume(struct connection *connection) {
+        if (connection->dead)
+                return 0;
+        connection->recheck = true;
+        return connection_watch(connection);
+}
+
 /* Out of descriptors: the spare one serves to accept and close, so that the peer learns of it and the
  * loop does not spin on a listening socket it cannot empty. */
 static void turn_away(struct control *control) {

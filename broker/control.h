@@ -94,10 +94,13 @@ _must_check_ int connection_error(struct connection *connection, const char *nam
  * kernels that do not tell. */
 _must_check_ int connection_groups(struct connection *connection, gid_t **groupsp, size_t *np);
 
+/* Takes up a connection whose state was put back: what can be written or was read already is seen to. */
+_must_check_ int control_resume(struct connection *connection);
+
 /* Events were added: readers who keep up get them. */
 void control_events_added(struct broker *broker);
 
-/* For tests and reports. */
+/* What is known of @uid; NULL: nothing is connected or waits. */
 struct user *control_user(struct broker *broker, uid_t uid);
 
 #endif

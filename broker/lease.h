@@ -70,7 +70,7 @@ struct lease {
         int dir_fd;
         int watch_id; /* -1: not watched */
         struct limits limits;
-        bool own_child; /* waitid(2) will tell its status */
+        bool own_child; /* waitid(2) will tell its status; it is in by_pid */
         bool main_gone; /* the hypervisor's main process has ended */
         bool status_known;
         int exit_code, exit_signal; /* one of them, if known; the other is 0 or -1 */

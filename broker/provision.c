@@ -172,14 +172,15 @@ int provision_progress(struct lease *lease) {
 
         broker->n_launching--;
         lease->launch_until_usec = 0;
-        lease->executed_usec = broker_now_usec();
         if (r) {
+                snprintf(lease->end_reason, sizeof(lease->end_reason), "exec_failed");
                 /* The child leaves by itself, or is made to; its end brings the answer. */
                 lease->exec_why = why;
                 lease->exec_why.code = r;
                 lease_drop_launch(lease);
                 return r == SPAWN_E_STEP ? release_start(lease, "launch_failed", 0, 0) : 0;
         }
+        lease->executed_usec = broker_now_usec();
         lease_drop_launch(lease);
         if (lease->state != LEASE_STARTING)
                 return 0;

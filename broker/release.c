@@ -182,7 +182,7 @@ static int tell_exited(struct lease *lease, struct connection *connection) {
 static void end_events(struct lease *lease) {
         json_t *fields;
 
-        if (lease->executed_usec || lease->status_known) {
+        if (lease->executed_usec) {
                 fields = json_pack("{s:s s:b}", "reason", lease->end_reason, "oom", lease->oom_kills > 0);
                 if (fields && lease->status_known && lease->exit_code >= 0)
                         json_object_set_new(fields, "exit_code", json_integer(lease->exit_code));

@@ -179,10 +179,14 @@ int cgroup_root_open(struct cgroup_root *root, const char *mount, const char *re
         mount_fd = open(found, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (mount_fd < 0)
                 return why_errno(why, CGROUP_E_HOST, errno, "cannot open '%s'", found);
-        r = descend(mount_fd, found, relative, create, &dir_fd, why);
-        if (r)
-                return r;
-
+        if (root->dir_fd < 0) {
+                r = descend(mount_fd, found, relative, create, &dir_fd, why);
+                if (r)
+                        return r;
+        } else {
+                dir_fd = take_fd(root->dir_fd);
+        }
+        /* A lock that came with the descriptor is simply confirmed. */
         if (flock(dir_fd, LOCK_EX | LOCK_NB) < 0)
                 return why_errno(why, errno == EWOULDBLOCK ? CGROUP_E_BUSY : CGROUP_E_HOST, errno,
                                  errno == EWOULDBLOCK

@@ -28,7 +28,8 @@ struct cgroup_root {
  * hierarchy, @mount, or where libcgroup finds it if NULL. The last component is made if @create;
  * those above must be there. Switches the controllers on, from the top down to and including our
  * own directory; above it only where one is missing. Takes the lock that says this root has a
- * broker (flock(2) on the directory, which goes with the descriptor).
+ * broker (flock(2) on the directory, which goes with the descriptor). If @root already has a descriptor,
+ * kept over a re-execution, that one, locked as it is, is used.
  *
  * Answers UNSUPPORTED (with the line that mends it), BUSY (another broker; or processes in an inner
  * group, with the first of them named), GONE, HOST.

@@ -333,3 +333,37 @@ int stream_flush(struct stream *stream, struct why *why) {
         shrink(&stream->out, &stream->out_size, 0);
         return 0;
 }
+
+const char *stream_unread(const struct stream *stream, size_t *lengthp) {
+        size_t start = stream->in_start + stream->in_taken;
+
+        *lengthp = stream->in_used - start;
+        return stream->in + start;
+}
+
+const char *stream_unsent(const struct stream *stream, size_t *lengthp) {
+        *lengthp = stream->out_used - stream->out_sent;
+        return stream->out + stream->out_sent;
+}
+
+int stream_load(struct stream *stream, const char *unread, size_t n_unread, const char *unsent,
+                size_t n_unsent) {
+        int r;
+
+        assert(stream->in_used == 0 && stream->out_used == 0);
+        if (n_unread > 0) {
+                r = resize(&stream->in, &stream->in_size, n_unread);
+                if (r < 0)
+                        return r;
+                memcpy(stream->in, unread, n_unread);
+                stream->in_used = n_unread;
+        }
+        if (n_unsent > 0) {
+                r = resize(&stream->out, &stream->out_size, n_unsent);
+                if (r < 0)
+                        return r;
+                memcpy(stream->out, unsent, n_unsent);
+                stream->out_used = n_unsent;
+        }
+        return 0;
+}
