@@ -3,7 +3,7 @@
 
 static const char *const reason_names[_WAIT_REASON_N] = {
         [WAIT_NONE] = "none",       [WAIT_POOL_FULL] = "pool_full", [WAIT_SLICE_FULL] = "slice_full",
-        [WAIT_QUEUED] = "queued",   [WAIT_RECONNECT] = "reconnect", [WAIT_DRAINING] = "draining",
+        [WAIT_QUEUED] = "queued",   [WAIT_RECONNECT] = "reconnect",
 };
 
 const char *wait_reason_name(enum wait_reason reason) {

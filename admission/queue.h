@@ -28,7 +28,6 @@ enum wait_reason {
         WAIT_SLICE_FULL,
         WAIT_QUEUED,     /* behind another claim */
         WAIT_RECONNECT,  /* the broker was just started and collects who waited before */
-        WAIT_DRAINING,
         _WAIT_REASON_N,
 };
 

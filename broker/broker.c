@@ -28,6 +28,7 @@
 #define ROOT_DIRECTORY "provium"
 #define WINDOW_USEC UINT64_C(500000) /* for clients of the last broker to come back in */
 #define ROOT_WEIGHT_MAX 10000
+#define SUSPECT_USEC UINT64_C(500000) /* from somebody's write to our looking */
 
 static uint64_t now_ns(clockid_t clock) {
         struct timespec now;
@@ -54,41 +55,65 @@ int broker_fault(struct broker *broker, int r) {
         return r;
 }
 
-static void on_news(void *userdata, int id, enum watch_news news, const char *file) {
-        struct broker *broker = userdata;
-        struct lease *lease;
+static void slice_news(struct broker *broker, int id, enum watch_news news, const char *file) {
         struct slice *slice, *next;
-        int r = 0;
 
-        if (news == WATCH_LOST) {
-                r = tick_look_at_everything(broker);
-                if (r < 0)
-                        broker_fault(broker, r);
-                return;
-        }
-        HASH_FIND(hh_watch, broker->by_watch, &id, sizeof(id), lease);
-        if (!lease) {
-                HASH_ITER(hh, broker->slices, slice, next) {
-                        if (slice->watch_id == id && news == WATCH_MODIFIED) {
-                                slice->suspect = true;
-                                broker_tick_at(broker, broker_now_usec() + 500000);
-                        }
+        HASH_ITER(hh, broker->slices, slice, next) {
+                if (slice->watch_id != id)
+                        continue;
+                if (news == WATCH_GONE) {
+                        log_warning("slice '%s': its group was removed by somebody", slice->name);
+                        slice_lost(slice);
+                } else if (news == WATCH_MODIFIED) {
+                        /* Our own weights come here as well: looked at together, and not at once. */
+                        slice->suspect = true;
+                        if (strcmp(file, "cgroup.subtree_control") == 0)
+                                slice->suspect_children = true;
+                        broker_tick_at(broker, broker_now_usec() + SUSPECT_USEC);
                 }
                 return;
         }
-        if (news == WATCH_GONE) {
+}
+
+static int lease_news(struct lease *lease, enum watch_news news, const char *file) {
+        struct broker *broker = lease->broker;
+
+        switch (news) {
+        case WATCH_GONE:
                 /* We remove groups ourselves and forget them first; this one was taken from under us. */
                 HASH_DELETE(hh_watch, broker->by_watch, lease);
                 lease->watch_id = -1;
-                r = lease->main_gone ? release_try(lease) : 0;
-        } else if (lease->launch_until_usec && news == WATCH_CLOSED) {
-                r = provision_progress(lease);
-        } else if (news == WATCH_MODIFIED && strcmp(file, "memory.events") == 0) {
-                release_note_oom(lease);
-        } else if (news == WATCH_MODIFIED && strcmp(file, "cgroup.events") == 0) {
-                r = lease->main_gone ? release_try(lease) : 0;
-        } else if (news == WATCH_MODIFIED && strncmp(file, "cgroup.", 7) != 0) {
-                drift_check_vm(lease);
+                return lease->main_gone ? release_try(lease) : 0;
+        case WATCH_CLOSED:
+                return provision_progress(lease);
+        case WATCH_MODIFIED:
+                if (strcmp(file, "memory.events") == 0)
+                        release_note_oom(lease);
+                else if (strcmp(file, "cgroup.events") == 0)
+                        return lease->main_gone ? release_try(lease) : 0;
+                else if (strncmp(file, "cgroup.", 7) != 0)
+                        drift_check_vm(lease);
+                return 0;
+        case WATCH_LOST:
+                break;
+        }
+        return 0;
+}
+
+static void on_news(void *userdata, int id, enum watch_news news, const char *file) {
+        struct broker *broker = userdata;
+        struct lease *lease;
+        int r = 0;
+
+        if (news == WATCH_LOST) {
+                log_warning("news of groups was lost: looking at all of them");
+                r = tick_look_at_everything(broker);
+        } else {
+                HASH_FIND(hh_watch, broker->by_watch, &id, sizeof(id), lease);
+                if (lease)
+                        r = lease_news(lease, news, file);
+                else
+                        slice_news(broker, id, news, file);
         }
         if (r < 0)
                 broker_fault(broker, r);
@@ -236,13 +261,18 @@ static int apply_policy(struct broker *broker) {
         if (r < 0)
                 return r;
 
-        /* VMs that run keep their limits; their weights follow the new whole. */
+        /* VMs that run keep their limits; what is guaranteed to them follows the new ratios. */
         TAILQ_FOREACH(lease, &broker->leases, link) {
-                uint64_t weight = slice_weight(broker, lease->record.cpu_milli);
+                struct limits limits;
 
-                if (lease->state == LEASE_UNKNOWN || weight == lease->limits.cpu_weight)
+                if (lease->state == LEASE_UNKNOWN || lease->dir_fd < 0)
                         continue;
-                lease->limits.cpu_weight = weight;
+                claim_limits(broker, lease, &limits);
+                if (limits.cpu_weight == lease->limits.cpu_weight &&
+                    limits.memory_low_bytes == lease->limits.memory_low_bytes)
+                        continue;
+                lease->limits.cpu_weight = limits.cpu_weight;
+                lease->limits.memory_low_bytes = limits.memory_low_bytes;
                 if (limits_apply(lease->dir_fd, &lease->limits, &why))
                         log_error("VM '%s': %s", lease->record.name, why.text);
         }

@@ -24,6 +24,29 @@
 #define PIDS_BASE 64
 #define PIDS_PER_CPU 16
 
+enum wait_reason claim_reason(const struct lease *lease) {
+        const struct claim *claim = &lease->claim, *head;
+
+        if (claim->reason != WAIT_QUEUED || !claim->lane)
+                return claim->reason;
+        if (lease->broker->window_usec)
+                return WAIT_RECONNECT;
+        /* It waits for what the one before it waits for. */
+        head = TAILQ_FIRST(&claim->lane->claims);
+        return head->reason == WAIT_SLICE_FULL ? WAIT_SLICE_FULL : WAIT_POOL_FULL;
+}
+
+void claim_detail(const struct lease *lease, uint64_t position, char *text, size_t size) {
+        text[0] = '\0';
+        if (lease->claim.reason == WAIT_POOL_FULL || lease->claim.reason == WAIT_SLICE_FULL)
+                shortage_describe(&lease->claim.shortage, false, text, size);
+        else if (lease->broker->window_usec)
+                snprintf(text, size, "the broker was started again and collects who waited before");
+        else
+                snprintf(text, size, "%" PRIu64 " %s before it", position,
+                         position == 1 ? "claim is" : "claims are");
+}
+
 void shortage_describe(const struct shortage *shortage, bool never, char *text, size_t size) {
         char asked[UNITS_TEXT_MAX], left[UNITS_TEXT_MAX], limit[UNITS_TEXT_MAX], sold[UNITS_TEXT_MAX],
                 ratio[UNITS_TEXT_MAX];
@@ -38,8 +61,8 @@ void shortage_describe(const struct shortage *shortage, bool never, char *text, 
         snprintf(text, size,
                  never ? "%s: %s asked, but %s can never give more than %s (limit %s at ratio %s, "
                          "%s allocated now)"
-                       : "%s: %s asked, %s has %s left (limit %s at ratio %s, %s allocated); at most "
-                         "that much would fit now",
+                       : "%s: %s asked, %s has %s left (limit %s at ratio %s, %s allocated): a claim "
+                         "for no more than that would fit now",
                  resource_name(resource),
                  resource_format(resource, shortage->requested, asked, sizeof(asked)), whose,
                  resource_format(resource, shortage->available, left, sizeof(left)),
@@ -441,14 +464,12 @@ int claim_refuse(struct lease *lease, const char *reason, const char *message) {
 }
 
 int claim_timed_out(struct lease *lease) {
-        const char *reason = wait_reason_name(lease->claim.reason);
-        char text[WHY_TEXT_MAX], waited[UNITS_TEXT_MAX], detail[WHY_TEXT_MAX - 100] = "";
+        const char *reason = wait_reason_name(claim_reason(lease));
+        char text[WHY_TEXT_MAX], waited[UNITS_TEXT_MAX], detail[WHY_TEXT_MAX - 100];
 
-        if (lease->claim.reason == WAIT_POOL_FULL || lease->claim.reason == WAIT_SLICE_FULL)
-                shortage_describe(&lease->claim.shortage, false, detail, sizeof(detail));
-        snprintf(text, sizeof(text), "waited %s%s%s",
-                 units_format_duration(lease->request.wait_usec, waited, sizeof(waited)),
-                 detail[0] ? ": " : " behind other claims", detail);
+        claim_detail(lease, queue_position(&lease->broker->queue, &lease->claim), detail, sizeof(detail));
+        snprintf(text, sizeof(text), "waited %s: %s",
+                 units_format_duration(lease->request.wait_usec, waited, sizeof(waited)), detail);
         return claim_refuse(lease, reason, text);
 }
 
@@ -497,14 +518,13 @@ static int granted(struct lease *lease) {
 
 static int tell_place(struct lease *lease, uint64_t position) {
         struct broker *broker = lease->broker;
-        enum wait_reason reason = lease->claim.reason;
-        char ticket[REQUEST_TOKEN_MAX + 1], detail[WHY_TEXT_MAX] = "";
+        enum wait_reason reason = claim_reason(lease);
+        char ticket[REQUEST_TOKEN_MAX + 1], detail[WHY_TEXT_MAX];
         bool first = lease->told_reason == WAIT_NONE;
 
         if (!first && lease->told_reason == reason && lease->told_position == position)
                 return 0;
-        if (reason == WAIT_POOL_FULL || reason == WAIT_SLICE_FULL)
-                shortage_describe(&lease->claim.shortage, false, detail, sizeof(detail));
+        claim_detail(lease, position, detail, sizeof(detail));
         if (lease->told_reason != reason)
                 lease_event(lease, first ? "claim_queued" : "claim_blocked",
                             json_pack("{s:s s:s s:I}", "reason", wait_reason_name(reason), "detail",
@@ -548,8 +568,6 @@ static int tell_newcomers(struct broker *broker) {
 
                 if (lease->told_reason != WAIT_NONE)
                         break;
-                if (broker->window_usec)
-                        claim->reason = WAIT_RECONNECT;
                 r = tell_place(lease, --position);
                 if (r < 0)
                         return r;

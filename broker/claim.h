@@ -6,7 +6,7 @@
  * From a request to a place in the queue, and out of it again: access, defaults, the charge, the wait.
  */
 
-#include <base/macro.h>
+#include <admission/queue.h>
 
 struct broker;
 struct connection;
@@ -36,6 +36,10 @@ _must_check_ int claim_follower_gone(struct lease *lease);
 
 /* Tells followers of waiting claims their place and reason, where it changed. */
 _must_check_ int claims_tell_places(struct broker *broker);
+
+/* What it waits for, by the name users see, and the sentence to it; @position: how many are before it. */
+enum wait_reason claim_reason(const struct lease *lease);
+void claim_detail(const struct lease *lease, uint64_t position, char *text, size_t size);
 
 /* The sentence for a shortage: "memory: 2G asked, 512M of 4G left (3.5G allocated, ratio 1); at most 512M would fit now". */
 void shortage_describe(const struct shortage *shortage, bool never, char *text, size_t size);

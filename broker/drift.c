@@ -27,14 +27,21 @@ void drift_check_vm(struct lease *lease) {
         tell(lease->broker, "vm", lease->record.name, found.text, r ? failed.text : NULL);
 }
 
-void drift_check_slice(struct broker *broker, struct slice *slice) {
+/* A group whose parent switched a controller off and on again has lost what was set in it. */
+static void check_children(struct broker *broker, struct slice *slice) {
+        struct lease *lease;
+
+        TAILQ_FOREACH(lease, &broker->leases, link)
+                if (lease->slice == slice)
+                        drift_check_vm(lease);
+}
+
+/* The slice's own files; its VMs are checked afterwards if they may be concerned. */
+static void check_own(struct broker *broker, struct slice *slice) {
         struct why found = {}, failed = {};
         struct limits limits = slice->limits;
         int r;
 
-        slice->suspect = false;
-        if (slice->dir_fd < 0)
-                return;
         r = cgroup_enable_controllers(slice->dir_fd, slice->name, &failed);
         limits.cpu_weight = slice->weight;
         limits.memory_low_bytes = slice->low_bytes;
@@ -44,6 +51,17 @@ void drift_check_slice(struct broker *broker, struct slice *slice) {
                 r = limits_apply(slice->dir_fd, &limits, &failed);
         tell(broker, "slice", slice->name, found.text[0] ? found.text : "its controllers were switched off",
              r ? failed.text : NULL);
+}
+
+void drift_check_slice(struct broker *broker, struct slice *slice) {
+        bool children = slice->suspect_children;
+
+        slice->suspect = slice->suspect_children = false;
+        if (slice->dir_fd < 0)
+                return;
+        check_own(broker, slice);
+        if (children)
+                check_children(broker, slice);
 }
 
 void drift_check_suspects(struct broker *broker) {

@@ -48,20 +48,14 @@ json_t *report_vm(const struct lease *lease) {
                          report_demand(&lease->claim.demand));
 }
 
-static void waiting_detail(const struct lease *lease, char *text, size_t size) {
-        text[0] = '\0';
-        if (lease->claim.reason == WAIT_POOL_FULL || lease->claim.reason == WAIT_SLICE_FULL)
-                shortage_describe(&lease->claim.shortage, false, text, size);
-}
-
 json_t *report_waiting(const struct lease *lease, uint64_t position) {
         char detail[WHY_TEXT_MAX];
 
-        waiting_detail(lease, detail, sizeof(detail));
+        claim_detail(lease, position, detail, sizeof(detail));
         return json_pack("{s:s s:s s:s s:I s:I s:s s:s s:I s:o}", "ticket_id", lease->record.id, "name",
                          lease->record.name, "slice", lease->slice->name, "uid",
                          (json_int_t)lease->record.uid, "position", (json_int_t)position, "reason",
-                         wait_reason_name(lease->claim.reason), "detail", detail, "since_ns",
+                         wait_reason_name(claim_reason(lease)), "detail", detail, "since_ns",
                          (json_int_t)lease->record.created_ns, "charge",
                          report_demand(&lease->claim.demand));
 }
@@ -206,13 +200,10 @@ json_t *report_explain(const struct lease *lease) {
 
         if (lease->state == LEASE_WAITING) {
                 uint64_t position = queue_position(&lease->broker->queue, &lease->claim);
-                char why[WHY_TEXT_MAX];
 
                 verdict = "waits";
-                reason = wait_reason_name(lease->claim.reason);
-                waiting_detail(lease, why, sizeof(why));
-                snprintf(detail, sizeof(detail), "%" PRIu64 " claims before it%s%s", position,
-                         why[0] ? "; " : "", why);
+                reason = wait_reason_name(claim_reason(lease));
+                claim_detail(lease, position, detail, sizeof(detail));
         } else {
                 snprintf(detail, sizeof(detail), "%s%s%s", lease_state_name(lease->state),
                          lease->detail[0] ? ": " : "", lease->detail);

@@ -121,6 +121,18 @@ int slices_configure(struct broker *broker) {
         return 0;
 }
 
+static void slice_close(struct slice *slice) {
+        slice->watch_id = -1;
+        slice->dir_fd = fd_close(slice->dir_fd);
+        slice->weight_fd = fd_close(slice->weight_fd);
+        slice->low_fd = fd_close(slice->low_fd);
+}
+
+void slice_lost(struct slice *slice) {
+        slice_close(slice);
+        slice->suspect = slice->suspect_children = false;
+}
+
 int slice_open(struct broker *broker, struct slice *slice, struct why *why) {
         _cleanup_(fd_closep) int dir_fd = -1, weight_fd = -1, low_fd = -1;
         char name[SLICE_DIRECTORY_MAX];
@@ -181,12 +193,6 @@ int slice_protect(struct broker *broker, struct slice *slice, struct why *why) {
                                  slice->name);
         slice->low_bytes = low;
         return 0;
-}
-
-static void slice_close(struct slice *slice) {
-        slice->dir_fd = fd_close(slice->dir_fd);
-        slice->weight_fd = fd_close(slice->weight_fd);
-        slice->low_fd = fd_close(slice->low_fd);
 }
 
 void slice_forget_unused(struct broker *broker, struct slice *slice) {

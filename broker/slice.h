@@ -32,6 +32,7 @@ struct slice {
         struct limits limits; /* as written */
         uint64_t weight, low_bytes; /* as written */
         bool suspect;               /* somebody wrote to its files: to be compared */
+        bool suspect_children;      /* to its subtree_control: its VMs' limits may be lost */
         bool unbalanced;            /* a VM is gone: weight and low are to come down */
         UT_hash_handle hh;
 };
@@ -49,6 +50,9 @@ _must_check_ int slices_configure(struct broker *broker);
 
 /* Makes or opens the directory and puts the slice's own limits in force. Answers CGROUP_E_*. */
 _must_check_ int slice_open(struct broker *broker, struct slice *slice, struct why *why);
+
+/* Its directory was taken away by somebody (it was empty): the next VM makes it again. */
+void slice_lost(struct slice *slice);
 
 /* Writes cpu.weight and memory.low as the books say now. Answers CGROUP_E_LIMIT. */
 _must_check_ int slice_protect(struct broker *broker, struct slice *slice, struct why *why);

@@ -64,7 +64,7 @@ static int take_signals(struct session *session) {
         session->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         if (session->signal_fd < 0)
                 return fault(-errno);
-        sigprocmask(SIG_BLOCK, &set, &session->mask_before);
+        sigprocmask(SIG_BLOCK, &set, NULL);
         return 0;
 }
 
@@ -335,9 +335,7 @@ int session_run(struct cli *cli, struct run_options *options) {
 
         client_deinit(&session.client);
         forward_deinit(&session.forward);
-        if (session.signal_fd >= 0) {
-                sigprocmask(SIG_SETMASK, &session.mask_before, NULL);
-                fd_close(session.signal_fd);
-        }
+        /* The signals stay blocked: one that comes now must not change what we exit with. */
+        fd_close(session.signal_fd);
         return session.status;
 }

@@ -7,8 +7,6 @@
  * nobody else includes this.
  */
 
-#include <signal.h>
-
 #include <base/why.h>
 #include <cli/run.h>
 
@@ -25,7 +23,6 @@ struct session {
         struct forward forward;
         struct tell tell;
         int signal_fd;
-        sigset_t mask_before;
 
         enum phase phase;
         char id[TEXT_NAME_MAX + 1];
