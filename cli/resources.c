@@ -60,14 +60,15 @@ static void add_resource(struct table *table, const json_t *row, enum resource r
 /* "1.5 of 4" for an axis of a slice. */
 static void add_share(struct table *table, const json_t *slice, const char *key,
                       enum resource resource) {
+        const json_t *sold = json_object_get(slice, "allocated"),
+                     *most = json_object_get(slice, "limit");
         char used[64], limit[64], text[160];
 
-        human_amount(json_object_get(slice, "allocated"), key, resource, used, sizeof(used));
-        human_amount(json_object_get(slice, "limit"), key, resource, limit, sizeof(limit));
-        if (strcmp(limit, "-") == 0)
-                snprintf(text, sizeof(text), "%s", used);
-        else
-                snprintf(text, sizeof(text), "%s of %s", used, limit);
+        snprintf(text, sizeof(text), "%s", human_amount(sold, key, resource, used, sizeof(used)));
+        if (human_number(most, key, &(uint64_t){0}))
+                snprintf(text, sizeof(text), "%s of %s",
+                         human_amount(sold, key, resource, used, sizeof(used)),
+                         human_amount(most, key, resource, limit, sizeof(limit)));
         table_add(table, text);
 }
 

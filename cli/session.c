@@ -269,10 +269,12 @@ static int wait_for_news(struct session *session) {
                 {.fd = session->forward.client.stream.fd,
                  .events = client_poll_events(&session->forward.client)},
         };
+        int n;
 
-        if (poll(fds, ARRAY_SIZE(fds), poll_timeout_msec(session)) < 0 && errno != EINTR)
+        n = poll(fds, ARRAY_SIZE(fds), poll_timeout_msec(session));
+        if (n < 0 && errno != EINTR)
                 return fault(-errno);
-        if (session->tell.shown)
+        if (n == 0 && session->tell.shown)
                 tell_tick(&session->tell);
         return 0;
 }

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Command lines, and what the commands print of a broker's answers: also of one that is hostile,
+ * older or newer than we are.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/why.h>
+#include <cli/cli.h>
+#include <cli/signals.h>
+
+#include "fake.h"
+#include "unit.h"
+
+/* One command line without a broker, in this process. */
+struct line {
+        char *output, *errors;
+        size_t n_output, n_errors;
+        int status;
+};
+
+static void line_run(struct line *line, const char *text) {
+        char *copy = strdup(text), *argv[64], *rest = copy;
+        FILE *out, *err;
+        int argc = 0;
+
+        *line = (struct line){};
+        out = open_memstream(&line->output, &line->n_output);
+        err = open_memstream(&line->errors, &line->n_errors);
+        need(copy && out && err);
+        while ((argv[argc] = strsep(&rest, " ")))
+                argc++;
+        line->status = cli_main(argc, argv, out, err);
+        fclose(out);
+        fclose(err);
+        free(copy);
+}
+
+static void line_deinit(struct line *line) {
+        free(line->output);
+        free(line->errors);
+}
+
+static void expect_line(const char *text, int status, const char *output, const char *errors) {
+        struct line line;
+
+        line_run(&line, text);
+        expect_that(line.status == status, "%s: %d", text, line.status);
+        expect_in(line.output, output);
+        expect_in(line.errors, errors);
+        line_deinit(&line);
+}
+
+static void mistakes_are_64_and_say_what_is_valid(void) {
+        static const char *const rows[][2] = {
+                {"provium", "Usage"},
+                {"provium bogus", "unknown command 'bogus'"},
+                {"provium \033[2J", "unknown command '\\x1b[2J'"},
+                {"provium --bogus ps", "unknown option --bogus"},
+                {"provium --socket", "needs a value"},
+                {"provium policy", "policy check"},
+                {"provium policy bogus", "policy check"},
+                {"provium ps x", "one word too many"},
+                {"provium ps --bogus", "provium: ps: unknown option --bogus"},
+                {"provium ps --json=1", "takes no value"},
+                {"provium show", "give VM"},
+                {"provium show a b", "one word too many"},
+                {"provium kill", "give VM..."},
+                {"provium kill --signal", "needs a value"},
+                {"provium kill --signal FOO a", "'FOO' is no signal"},
+                {"provium kill --signal 65 a", "1 to 64"},
+                {"provium kill --grace 5x a", "--grace: "},
+                {"provium kill ../x", "not a valid"},
+                {"provium events --since -1", "--since"},
+                {"provium run", "give the command"},
+                {"provium run --", "give the command"},
+                {"provium run --net br0 -- x", "unknown option --net"},
+                {"provium run --disk-image x -- x", "unknown option --disk-image"},
+                {"provium run --cpus", "needs a value"},
+                {"provium run --cpus 0 x", "--cpus: "},
+                {"provium run --cpus -1 x", "--cpus: "},
+                {"provium run --cpus 1e3 x", "--cpus: "},
+                {"provium run --cpus nan x", "--cpus: "},
+                {"provium run --mem 0 x", "--mem: "},
+                {"provium run --mem -5 x", "--mem: "},
+                {"provium run --mem 5Q x", "KiB"},
+                {"provium run --mem 99999999999999999999T x", "--mem: "},
+                {"provium run --download 5 x", "--download: "},
+                {"provium run --upload 5M x", "--upload: "},
+                {"provium run --disk-io 1e9 x", "--disk-io: "},
+                {"provium run --gpus 0.5 x", "--gpus: "},
+                {"provium run --priority 1001 x", "-1000 to 1000"},
+                {"provium run --priority x x", "-1000 to 1000"},
+                {"provium run --wait 5 x", "--wait: "},
+                {"provium run --name ../x x", "--name: "},
+                {"provium run --slice a/b x", "--slice: "},
+                {"provium run --reconnect soon x", "--reconnect: "},
+                {"provium run --detach=1 x", "takes no value"},
+                {"provium run \xff", "not UTF-8"},
+                {"provium help bogus", "no such command"},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                expect_line(rows[i][0], 64, "", rows[i][1]);
+}
+
+static void every_command_has_help(void) {
+        for (const struct command *command = commands; command->name; command++) {
+                char text[128];
+
+                snprintf(text, sizeof(text), "provium %s --help", command->name);
+                expect_line(text, 0, command->help, "");
+                snprintf(text, sizeof(text), "provium help %s", command->name);
+                expect_line(text, 0, command->name, "");
+        }
+        expect_line("provium --help", 0, "policy reload", "");
+        expect_line("provium policy --help", 0, "policy reload", "");
+        expect_line("provium version", 0, PROVIUM_VERSION, "");
+        expect_line("provium --version", 0, PROVIUM_VERSION, "");
+        expect_line("provium --json --version", 0, "{\"version\":", "");
+}
+
+static void help_promises_only_what_is_accepted(void) {
+        for (const struct command *command = commands; command->name; command++)
+                for (const struct option_row *row = command->options; row && row->name; row++) {
+                        char text[128], wanted[64];
+                        struct line line;
+
+                        /* With a value that nothing takes: the option is known if that is the complaint. */
+                        snprintf(text, sizeof(text), "provium %s --%s%s --bogus", command->name, row->name,
+                                 row->argument ? "=1" : "");
+                        snprintf(wanted, sizeof(wanted), "unknown option --%s", row->name);
+                        line_run(&line, text);
+                        expect_that(!strstr(line.errors, wanted), "%s", text);
+                        line_deinit(&line);
+                }
+}
+
+static void each_command_without_broker_is_69(void) {
+        static const char *const words[] = {"ps",         "show a",      "resources",     "kill a", "explain a",
+                                            "events",     "policy show", "policy reload", "upgrade", "run x"};
+
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+                char text[128];
+
+                snprintf(text, sizeof(text), "provium --socket /nowhere/control %s", words[i]);
+                expect_line(text, 69, "", "cannot connect to /nowhere/control");
+        }
+        expect_line("provium ps --socket /nowhere/control", 69, "", "cannot connect to /nowhere/control");
+}
+
+static void output_that_cannot_be_written_is_74(void) {
+        char program[] = "provium", word[] = "help", *argv[] = {program, word, NULL};
+        FILE *full = fopen("/dev/full", "we");
+        char *errors = NULL;
+        size_t n = 0;
+        FILE *err = open_memstream(&errors, &n);
+
+        need(full && err);
+        expect_int(cli_main(2, argv, full, err), 74);
+        fclose(full);
+        fclose(err);
+        expect_in(errors, "cannot write the output");
+        free(errors);
+}
+
+static void signals_have_names_and_numbers(void) {
+        static const struct {
+                const char *text;
+                int number;
+        } rows[] = {{"TERM", 15}, {"SIGTERM", 15}, {"sigkill", 9}, {"usr1", 10}, {"9", 9}, {"64", 64}};
+        static const char *const bad[] = {"", "0", "-9", "65", "9x", "SIG", "SIGFOO", "9 ", "TERM\n"};
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                int number = 0;
+
+                expect_that(signals_parse(rows[i].text, &number, NULL) == 0, "%s", rows[i].text);
+                expect_int(number, rows[i].number);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                struct why why = {};
+                int number = -1;
+
+                expect_that(signals_parse(bad[i], &number, &why) == SIGNALS_E_INVALID, "%s", bad[i]);
+                expect_int(number, -1);
+        }
+}
+
+static json_t *list(void) {
+        return json_pack("{s[{ss ss ss si ss s{si si si si}}] s[{ss ss si ss ss}]}", "vms", "name", "web",
+                         "slice", "gold", "state", "running", "pid", 4711, "command", "vmm 'a b' \033[31m",
+                         "charge", "cpu", 1500, "memory", 1 << 30, "network", 125000000, "disk_io", 1000000,
+                         "waiting", "ticket_id", "q7", "slice", "gold", "position", 2, "reason",
+                         "pool_full", "detail", "memory");
+}
+
+static void ps_lists_vms_and_waiting_claims(void) {
+        struct fake fake;
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "List", NULL, list(), "ps", NULL), 0);
+        expect_in(fake.output, "NAME  SLICE  STATE    CPU  MEMORY");
+        expect_in(fake.output, "web   gold   running  1.5      1G");
+        expect_in(fake.output, "4711");
+        expect_in(fake.output, "vmm");
+        expect(!strchr(fake.output, '\033'));
+        expect_in(fake.output, "q7");
+        expect_in(fake.output, "pool_full");
+        fake_deinit(&fake);
+}
+
+static void ps_gives_raw_values_as_json(void) {
+        json_t *object;
+        struct fake fake;
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "List", NULL, list(), "ps", "--json", NULL), 0);
+        object = json_loads(strtok(fake.output, "\n"), 0, NULL);
+        expect_int(json_integer_value(json_object_get(json_object_get(object, "charge"), "memory")), 1 << 30);
+        expect_str(json_string_value(json_object_get(object, "kind")), "vm");
+        json_decref(object);
+        object = json_loads(strtok(NULL, "\n"), 0, NULL);
+        expect_str(json_string_value(json_object_get(object, "kind")), "waiting");
+        json_decref(object);
+        fake_deinit(&fake);
+}
+
+static void ps_takes_a_list_in_parts(void) {
+        struct peer peer = PEER_NULL;
+        struct fake fake;
+
+        fake_init(&fake);
+        fake_start(&fake, "ps", NULL);
+        peer_expect(&fake, &peer, "List");
+        peer_reply(&peer, json_pack("{s[{ss}]}", "vms", "name", "one"), true);
+        peer_reply(&peer, json_pack("{s[{ss}]}", "vms", "name", "two"), false);
+        expect_int(fake_wait(&fake), 0);
+        expect_in(fake.output, "\none");
+        expect_in(fake.output, "\ntwo");
+        peer_deinit(&peer);
+        fake_deinit(&fake);
+}
+
+/* Whatever is missing or of another type: no command may crash, and none fails for it. */
+static void answers_of_odd_shape_are_survived(void) {
+        static const char *const methods[][2] = {{"List", "ps"},           {"Show", "show"},
+                                                 {"Resources", "resources"}, {"Explain", "explain"},
+                                                 {"Events", "events"},     {"Kill", "kill"},
+                                                 {"PolicyReload", "policy"}};
+        static const char *const answers[] = {
+                "{}",
+                "{\"vms\":{},\"waiting\":5,\"vm\":[],\"limits\":[],\"stats\":1,\"notes\":{},"
+                "\"resources\":[],\"axes\":{},\"events\":1,\"notices\":7,\"slices\":\"x\"}",
+                "{\"vms\":[1,null,{\"name\":5,\"charge\":[],\"created_ns\":-1,\"pid\":\"x\"}],"
+                "\"waiting\":[{}],\"vm\":{\"name\":7,\"charge\":{\"cpu\":-1}},\"limits\":{\"memory.max\":5},"
+                "\"stats\":{\"\\u001b[2J\":\"\\u001b[2J\"},\"notes\":[1],\"resources\":{\"cpu\":{"
+                "\"capacity\":-5,\"oversub_ratio\":-1e300},\"memory\":3,\"slices\":[{}],\"queue\":{\"a\":[]}},"
+                "\"axes\":[{\"resource\":\"cpu\"},7],\"events\":[1,{\"ts_ns\":9223372036854775807,"
+                "\"\\u001b\":\"\\u001b\"}]}",
+        };
+
+        for (size_t m = 0; m < ARRAY_SIZE(methods); m++)
+                for (size_t a = 0; a < ARRAY_SIZE(answers); a++) {
+                        const char *word = methods[m][1];
+                        bool one = strcmp(word, "show") == 0 || strcmp(word, "explain") == 0 ||
+                                   strcmp(word, "kill") == 0;
+                        struct fake fake;
+                        int status;
+
+                        fake_init(&fake);
+                        status = fake_answer(&fake, methods[m][0], NULL, json_loads(answers[a], 0, NULL), word,
+                                             one                          ? "vm1"
+                                             : strcmp(word, "policy") == 0 ? "reload"
+                                                                           : NULL,
+                                             NULL);
+                        expect_that(status == 0, "%s: %d: %s", word, status, fake.errors);
+                        expect(!strchr(fake.output, '\033'));
+                        fake_deinit(&fake);
+                }
+}
+
+static void show_tells_what_the_kernel_holds(void) {
+        struct fake fake;
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "Show", NULL,
+                               json_pack("{s{ss ss s{si}} s{ss ss} s{ss} s[s]}", "vm", "name", "web", "state",
+                                         "running", "charge", "memory", 1 << 30, "limits", "memory.max",
+                                         "1073741824", "cpu.max", "max 100000", "stats", "memory.current",
+                                         "1048576", "notes", "io.max could not be set"),
+                               "show", "web", NULL),
+                   0);
+        expect_in(fake.output, "memory               1G\n");
+        expect_in(fake.output, "memory.max           1073741824  (1G)\n");
+        expect_in(fake.output, "cpu.max              max 100000\n");
+        expect_in(fake.output, "memory.current       1048576  (1M)\n");
+        expect_in(fake.output, "note: io.max could not be set\n");
+        fake_deinit(&fake);
+}
+
+static void resources_are_a_table(void) {
+        struct fake fake;
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "Resources", NULL,
+                               json_pack("{s{s{si si sf si si si ss} s{si} s[{ss si s{si} s{si}}] s{si}}}",
+                                         "resources", "cpu", "capacity", 16000, "reserve", 0, "oversub_ratio",
+                                         4.0, "effective_limit", 64000, "allocated", 2500, "available", 61500,
+                                         "source", "detected", "memory", "capacity", 1 << 30, "slices", "name",
+                                         "gold", "vms", 2, "allocated", "cpu", 2500, "limit", "cpu", 8000,
+                                         "disk_breakdown", "images_bytes", 1 << 20),
+                               "resources", NULL),
+                   0);
+        expect_in(fake.output, "cpu             16        0      4     64        2.5       61.5  detected\n");
+        expect_in(fake.output, "memory          1G        -      -      -          -          -  \n");
+        expect_in(fake.output, "2.5 of 8");
+        expect_in(fake.output, "images_bytes         1M");
+        fake_deinit(&fake);
+}
+
+static void kill_tries_all_and_tells_the_first_failure(void) {
+        struct peer peer = PEER_NULL;
+        struct fake fake;
+
+        fake_init(&fake);
+        fake_start(&fake, "kill", "--grace", "2s", "a", "b", "--signal", "INT", NULL);
+        peer_expect(&fake, &peer, "Kill");
+        expect_int(json_integer_value(json_object_get(peer.call.parameters, "signal")), 2);
+        expect_int(json_integer_value(json_object_get(peer.call.parameters, "grace_usec")), 2000000);
+        peer_error(&peer, "NotFound", json_pack("{ss}", "message", "no VM 'a'"));
+        peer_expect(&fake, &peer, "Kill");
+        expect_str(json_string_value(json_object_get(peer.call.parameters, "vm")), "b");
+        peer_reply(&peer, json_pack("{ss}", "id", "vm2"), false);
+        expect_int(fake_wait(&fake), 66);
+        expect_str(fake.output, "vm2\n");
+        expect_str(fake.errors, "provium: kill: no VM 'a'\n");
+        peer_deinit(&peer);
+        fake_deinit(&fake);
+}
+
+static void events_are_lines(void) {
+        struct peer peer = PEER_NULL;
+        struct fake fake;
+
+        fake_init(&fake);
+        fake_start(&fake, "events", "--follow", "--since", "7", NULL);
+        peer_expect(&fake, &peer, "Events");
+        expect(peer.call.more);
+        expect_int(json_integer_value(json_object_get(peer.call.parameters, "since")), 7);
+        peer_reply(&peer, json_pack("{s[{si si ss ss ss}]}", "events", "seq", 8, "ts_ns", 1500000000, "kind",
+                                    "vm_oom", "vm", "web", "text", "two words"), true);
+        peer_reply(&peer, json_pack("{s[{ss si si}]}", "events", "kind", "gap", "from", 9, "to", 20), false);
+        expect_int(fake_wait(&fake), 0);
+        expect_str(fake.output, "1.500s vm_oom           vm=web text=\"two words\"\n"
+                                "- gap              from=9 to=20\n");
+        peer_deinit(&peer);
+        fake_deinit(&fake);
+}
+
+static void error_is_also_an_object_with_json(void) {
+        struct fake fake;
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "Show", "NotFound", json_pack("{ss}", "message", "no VM 'x'"), "show",
+                               "--json", "x", NULL),
+                   66);
+        expect_str(fake.output, "{\"message\":\"no VM 'x'\",\"error\":\"NotFound\"}\n");
+        fake_deinit(&fake);
+}
+
+static void write_file(const char *dir, const char *name, const char *text) {
+        char path[512];
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/%s", dir, name);
+        file = fopen(path, "we");
+        need(file);
+        fputs(text, file);
+        fclose(file);
+}
+
+static void policy_files_are_checked_without_a_broker(void) {
+        char dir[] = "/tmp/provium-policy-XXXXXX", path[64], text[256];
+
+        need(mkdtemp(dir));
+        snprintf(text, sizeof(text), "provium policy check --vendor-dir /nonexistent %s", dir);
+        expect_line(text, 0, "no errors; 0 slices", "");
+        write_file(dir, "broker.conf", "[Broker]\nMaxVMs=many\n");
+        expect_line(text, 78, "broker.conf:2", "1 error");
+        snprintf(text, sizeof(text), "provium policy check --json --vendor-dir /nonexistent %s", dir);
+        expect_line(text, 78, "\"line\":2", "1 error");
+        snprintf(path, sizeof(path), "%s/broker.conf", dir);
+        unlink(path);
+        snprintf(text, sizeof(text), "provium policy show --offline --config-dir %s --vendor-dir /nonexistent", dir);
+        expect_line(text, 0, "[Capacity]", "");
+        snprintf(text, sizeof(text),
+                 "provium policy show --offline --config-dir %s --vendor-dir /nonexistent gold", dir);
+        expect_line(text, 66, "", "there is no slice 'gold'");
+        rmdir(dir);
+        expect_line("provium policy check /nonexistent/dir", 66, "", "cannot read /nonexistent/dir");
+}
+
+static void policy_in_force_is_printed_line_by_line(void) {
+        struct fake fake;
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "PolicyShow", NULL,
+                               json_pack("{ss}", "text", "[Slice]\nDescription=\"it's\"\n\tx\033[2J\n"),
+                               "policy", "show", "gold", NULL),
+                   0);
+        expect_str(fake.output, "[Slice]\nDescription=\"it's\"\n\tx?[2J\n");
+        fake_deinit(&fake);
+}
+
+UNIT_MAIN(TEST(mistakes_are_64_and_say_what_is_valid), TEST(every_command_has_help),
+          TEST(help_promises_only_what_is_accepted), TEST(each_command_without_broker_is_69),
+          TEST(output_that_cannot_be_written_is_74), TEST(signals_have_names_and_numbers),
+          TEST(ps_lists_vms_and_waiting_claims), TEST(ps_gives_raw_values_as_json),
+          TEST(ps_takes_a_list_in_parts), TEST(answers_of_odd_shape_are_survived),
+          TEST(show_tells_what_the_kernel_holds), TEST(resources_are_a_table),
+          TEST(kill_tries_all_and_tells_the_first_failure), TEST(events_are_lines),
+          TEST(error_is_also_an_object_with_json), TEST(policy_files_are_checked_without_a_broker),
+          TEST(policy_in_force_is_printed_line_by_line))
