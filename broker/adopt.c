@@ -239,7 +239,7 @@ static int adopt_group(struct broker *broker, struct slice *slice, const char *n
         if (known == 0)
                 known = record_read_main(lease->dir_fd, &pid, &why);
         if (!populated && !(known == 0 && is_our_zombie(pid)) &&
-            cgroup_remove_at(slice->dir_fd, name, NULL) == 0) {
+            cgroup_remove_tree_at(slice->dir_fd, name, NULL) == 0) {
                 lease->record = (struct record){};
                 lease_free(lease);
                 return 0;

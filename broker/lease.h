@@ -64,6 +64,7 @@ struct lease {
         gid_t *groups;
         size_t n_groups;
         char **argv, **paths;
+        bool launching;    /* the child may still share our memory */
         bool told_started; /* the follower has had its "started" */
 
         struct process process;

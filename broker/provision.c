@@ -104,6 +104,7 @@ static int make(struct lease *lease, struct why *why) {
                 return r;
         lease->own_child = true;
         HASH_ADD(hh_pid, broker->by_pid, process.pid, sizeof(lease->process.pid), lease);
+        lease->launching = true;
         broker->n_launching++;
         return 0;
 }
@@ -164,19 +165,22 @@ int provision_progress(struct lease *lease) {
         struct why why = {};
         int r;
 
-        if (lease->launch_until_usec == 0)
+        if (!lease->launching)
                 return 0;
         r = spawn_result(&broker->spawner, &lease->process, &why);
         if (r == SPAWN_E_AGAIN)
                 return 0;
 
+        lease->launching = false;
         broker->n_launching--;
         lease->launch_until_usec = 0;
         if (r) {
                 snprintf(lease->end_reason, sizeof(lease->end_reason), "exec_failed");
                 /* The child leaves by itself, or is made to; its end brings the answer. */
-                lease->exec_why = why;
-                lease->exec_why.code = r;
+                if (!lease->exec_why.code) {
+                        lease->exec_why = why;
+                        lease->exec_why.code = r;
+                }
                 lease_drop_launch(lease);
                 return r == SPAWN_E_STEP ? release_start(lease, "launch_failed", 0, 0) : 0;
         }

@@ -233,7 +233,7 @@ int release_try(struct lease *lease) {
 
         if (lease->own_child)
                 return 0; /* its status is not collected yet: SIGCHLD is on its way */
-        r = cgroup_remove_at(lease->slice->dir_fd, provision_directory(lease, name, sizeof(name)), &why);
+        r = cgroup_remove_tree_at(lease->slice->dir_fd, provision_directory(lease, name, sizeof(name)), &why);
         if (r == 0)
                 return finish(lease);
         if (r != CGROUP_E_BUSY) {
@@ -278,7 +278,7 @@ int release_unmade(struct lease *lease) {
         int r;
 
         if (lease->dir_fd >= 0) {
-                r = cgroup_remove_at(lease->slice->dir_fd,
+                r = cgroup_remove_tree_at(lease->slice->dir_fd,
                                      provision_directory(lease, name, sizeof(name)), &why);
                 if (r) {
                         log_error("VM '%s': %s", lease->record.name, why.text);

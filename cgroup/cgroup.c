@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,6 +47,39 @@ int cgroup_remove_at(int parent_fd, const char *name, struct why *why) {
                                                                       : CGROUP_E_HOST,
                                  errno, "cannot remove the group '%s'", name);
         return 0;
+}
+
+static void remove_children(int parent_fd, const char *name, unsigned depth) {
+        struct dirent *entry;
+        DIR *dir = NULL;
+        int fd;
+
+        fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0)
+                dir = fdopendir(fd);
+        if (!dir) {
+                fd_close(fd);
+                return;
+        }
+        while ((entry = readdir(dir))) {
+                if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+                        continue;
+                if (depth > 1)
+                        remove_children(fd, entry->d_name, depth - 1);
+                /* One that is not empty keeps its parent, and the parent's removal says so. */
+                (void)unlinkat(fd, entry->d_name, AT_REMOVEDIR);
+        }
+        closedir(dir);
+}
+
+int cgroup_remove_tree_at(int parent_fd, const char *name, struct why *why) {
+        int r;
+
+        r = cgroup_remove_at(parent_fd, name, why);
+        if (r != CGROUP_E_BUSY)
+                return r;
+        remove_children(parent_fd, name, CGROUP_DEPTH_MAX);
+        return cgroup_remove_at(parent_fd, name, why);
 }
 
 int cgroup_kill(int dir_fd, struct why *why) {

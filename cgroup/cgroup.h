@@ -38,6 +38,13 @@ _must_check_ int cgroup_remove_at(int parent_fd, const char *name, struct why *w
  */
 _must_check_ int cgroup_enable_controllers(int dir_fd, const char *path, struct why *why);
 
+/*
+ * The same with every empty group below it first, deepest first: whoever had the right to may have made
+ * some inside. At most CGROUP_DEPTH_MAX levels.
+ */
+#define CGROUP_DEPTH_MAX 16
+_must_check_ int cgroup_remove_tree_at(int parent_fd, const char *name, struct why *why);
+
 /* SIGKILL to every process in the group and below, atomically (cgroup.kill, Linux 5.14). */
 _must_check_ int cgroup_kill(int dir_fd, struct why *why);
 
