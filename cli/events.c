@@ -17,8 +17,8 @@
 enum { OPTION_FOLLOW = 1, OPTION_SINCE };
 
 const struct option_row events_option_rows[] = {
-        {OPTION_FOLLOW, "follow", NULL, "go on with events as they come"},
-        {OPTION_SINCE, "since", "SEQ", "begin behind the event of that number"},
+        {OPTION_FOLLOW, "follow", NULL, "print events as they come, from now or from --since on"},
+        {OPTION_SINCE, "since", "SEQ", "begin with the event of that number"},
         {},
 };
 
