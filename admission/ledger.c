@@ -98,8 +98,8 @@ static int short_of(const struct ledger *ledger, const struct account *account,
                         .requested = demand->amount[i],
                         .available = left,
                         .fits = left,
-                        .allocated = slice ? account->allocated.amount[i]
-                                           : ledger->allocated.amount[i],
+                        .allocated =
+                                slice ? account->allocated.amount[i] : ledger->allocated.amount[i],
                         .effective_limit = limit,
                         .ratio_milli = slice ? account->ratio_milli.amount[i]
                                              : ledger->ratio_milli.amount[i],

@@ -33,7 +33,7 @@ enum {
 
 /* A slice's part of the books. Embedded in whoever keeps the slice. */
 struct account {
-        struct demand limit; /* LEDGER_NO_LIMIT: none on this axis */
+        struct demand limit;       /* LEDGER_NO_LIMIT: none on this axis */
         struct demand ratio_milli; /* for reports; already part of limit */
         struct demand guarantee;
         uint64_t vms_max; /* LEDGER_NO_LIMIT: none */
@@ -74,7 +74,8 @@ void ledger_configure(struct ledger *ledger, const struct demand *capacity,
                       const struct demand *reserve, const struct demand *ratio_milli,
                       const bool enforced[_RESOURCE_N], uint64_t vms_max);
 
-/* Registers the guarantee of a new account (or changes it, on a reload); the limits are the caller's. */
+/* Registers the guarantee of a new account (or changes it, on a reload); the limits are the
+ * caller's. */
 void ledger_set_guarantee(struct ledger *ledger, struct account *account,
                           const struct demand *guarantee);
 
@@ -99,14 +100,16 @@ _must_check_ bool ledger_restore(struct ledger *ledger, struct account *account,
 /* Gives a charge back, whole. Asserts that it was charged. */
 void ledger_return(struct ledger *ledger, struct account *account, const struct demand *demand);
 
-/* What a claim in @account could still get of @resource; LEDGER_NO_LIMIT where nothing limits it. */
+/* What a claim in @account could still get of @resource; LEDGER_NO_LIMIT where nothing limits it.
+ */
 uint64_t ledger_available(const struct ledger *ledger, const struct account *account,
                           enum resource resource);
 
 /* max(0, effective - allocated) for the host as a whole. */
 uint64_t ledger_host_available(const struct ledger *ledger, enum resource resource);
 
-/* claim / max(1, ratio), rounded down: the part of @amount that is guaranteed on the real machine. */
+/* claim / max(1, ratio), rounded down: the part of @amount that is guaranteed on the real machine.
+ */
 uint64_t ledger_guarantee(const struct ledger *ledger, enum resource resource, uint64_t amount);
 
 #endif

@@ -2,8 +2,8 @@
 #include <admission/queue.h>
 
 static const char *const reason_names[_WAIT_REASON_N] = {
-        [WAIT_NONE] = "none",       [WAIT_POOL_FULL] = "pool_full", [WAIT_SLICE_FULL] = "slice_full",
-        [WAIT_QUEUED] = "queued",   [WAIT_RECONNECT] = "reconnect",
+        [WAIT_NONE] = "none",     [WAIT_POOL_FULL] = "pool_full", [WAIT_SLICE_FULL] = "slice_full",
+        [WAIT_QUEUED] = "queued", [WAIT_RECONNECT] = "reconnect",
 };
 
 const char *wait_reason_name(enum wait_reason reason) {
@@ -28,16 +28,16 @@ void queue_insert(struct queue *queue, struct lane *lane, struct claim *claim) {
         assert(!claim->lane);
 
         TAILQ_FOREACH_REVERSE(after, &queue->claims, claim_list, all)
-                if (after->order < claim->order)
-                        break;
+        if (after->order < claim->order)
+                break;
         if (after)
                 TAILQ_INSERT_AFTER(&queue->claims, after, claim, all);
         else
                 TAILQ_INSERT_HEAD(&queue->claims, claim, all);
 
         TAILQ_FOREACH_REVERSE(after, &lane->claims, claim_list, in_lane)
-                if (after->order < claim->order)
-                        break;
+        if (after->order < claim->order)
+                break;
         if (after)
                 TAILQ_INSERT_AFTER(&lane->claims, after, claim, in_lane);
         else
@@ -76,7 +76,7 @@ static struct claim *earliest_head(struct queue *queue) {
         struct claim *best = NULL;
         struct lane *lane;
 
-        TAILQ_FOREACH(lane, &queue->lanes, link) {
+        TAILQ_FOREACH (lane, &queue->lanes, link) {
                 struct claim *head = TAILQ_FIRST(&lane->claims);
 
                 if (!lane->passed_over && (!best || head->order < best->order))
@@ -90,7 +90,7 @@ struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *never
         struct lane *lane;
 
         *neverp = false;
-        TAILQ_FOREACH(lane, &queue->lanes, link)
+        TAILQ_FOREACH (lane, &queue->lanes, link)
                 lane->passed_over = false;
 
         while ((claim = earliest_head(queue))) {
@@ -129,8 +129,9 @@ int queue_check(const struct queue *queue, const struct ledger *ledger, const st
                 return r;
         if (lane->n > 0)
                 return QUEUE_E_BEHIND;
-        /* Heads that wait for their own slice let others pass; one that waits for the pool does not. */
-        TAILQ_FOREACH(other, &queue->lanes, link)
+        /* Heads that wait for their own slice let others pass; one that waits for the pool does
+         * not. */
+        TAILQ_FOREACH (other, &queue->lanes, link)
                 if (TAILQ_FIRST(&other->claims)->reason != WAIT_SLICE_FULL)
                         return QUEUE_E_BEHIND;
         return 0;
@@ -140,7 +141,7 @@ uint64_t queue_position(const struct queue *queue, const struct claim *claim) {
         const struct claim *other;
         uint64_t n = 0;
 
-        TAILQ_FOREACH(other, &queue->claims, all) {
+        TAILQ_FOREACH (other, &queue->claims, all) {
                 if (other == claim)
                         break;
                 n++;

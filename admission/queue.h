@@ -26,8 +26,8 @@ enum wait_reason {
         WAIT_NONE,
         WAIT_POOL_FULL,
         WAIT_SLICE_FULL,
-        WAIT_QUEUED,     /* behind another claim */
-        WAIT_RECONNECT,  /* the broker was just started and collects who waited before */
+        WAIT_QUEUED,    /* behind another claim */
+        WAIT_RECONNECT, /* the broker was just started and collects who waited before */
         _WAIT_REASON_N,
 };
 
@@ -67,8 +67,8 @@ struct queue {
 void queue_init(struct queue *queue);
 void lane_init(struct lane *lane, struct account *account);
 
-/* Puts @claim, whose order and demand are set, into its place. At the end: constant time; an earlier
- * order (a client that came back) walks from the end. */
+/* Puts @claim, whose order and demand are set, into its place. At the end: constant time; an
+ * earlier order (a client that came back) walks from the end. */
 void queue_insert(struct queue *queue, struct lane *lane, struct claim *claim);
 
 /* Takes @claim out, wherever it is. Does nothing if it is not queued. */
@@ -83,8 +83,8 @@ void queue_remove(struct queue *queue, struct claim *claim);
 struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *neverp);
 
 /*
- * Would a claim of @demand that arrived now in @lane start at once? 0, LEDGER_E_* with @shortage, or
- * QUEUE_E_BEHIND if others wait whom it may not pass.
+ * Would a claim of @demand that arrived now in @lane start at once? 0, LEDGER_E_* with @shortage,
+ * or QUEUE_E_BEHIND if others wait whom it may not pass.
  */
 enum { QUEUE_E_BEHIND = 100 };
 _must_check_ int queue_check(const struct queue *queue, const struct ledger *ledger,

@@ -32,6 +32,7 @@ int why_errno(struct why *why, int code, int errnum, const char *format, ...) {
         vsnprintf(why->text, sizeof(why->text), format, args);
         va_end(args);
         used = strlen(why->text);
-        snprintf(why->text + used, sizeof(why->text) - used, ": %s", strerrordesc_np(errnum) ?: "?");
+        snprintf(why->text + used, sizeof(why->text) - used, ": %s",
+                 strerrordesc_np(errnum) ?: "?");
         return code;
 }

@@ -13,7 +13,7 @@
 #include <base/file.h>
 #include <broker/adopt.h>
 #include <broker/broker.h>
-#include <broker/claim.h>
+#include <broker/charge.h>
 #include <broker/provision.h>
 #include <broker/release.h>
 
@@ -35,13 +35,14 @@ bool adopt_exit_status(int pidfd, bool *supportedp, siginfo_t *status) {
         if (!(info.mask & PIDFD_INFO_EXIT_BIT) || !*supportedp)
                 return false;
         status->si_code = WIFEXITED(info.exit_code) ? CLD_EXITED : CLD_KILLED;
-        status->si_status = WIFEXITED(info.exit_code) ? WEXITSTATUS(info.exit_code)
-                                                      : WTERMSIG(info.exit_code);
+        status->si_status =
+                WIFEXITED(info.exit_code) ? WEXITSTATUS(info.exit_code) : WTERMSIG(info.exit_code);
         return true;
 }
 
-/* A process that is not our child has ended. Where the kernel tells how, it does so once the process was
- * reaped, which EPOLLHUP announces; until then there is nothing to read, and nothing to be called for. */
+/* A process that is not our child has ended. Where the kernel tells how, it does so once the
+ * process was reaped, which EPOLLHUP announces; until then there is nothing to read, and nothing to
+ * be called for. */
 static int on_adopted_exit(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         struct lease *lease = userdata;
         struct broker *broker = lease->broker;
@@ -98,7 +99,8 @@ static int adopt_main(struct lease *lease, pid_t pid) {
         lease->main_gone = false;
         r = spawn_reset_oom(pid);
         if (r && r != ENOENT && r != ESRCH)
-                log_warning("VM '%s': cannot reset oom_score_adj: %s", lease->record.name, strerrordesc_np(r));
+                log_warning("VM '%s': cannot reset oom_score_adj: %s", lease->record.name,
+                            strerrordesc_np(r));
         /* After a re-execution it is still our child. */
         if (waitid(P_PIDFD, (id_t)lease->process.pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
                 lease->own_child = true;
@@ -146,7 +148,8 @@ static int enter(struct lease *lease) {
         return 0;
 }
 
-static int adopt_unknown(struct lease *lease, bool charge_known, const char *id, const struct why *why) {
+static int adopt_unknown(struct lease *lease, bool charge_known, const char *id,
+                         const struct why *why) {
         if (!charge_known)
                 guess_charge(lease);
         else
@@ -176,7 +179,7 @@ static int adopt_running(struct lease *lease, pid_t pid) {
         lease->state = LEASE_RUNNING;
         lease->told_started = true;
         lease->arrived_usec = lease->admitted_usec = lease->made_usec = lease->executed_usec = now;
-        claim_limits(broker, lease, &lease->limits);
+        charge_limits(broker, lease, &lease->limits);
         r = limits_verify(lease->dir_fd, &lease->limits, &why);
         if (r)
                 r = limits_apply(lease->dir_fd, &lease->limits, &why);

@@ -5,11 +5,12 @@
 /*
  * What a broker finds when it starts: the tree tells.
  *
- * A group with a record and processes is a VM that runs, and is adopted with its charge. One without the mark of a
- * process was being made when the last broker died: it is ended. One that is empty is over: it is
- * removed. One with processes and a record that cannot be understood keeps its charge, in full where the
- * record's first line says it, and otherwise by what the kernel enforces on it and by all that is left of
- * everything else: never smaller than what was sold. What is not of our making is left alone.
+ * A group with a record and processes is a VM that runs, and is adopted with its charge. One
+ * without the mark of a process was being made when the last broker died: it is ended. One that is
+ * empty is over: it is removed. One with processes and a record that cannot be understood keeps its
+ * charge, in full where the record's first line says it, and otherwise by what the kernel enforces
+ * on it and by all that is left of everything else: never smaller than what was sold. What is not
+ * of our making is left alone.
  */
 
 #include <signal.h>
@@ -23,8 +24,9 @@ struct why;
 _must_check_ int adopt_all(struct broker *broker, struct why *why);
 
 /*
- * How a process that is not our child ended (PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15), once it was reaped. Fills
- * si_code and si_status. *supportedp: this kernel may tell, if not now then later.
+ * How a process that is not our child ended (PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15), once
+ * it was reaped. Fills si_code and si_status. *supportedp: this kernel may tell, if not now then
+ * later.
  */
 _must_check_ bool adopt_exit_status(int pidfd, bool *supportedp, siginfo_t *status);
 

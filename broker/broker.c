@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Wiring: what is made in which order at the start, what the loop listens to, what is taken down at the
- * end. The order at the start is the order of trust: the policy is read before anything of the host is
- * touched, the root is locked before anything in it is looked at, everything that runs is adopted before
- * anybody is answered.
+ * Wiring: what is made in which order at the start, what the loop listens to, what is taken down at
+ * the end. The order at the start is the order of trust: the policy is read before anything of the
+ * host is touched, the root is locked before anything in it is looked at, everything that runs is
+ * adopted before anybody is answered.
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,13 +16,14 @@
 #include <base/units.h>
 #include <broker/adopt.h>
 #include <broker/broker.h>
-#include <broker/claim.h>
+#include <broker/charge.h>
 #include <broker/drift.h>
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/service.h>
 #include <broker/tick.h>
 #include <broker/upgrade.h>
+#include <broker/waiting.h>
 #include <sodium.h>
 
 #define ROOT_DIRECTORY "provium"
@@ -65,7 +66,8 @@ static void slice_news(struct broker *broker, int id, enum watch_news news, cons
                         log_warning("slice '%s': its group was removed by somebody", slice->name);
                         slice_lost(slice);
                 } else if (news == WATCH_MODIFIED) {
-                        /* Our own weights come here as well: looked at together, and not at once. */
+                        /* Our own weights come here as well: looked at together, and not at once.
+                         */
                         slice->suspect = true;
                         if (strcmp(file, "cgroup.subtree_control") == 0)
                                 slice->suspect_children = true;
@@ -80,7 +82,8 @@ static int lease_news(struct lease *lease, enum watch_news news, const char *fil
 
         switch (news) {
         case WATCH_GONE:
-                /* We remove groups ourselves and forget them first; this one was taken from under us. */
+                /* We remove groups ourselves and forget them first; this one was taken from under
+                 * us. */
                 HASH_DELETE(hh_watch, broker->by_watch, lease);
                 lease->watch_id = -1;
                 return lease->main_gone ? release_try(lease) : 0;
@@ -139,7 +142,8 @@ static int on_child(sd_event_source *source, const struct signalfd_siginfo *info
                         return 0;
                 HASH_FIND(hh_pid, broker->by_pid, &status.si_pid, sizeof(status.si_pid), lease);
                 if (!lease)
-                        continue; /* the holder, or a half-made VM's child that was ended at adoption */
+                        continue; /* the holder, or a half-made VM's child that was ended at
+                                     adoption */
                 r = release_main_ended(lease, &status);
                 if (r < 0)
                         return broker_fault(broker, r);
@@ -180,7 +184,10 @@ static int init_loop(struct broker *broker) {
                 int signal;
                 sd_event_signal_handler_t handler;
         } signals[] = {
-                {SIGCHLD, on_child}, {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_reload},
+                {SIGCHLD, on_child},
+                {SIGTERM, on_stop},
+                {SIGINT, on_stop},
+                {SIGHUP, on_reload},
         };
         sd_event_source *source;
         sigset_t mask;
@@ -194,7 +201,8 @@ static int init_loop(struct broker *broker) {
                 sigaddset(&mask, signals[i].signal);
         sigprocmask(SIG_BLOCK, &mask, NULL);
         for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-                r = sd_event_add_signal(broker->event, NULL, signals[i].signal, signals[i].handler, broker);
+                r = sd_event_add_signal(broker->event, NULL, signals[i].signal, signals[i].handler,
+                                        broker);
                 if (r < 0)
                         return fault(r);
         }
@@ -215,7 +223,8 @@ static int init_loop(struct broker *broker) {
         r = sd_event_add_io(broker->event, &source, broker->watch.fd, EPOLLIN, on_watch, broker);
         if (r < 0)
                 return fault(r);
-        /* News of the groups before news of the children: an OOM kill is known before its victim's end. */
+        /* News of the groups before news of the children: an OOM kill is known before its victim's
+         * end. */
         sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IMPORTANT);
         sd_event_source_set_floating(source, true);
         sd_event_source_unref(source);
@@ -236,7 +245,8 @@ static int load_policy(struct broker *broker, struct policy_errors *errors, stru
                 log_error("%s", policy_error_format(&errors->list[i], line, sizeof(line)));
         }
         return why_set(why, BROKER_E_POLICY, "%zu errors in the policy files below '%s' and '%s'",
-                       errors->n + errors->n_more, broker->options->config_dir, broker->options->vendor_dir);
+                       errors->n + errors->n_more, broker->options->config_dir,
+                       broker->options->vendor_dir);
 }
 
 /* Takes the policy in force into the books. */
@@ -255,19 +265,19 @@ static int apply_policy(struct broker *broker) {
                         log_warning("ratio of %s clamped to %.3g", resource_name(i),
                                     (double)policy->ratio_milli.amount[i] / 1000);
         }
-        ledger_configure(&broker->ledger, &broker->host.capacity, &policy->reserve, &policy->ratio_milli,
-                         enforced, policy->vms_max);
+        ledger_configure(&broker->ledger, &broker->host.capacity, &policy->reserve,
+                         &policy->ratio_milli, enforced, policy->vms_max);
         r = slices_configure(broker);
         if (r < 0)
                 return r;
 
         /* VMs that run keep their limits; what is guaranteed to them follows the new ratios. */
-        TAILQ_FOREACH(lease, &broker->leases, link) {
+        TAILQ_FOREACH (lease, &broker->leases, link) {
                 struct limits limits;
 
                 if (lease->state == LEASE_UNKNOWN || lease->dir_fd < 0)
                         continue;
-                claim_limits(broker, lease, &limits);
+                charge_limits(broker, lease, &limits);
                 if (limits.cpu_weight == lease->limits.cpu_weight &&
                     limits.memory_low_bytes == lease->limits.memory_low_bytes)
                         continue;
@@ -290,7 +300,8 @@ int broker_reload(struct broker *broker, struct policy_errors *errors, struct wh
         struct policy *policy = NULL, *old = broker->policy;
         int r;
 
-        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(now_ns(CLOCK_MONOTONIC) / 1000));
+        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+                   (unsigned long long)(now_ns(CLOCK_MONOTONIC) / 1000));
         r = load_policy(broker, errors, &policy, why);
         if (r == 0) {
                 broker->policy = policy;
@@ -332,7 +343,8 @@ static int open_root(struct broker *broker, struct why *why) {
                         return r;
                 relative = SERVICE_ROOT;
         }
-        r = cgroup_root_open(&broker->root, options->cgroup_mount, relative ?: ROOT_DIRECTORY, true, why);
+        r = cgroup_root_open(&broker->root, options->cgroup_mount, relative ?: ROOT_DIRECTORY, true,
+                             why);
         if (r)
                 return r < 0 ? r : r == CGROUP_E_BUSY ? BROKER_E_EXISTS : BROKER_E_HOST;
         r = cgroup_root_key(&broker->root, broker->key, why);
@@ -342,12 +354,15 @@ static int open_root(struct broker *broker, struct why *why) {
 static void say_hello(struct broker *broker) {
         char cpu[UNITS_TEXT_MAX], memory[UNITS_TEXT_MAX];
 
-        log_info("%s: %s CPUs and %s of memory may be sold, %zu slices, %llu VMs", broker->root.path,
-                 units_format_milli(broker->ledger.effective.amount[RESOURCE_CPU], cpu, sizeof(cpu)),
-                 units_format_size(broker->ledger.effective.amount[RESOURCE_MEMORY], memory, sizeof(memory)),
-                 broker->policy->n_slices, (unsigned long long)broker->ledger.vms);
+        log_info(
+                "%s: %s CPUs and %s of memory may be sold, %zu slices, %llu VMs", broker->root.path,
+                units_format_milli(broker->ledger.effective.amount[RESOURCE_CPU], cpu, sizeof(cpu)),
+                units_format_size(broker->ledger.effective.amount[RESOURCE_MEMORY], memory,
+                                  sizeof(memory)),
+                broker->policy->n_slices, (unsigned long long)broker->ledger.vms);
         if (!broker->oom_exempt)
-                log_warning("oom_score_adj cannot be lowered: the OOM killer may choose the broker");
+                log_warning(
+                        "oom_score_adj cannot be lowered: the OOM killer may choose the broker");
         for (unsigned i = 0; i < _RESOURCE_N; i++)
                 if (broker->host.source[i] == SOURCE_UNKNOWN)
                         log_warning("capacity of %s is unknown (%s): counted, not limited",
@@ -421,7 +436,8 @@ int broker_init(struct broker *broker, const struct options *options, struct why
 int broker_run(struct broker *broker) {
         int r;
 
-        sd_notifyf(0, "READY=1\nMAINPID=%d\nSTATUS=%llu VMs", getpid(), (unsigned long long)broker->ledger.vms);
+        sd_notifyf(0, "READY=1\nMAINPID=%d\nSTATUS=%llu VMs", getpid(),
+                   (unsigned long long)broker->ledger.vms);
         r = sd_event_loop(broker->event);
         return r < 0 ? r : 0;
 }
@@ -435,8 +451,8 @@ void broker_deinit(struct broker *broker) {
                 queue_remove(&broker->queue, claim);
                 lease_free(claim_lease(claim));
         }
-        /* VMs run on: only what we hold of them is given up. A child that still shares our memory keeps it
-         * alive by itself. */
+        /* VMs run on: only what we hold of them is given up. A child that still shares our memory
+         * keeps it alive by itself. */
         for (lease = TAILQ_FIRST(&broker->leases); lease; lease = next) {
                 next = TAILQ_NEXT(lease, link);
                 if (!lease->process.shares_memory)

@@ -42,22 +42,22 @@ struct broker {
         struct queue queue;
         struct slice *slices; /* by name */
 
-        struct lease_list leases;  /* all that hold a charge, oldest first */
-        struct lease *by_id;       /* all, waiting ones too */
-        struct lease *by_name;     /* all that have a name of their own */
-        struct lease *by_watch;    /* those with a group */
-        struct lease *by_pid;      /* our own children */
-        uint64_t n_launching;      /* children that still share our memory */
+        struct lease_list leases; /* all that hold a charge, oldest first */
+        struct lease *by_id;      /* all, waiting ones too */
+        struct lease *by_name;    /* all that have a name of their own */
+        struct lease *by_watch;   /* those with a group */
+        struct lease *by_pid;     /* our own children */
+        uint64_t n_launching;     /* children that still share our memory */
         uint64_t last_order;
 
         struct events events;
         struct control control;
 
-        sd_event_source *settle;   /* after releases: weights down, the queue on */
-        sd_event_source *tick;     /* the next deadline of anything */
-        uint64_t tick_usec;        /* when it is set for; UINT64_MAX: not */
-        uint64_t window_usec;      /* until when returning claims are collected; 0: not */
-        bool marked_waiting;       /* the root carries the mark */
+        sd_event_source *settle; /* after releases: weights down, the queue on */
+        sd_event_source *tick;   /* the next deadline of anything */
+        uint64_t tick_usec;      /* when it is set for; UINT64_MAX: not */
+        uint64_t window_usec;    /* until when returning claims are collected; 0: not */
+        bool marked_waiting;     /* the root carries the mark */
         bool stopping, upgrading;
         json_t *resume; /* the state of the program before us, until it is taken up; NULL */
         bool oom_exempt;
@@ -65,7 +65,8 @@ struct broker {
         uint64_t decisions; /* for the wake-up check in tests */
 };
 
-/* CLOCK_BOOTTIME: deadlines and order must not jump with the wall clock or stand still in suspend. */
+/* CLOCK_BOOTTIME: deadlines and order must not jump with the wall clock or stand still in suspend.
+ */
 uint64_t broker_now_usec(void);
 uint64_t broker_now_ns(void);
 uint64_t broker_realtime_ns(void);
@@ -86,9 +87,10 @@ void broker_deinit(struct broker *broker);
 /* Runs until told to stop. 0, or a fault. */
 _must_check_ int broker_run(struct broker *broker);
 
-/* Loads the policies again. Answers BROKER_E_POLICY with the errors logged and in @errors; the last good
- * ones stay in force. */
-_must_check_ int broker_reload(struct broker *broker, struct policy_errors *errors, struct why *why);
+/* Loads the policies again. Answers BROKER_E_POLICY with the errors logged and in @errors; the last
+ * good ones stay in force. */
+_must_check_ int broker_reload(struct broker *broker, struct policy_errors *errors,
+                               struct why *why);
 
 /* Sees to it that broker_tick() runs at @usec at the latest. */
 void broker_tick_at(struct broker *broker, uint64_t usec);

@@ -10,8 +10,8 @@
 
 #include <base/fd.h>
 #include <broker/broker.h>
-#include <broker/claim.h>
 #include <broker/methods.h>
+#include <broker/waiting.h>
 
 #define MESSAGES_PER_TURN 16 /* of one connection before the others have their turn */
 
@@ -98,7 +98,8 @@ static int connection_watch(struct connection *connection) {
 
         if (!connection->busy && !connection->closing)
                 events |= EPOLLIN;
-        /* A socket that can be written, as nearly all can always, is also how to be called again. */
+        /* A socket that can be written, as nearly all can always, is also how to be called again.
+         */
         if (stream_pending(&connection->stream) || (connection->recheck && !connection->busy))
                 events |= EPOLLOUT;
         if (events == connection->watched)
@@ -112,7 +113,8 @@ static int push_events(struct connection *connection) {
         struct events *events = &connection->broker->events;
         int r = 0;
 
-        while (!connection->dead && connection->subscribed && connection->next_event < events->next &&
+        while (!connection->dead && connection->subscribed &&
+               connection->next_event < events->next &&
                connection->stream.out_used - connection->stream.out_sent < CONTROL_EVENTS_BACKLOG) {
                 const struct event_entry *entry;
                 uint64_t first = events_first(events);
@@ -174,7 +176,8 @@ static int connection_send(struct connection *connection, char *text, size_t len
                 connection_close(connection);
                 return 0;
         }
-        /* Straight to the socket, if nothing waits before it: most answers need no turn of the loop. */
+        /* Straight to the socket, if nothing waits before it: most answers need no turn of the
+         * loop. */
         return was_pending ? 0 : connection_flush(connection);
 }
 
@@ -250,10 +253,12 @@ static int dispatch_message(struct connection *connection, const char *message, 
         if (log_rate_pass(&broker->client_lines, broker_now_usec()))
                 log_warning("uid %u, pid %d: %s", connection->uid, connection->pid, why.text);
         connection->closing = true;
-        return connection_error(connection, "Invalid", json_pack("{s:s}", "field", "message"), why.text);
+        return connection_error(connection, "Invalid", json_pack("{s:s}", "field", "message"),
+                                why.text);
 }
 
-/* Carries out the calls that are in the buffer, until one is outstanding or others should have a turn. */
+/* Carries out the calls that are in the buffer, until one is outstanding or others should have a
+ * turn. */
 static int connection_process(struct connection *connection) {
         connection->recheck = false;
         for (int i = 0; !connection->busy && !connection->closing && !connection->dead; i++) {
@@ -282,7 +287,8 @@ static int connection_read(struct connection *connection) {
         r = stream_fill(&connection->stream, &why);
         if (r <= 0 || r == STREAM_E_AGAIN)
                 return r < 0 ? r : 0;
-        if (r != STREAM_E_CLOSED && log_rate_pass(&connection->broker->client_lines, broker_now_usec()))
+        if (r != STREAM_E_CLOSED &&
+            log_rate_pass(&connection->broker->client_lines, broker_now_usec()))
                 log_warning("uid %u, pid %d: %s", connection->uid, connection->pid, why.text);
         connection_close(connection);
         return 0;
@@ -293,8 +299,8 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
         struct broker *broker = connection->broker;
         int r = 0;
 
-        /* What it still said before it left is heard, unless an answer is outstanding: then its leaving
-         * ends that. */
+        /* What it still said before it left is heard, unless an answer is outstanding: then its
+         * leaving ends that. */
         if ((revents & EPOLLIN) && !connection->busy && !connection->closing)
                 r = connection_read(connection);
         else if (revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -313,7 +319,8 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
 void control_events_added(struct broker *broker) {
         struct connection *connection, *next;
 
-        for (connection = TAILQ_FIRST(&broker->control.subscribers); connection; connection = next) {
+        for (connection = TAILQ_FIRST(&broker->control.subscribers); connection;
+             connection = next) {
                 next = TAILQ_NEXT(connection, subscriber);
                 if (!connection->dead && !stream_pending(&connection->stream)) {
                         int r = push_events(connection);
@@ -343,8 +350,8 @@ int control_adopt(struct broker *broker, int fd, struct connection **connectionp
         if (control->n_connections >= CONTROL_CONNECTIONS_MAX ||
             (cred.uid != 0 && user->n_connections >= broker->policy->broker.connections_user_max)) {
                 if (log_rate_pass(&broker->client_lines, broker_now_usec()))
-                        log_warning("uid %u, pid %d: turned away, it has %llu connections", cred.uid,
-                                    cred.pid, (unsigned long long)user->n_connections);
+                        log_warning("uid %u, pid %d: turned away, it has %llu connections",
+                                    cred.uid, cred.pid, (unsigned long long)user->n_connections);
                 user_put(broker, user);
                 fd_close(fd);
                 return 0;
@@ -363,8 +370,8 @@ int control_adopt(struct broker *broker, int fd, struct connection **connectionp
         user->n_connections++;
         TAILQ_INSERT_TAIL(&control->connections, connection, link);
         control->n_connections++;
-        r = sd_event_add_io(broker->event, &connection->source, fd, connection->watched, on_connection,
-                            connection);
+        r = sd_event_add_io(broker->event, &connection->source, fd, connection->watched,
+                            on_connection, connection);
         if (r < 0) {
                 connection_free(connection);
                 /* The kernel's limit on watched descriptors: one peer's bad luck, not our end. */
@@ -381,8 +388,8 @@ int control_resume(struct connection *connection) {
         return connection_watch(connection);
 }
 
-/* Out of descriptors: the spare one serves to accept and close, so that the peer learns of it and the
- * loop does not spin on a listening socket it cannot empty. */
+/* Out of descriptors: the spare one serves to accept and close, so that the peer learns of it and
+ * the loop does not spin on a listening socket it cannot empty. */
 static void turn_away(struct control *control) {
         control->spare_fd = fd_close(control->spare_fd);
         fd_close(accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC));
@@ -426,7 +433,8 @@ static int listen_at(const char *run_dir, int *fdp, struct why *why) {
         if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
             /* Everybody may ask; who may do what is decided from the peer's credentials. */
             chmod(address.sun_path, 0666) < 0 || listen(fd, 4096) < 0)
-                return why_errno(why, BROKER_E_HOST, errno, "cannot listen at '%s'", address.sun_path);
+                return why_errno(why, BROKER_E_HOST, errno, "cannot listen at '%s'",
+                                 address.sun_path);
         *fdp = take_fd(fd);
         return 0;
 }

@@ -5,13 +5,13 @@
 /*
  * The control socket: who is connected, with what rights, and what each of them is owed.
  *
- * A connection that ends, from either side or because its peer does not read, is only marked; a turn of
- * the loop later it is taken down with everything that hung on it. So no answer ever changes a lease
- * under the hands of whoever gave it.
+ * A connection that ends, from either side or because its peer does not read, is only marked; a
+ * turn of the loop later it is taken down with everything that hung on it. So no answer ever
+ * changes a lease under the hands of whoever gave it.
  *
- * One call at a time per connection, as varlink has it: while an answer is outstanding (a claim that waits, a
- * VM that is followed, a kill that is not done) nothing more is read from it, but its end is
- * noticed. Connections are counted per user, so that one user's flood ends at that user.
+ * One call at a time per connection, as varlink has it: while an answer is outstanding (a claim
+ * that waits, a VM that is followed, a kill that is not done) nothing more is read from it, but its
+ * end is noticed. Connections are counted per user, so that one user's flood ends at that user.
  */
 
 #include <jansson.h>
@@ -27,9 +27,10 @@
 struct broker;
 struct lease;
 
-#define CONTROL_GROUPS_MAX 256       /* supplementary groups looked at */
+#define CONTROL_GROUPS_MAX 256        /* supplementary groups looked at */
 #define CONTROL_CONNECTIONS_MAX 16384 /* all users together */
-#define CONTROL_EVENTS_BACKLOG (64 * 1024) /* bytes given to an events reader ahead of its reading */
+#define CONTROL_EVENTS_BACKLOG                                                                     \
+        (64 * 1024) /* bytes given to an events reader ahead of its reading */
 
 struct user {
         uid_t uid;
@@ -48,11 +49,11 @@ struct connection {
         gid_t gid;
         pid_t pid; /* for the log only */
 
-        bool busy;        /* a call is being answered */
-        bool more;        /* it may be answered more than once */
-        bool closing;     /* goes when all is written */
-        bool recheck;     /* messages may be waiting in the buffer: look without reading */
-        bool dead;        /* on the list of the dead; nothing is sent or read any more */
+        bool busy;    /* a call is being answered */
+        bool more;    /* it may be answered more than once */
+        bool closing; /* goes when all is written */
+        bool recheck; /* messages may be waiting in the buffer: look without reading */
+        bool dead;    /* on the list of the dead; nothing is sent or read any more */
 
         struct lease *following; /* Run, Attach: the lease whose life is told here */
         struct lease *killing;   /* Kill: the lease whose end is waited for */
@@ -66,15 +67,17 @@ TAILQ_HEAD(connection_list, connection);
 
 struct control {
         struct rlimit nofile; /* as we were started with: what VMs get */
-        int listen_fd, spare_fd; /* the spare is given up to turn somebody away when descriptors are out */
-        bool inherited;          /* socket activation: the socket's file is not ours to remove */
+        int listen_fd,
+                spare_fd; /* the spare is given up to turn somebody away when descriptors are out */
+        bool inherited;   /* socket activation: the socket's file is not ours to remove */
         sd_event_source *source, *reaper;
         struct connection_list connections, subscribers, dead;
         uint64_t n_connections;
         struct user *users;
 };
 
-/* Listens at "control" in the run directory, or takes the socket systemd passed. Answers BROKER_E_HOST. */
+/* Listens at "control" in the run directory, or takes the socket systemd passed. Answers
+ * BROKER_E_HOST. */
 struct why;
 _must_check_ int control_init(struct control *control, struct broker *broker, struct why *why);
 void control_deinit(struct control *control);
@@ -83,18 +86,20 @@ void control_deinit(struct control *control);
  * *connectionp if the peer was turned away. */
 _must_check_ int control_adopt(struct broker *broker, int fd, struct connection **connectionp);
 
-/* Answers the outstanding call; @parameters is taken over. With @continues the call stays open. What
- * cannot be delivered ends the connection; negative only on a fault. */
-_must_check_ int connection_reply(struct connection *connection, json_t *parameters, bool continues);
+/* Answers the outstanding call; @parameters is taken over. With @continues the call stays open.
+ * What cannot be delivered ends the connection; negative only on a fault. */
+_must_check_ int connection_reply(struct connection *connection, json_t *parameters,
+                                  bool continues);
 /* The same with an error of our interface ("Refused"); takes over @parameters, adds message. */
-_must_check_ int connection_error(struct connection *connection, const char *name, json_t *parameters,
-                                  const char *message);
+_must_check_ int connection_error(struct connection *connection, const char *name,
+                                  json_t *parameters, const char *message);
 
-/* The peer's supplementary groups (SO_PEERGROUPS): malloc'd, the caller's. 0, or negative: a fault; none on
- * kernels that do not tell. */
+/* The peer's supplementary groups (SO_PEERGROUPS): malloc'd, the caller's. 0, or negative: a fault;
+ * none on kernels that do not tell. */
 _must_check_ int connection_groups(struct connection *connection, gid_t **groupsp, size_t *np);
 
-/* Takes up a connection whose state was put back: what can be written or was read already is seen to. */
+/* Takes up a connection whose state was put back: what can be written or was read already is seen
+ * to. */
 _must_check_ int control_resume(struct connection *connection);
 
 /* Events were added: readers who keep up get them. */

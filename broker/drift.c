@@ -31,7 +31,7 @@ void drift_check_vm(struct lease *lease) {
 static void check_children(struct broker *broker, struct slice *slice) {
         struct lease *lease;
 
-        TAILQ_FOREACH(lease, &broker->leases, link)
+        TAILQ_FOREACH (lease, &broker->leases, link)
                 if (lease->slice == slice)
                         drift_check_vm(lease);
 }
@@ -49,7 +49,8 @@ static void check_own(struct broker *broker, struct slice *slice) {
                 return;
         if (!r)
                 r = limits_apply(slice->dir_fd, &limits, &failed);
-        tell(broker, "slice", slice->name, found.text[0] ? found.text : "its controllers were switched off",
+        tell(broker, "slice", slice->name,
+             found.text[0] ? found.text : "its controllers were switched off",
              r ? failed.text : NULL);
 }
 
@@ -68,6 +69,6 @@ void drift_check_suspects(struct broker *broker) {
         struct slice *slice, *next;
 
         HASH_ITER(hh, broker->slices, slice, next)
-                if (slice->suspect)
-                        drift_check_slice(broker, slice);
+        if (slice->suspect)
+                drift_check_slice(broker, slice);
 }

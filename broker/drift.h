@@ -3,8 +3,9 @@
 #define PROVIUM_BROKER_DRIFT_H
 
 /*
- * Somebody else wrote to our files. A limit that is reported must be in force: what no longer reads as it was
- * set is set again, and told (event "drift"). Nothing is polled: the groups' own watch says when.
+ * Somebody else wrote to our files. A limit that is reported must be in force: what no longer reads
+ * as it was set is set again, and told (event "drift"). Nothing is polled: the groups' own watch
+ * says when.
  */
 
 #include <base/macro.h>

@@ -14,8 +14,8 @@ void events_deinit(struct events *events) {
         memset(events, 0, sizeof(*events));
 }
 
-void events_add(struct events *events, const char *kind, uid_t uid, bool anyone, uint64_t realtime_ns,
-                json_t *fields) {
+void events_add(struct events *events, const char *kind, uid_t uid, bool anyone,
+                uint64_t realtime_ns, json_t *fields) {
         struct event_entry *entry = &events->ring[events->next % EVENTS_RING];
         json_t *object;
 

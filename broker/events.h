@@ -4,8 +4,9 @@
 
 /*
  * What happened, in order: a ring of the last events, each a JSON object with a number that never
- * repeats while the broker's root lives. A reader takes them at its own pace from the ring; one that
- * falls behind the ring's end gets a "gap" with the numbers it missed, and costs the broker nothing.
+ * repeats while the broker's root lives. A reader takes them at its own pace from the ring; one
+ * that falls behind the ring's end gets a "gap" with the numbers it missed, and costs the broker
+ * nothing.
  */
 
 #include <jansson.h>
@@ -17,9 +18,9 @@
 
 struct event_entry {
         uint64_t seq;
-        uid_t uid;  /* whose VM; root sees all, others their own */
+        uid_t uid;   /* whose VM; root sees all, others their own */
         bool anyone; /* nobody's in particular: all may see it */
-        char *text; /* one JSON object */
+        char *text;  /* one JSON object */
 };
 
 struct events {
@@ -32,11 +33,12 @@ void events_init(struct events *events, uint64_t first);
 void events_deinit(struct events *events);
 
 /*
- * Adds an event of @kind about @uid's VM; takes over @fields (an object, may be NULL when memory was
- * short: the event is then lost, and the next reader is told of a gap). Adds seq, ts_ns and kind.
+ * Adds an event of @kind about @uid's VM; takes over @fields (an object, may be NULL when memory
+ * was short: the event is then lost, and the next reader is told of a gap). Adds seq, ts_ns and
+ * kind.
  */
-void events_add(struct events *events, const char *kind, uid_t uid, bool anyone, uint64_t realtime_ns,
-                json_t *fields);
+void events_add(struct events *events, const char *kind, uid_t uid, bool anyone,
+                uint64_t realtime_ns, json_t *fields);
 
 /* The entry with number @seq, or NULL if it is not in the ring (any more, or yet). */
 const struct event_entry *events_find(const struct events *events, uint64_t seq);

@@ -78,7 +78,8 @@ static void discover_memory(struct host *host, const struct options *options,
         uint64_t limit, kib = 0;
 
         snprintf(path, sizeof(path), "%s/meminfo", options->proc_dir);
-        if (file_read_at(AT_FDCWD, path, text, sizeof(text)) == 0 && (line = strstr(text, "MemTotal:")))
+        if (file_read_at(AT_FDCWD, path, text, sizeof(text)) == 0 &&
+            (line = strstr(text, "MemTotal:")))
                 kib = strtoull(line + strlen("MemTotal:"), NULL, 10);
         if (kib == 0) {
                 set_unknown(host, RESOURCE_MEMORY, "no MemTotal in meminfo");

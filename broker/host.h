@@ -24,8 +24,8 @@ struct host {
 const char *capacity_source_name(enum capacity_source source);
 
 /*
- * Fills @host for the capacities @policy leaves to discovery. What cannot be found out is UNKNOWN with
- * capacity 0, with the reason as its detail; it is then counted but not enforced.
+ * Fills @host for the capacities @policy leaves to discovery. What cannot be found out is UNKNOWN
+ * with capacity 0, with the reason as its detail; it is then counted but not enforced.
  */
 void host_discover(struct host *host, const struct options *options,
                    const struct broker_policy *policy, const struct cgroup_root *root);

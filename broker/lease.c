@@ -5,8 +5,9 @@
 #include <broker/broker.h>
 
 static const char *const state_names[_LEASE_STATE_N] = {
-        [LEASE_WAITING] = "waiting",   [LEASE_STARTING] = "starting",   [LEASE_RUNNING] = "running",
-        [LEASE_STOPPING] = "stopping", [LEASE_KILLING] = "releasing",   [LEASE_LINGERING] = "lingering",
+        [LEASE_WAITING] = "waiting",   [LEASE_STARTING] = "starting",
+        [LEASE_RUNNING] = "running",   [LEASE_STOPPING] = "stopping",
+        [LEASE_KILLING] = "releasing", [LEASE_LINGERING] = "lingering",
         [LEASE_UNKNOWN] = "unknown",
 };
 
@@ -37,7 +38,8 @@ void lease_index(struct lease *lease) {
 
         HASH_ADD(hh_id, broker->by_id, record.id, strlen(lease->record.id), lease);
         HASH_FIND(hh_name, broker->by_name, lease->record.name, strlen(lease->record.name), other);
-        /* Names are unique among the living; two of one name can only come out of a strange tree. */
+        /* Names are unique among the living; two of one name can only come out of a strange tree.
+         */
         if (!other)
                 HASH_ADD(hh_name, broker->by_name, record.name, strlen(lease->record.name), lease);
 }

@@ -30,9 +30,9 @@ enum lease_state {
         LEASE_WAITING,
         LEASE_STARTING,
         LEASE_RUNNING,
-        LEASE_STOPPING, /* TERM was sent, the grace period runs */
-        LEASE_KILLING,  /* cgroup.kill was written, or its processes have ended: waiting for the
-                         * group to be empty and gone */
+        LEASE_STOPPING,  /* TERM was sent, the grace period runs */
+        LEASE_KILLING,   /* cgroup.kill was written, or its processes have ended: waiting for the
+                          * group to be empty and gone */
         LEASE_LINGERING, /* it would not go: charge held, retried, shown */
         LEASE_UNKNOWN,
         _LEASE_STATE_N,
@@ -55,7 +55,7 @@ struct lease {
         struct record record;
         char detail[WHY_TEXT_MAX]; /* what a person should know about its state, or "" */
 
-        struct connection *follower; /* whose VM it is while attached; NULL: nobody listens */
+        struct connection *follower;      /* whose VM it is while attached; NULL: nobody listens */
         TAILQ_HEAD(, connection) killers; /* who wait for its end */
 
         /* until it is executed */
@@ -77,8 +77,8 @@ struct lease {
         int exit_code, exit_signal; /* one of them, if known; the other is 0 or -1 */
         uint64_t oom_kills;
         bool oom_told;
-        struct why exec_why; /* why.code != 0: it never was executed */
-        char end_reason[32]; /* "exit", "kill", "client_gone", "exec_failed", ... */
+        struct why exec_why;           /* why.code != 0: it never was executed */
+        char end_reason[32];           /* "exit", "kill", "client_gone", "exec_failed", ... */
         sd_event_source *pidfd_source; /* adopted ones only */
 
         /* deadlines, CLOCK_BOOTTIME usec; 0: none */
@@ -98,7 +98,8 @@ TAILQ_HEAD(lease_list, lease);
 /* A lease with nothing in it yet, not listed anywhere. NULL: out of memory. */
 struct lease *lease_new(struct broker *broker);
 
-/* Takes it off every list and frees it. It holds no charge, has no group and no process any more. */
+/* Takes it off every list and frees it. It holds no charge, has no group and no process any more.
+ */
 void lease_free(struct lease *lease);
 
 /* Enters it into the maps of ids and names. */

@@ -33,7 +33,8 @@ void log_line(enum log_level level, const char *format, ...) {
 bool log_rate_pass(struct log_rate *rate, uint64_t now_usec) {
         if (now_usec - rate->since_usec >= LOG_RATE_USEC) {
                 if (rate->suppressed > 0)
-                        log_warning("%u more lines like the following were left out", rate->suppressed);
+                        log_warning("%u more lines like the following were left out",
+                                    rate->suppressed);
                 *rate = (struct log_rate){.since_usec = now_usec};
         }
         if (rate->n >= LOG_RATE_BURST) {

@@ -10,7 +10,12 @@
 
 #include <base/macro.h>
 
-enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
+enum log_level {
+        LOG_LEVEL_ERROR = 3,
+        LOG_LEVEL_WARNING = 4,
+        LOG_LEVEL_INFO = 6,
+        LOG_LEVEL_DEBUG = 7
+};
 
 void log_line(enum log_level level, const char *format, ...) _printf_(2, 3);
 
@@ -19,8 +24,8 @@ void log_line(enum log_level level, const char *format, ...) _printf_(2, 3);
 #define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)
 
 /*
- * Lines that a client can cause at will go through a limit: at most LOG_RATE_BURST in LOG_RATE_USEC,
- * what was left out is counted and told with the next line that passes.
+ * Lines that a client can cause at will go through a limit: at most LOG_RATE_BURST in
+ * LOG_RATE_USEC, what was left out is counted and told with the next line that passes.
  */
 #define LOG_RATE_BURST 20
 #define LOG_RATE_USEC UINT64_C(5000000)

@@ -15,7 +15,8 @@ static int check(const struct options *options) {
         struct policy *policy = NULL;
         int r;
 
-        r = errors ? policy_load(&policy, options->config_dir, options->vendor_dir, errors) : -ENOMEM;
+        r = errors ? policy_load(&policy, options->config_dir, options->vendor_dir, errors)
+                   : -ENOMEM;
         for (size_t i = 0; r > 0 && i < errors->n; i++) {
                 char line[1200];
 

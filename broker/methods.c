@@ -12,7 +12,8 @@
 #include <broker/upgrade.h>
 
 static int invalid(struct connection *connection, const char *message) {
-        return connection_error(connection, "Invalid", json_pack("{s:s}", "field", "parameters"), message);
+        return connection_error(connection, "Invalid", json_pack("{s:s}", "field", "parameters"),
+                                message);
 }
 
 /* Refusals are logged with who asked. */
@@ -20,11 +21,13 @@ static int denied(struct connection *connection, const char *message) {
         struct broker *broker = connection->broker;
 
         if (log_rate_pass(&broker->client_lines, broker_now_usec()))
-                log_warning("uid %u, pid %d: denied: %s", connection->uid, connection->pid, message);
+                log_warning("uid %u, pid %d: denied: %s", connection->uid, connection->pid,
+                            message);
         return connection_error(connection, "Denied", NULL, message);
 }
 
-static int method_run(struct connection *connection, const struct call *call, int *fds, size_t n_fds) {
+static int method_run(struct connection *connection, const struct call *call, int *fds,
+                      size_t n_fds) {
         struct run_request request = RUN_REQUEST_NULL;
         struct lease_fds lease_fds;
         struct why why = {};
@@ -32,8 +35,9 @@ static int method_run(struct connection *connection, const struct call *call, in
 
         if (n_fds != _REQUEST_FDS_N) {
                 fd_close_many(fds, n_fds);
-                return invalid(connection, "Run takes four descriptors with the call: stdin, stdout, stderr "
-                                           "and the working directory");
+                return invalid(connection,
+                               "Run takes four descriptors with the call: stdin, stdout, stderr "
+                               "and the working directory");
         }
         for (size_t i = 0; i < _REQUEST_FDS_N; i++)
                 lease_fds.fd[i] = fds[i];
@@ -82,9 +86,11 @@ static int method_attach(struct connection *connection, const struct call *call)
         if (!call->more)
                 return invalid(connection, "Attach is called with 'more'");
         if (lease->follower)
-                return connection_error(connection, "Exists", NULL, "somebody else follows this VM");
+                return connection_error(connection, "Exists", NULL,
+                                        "somebody else follows this VM");
         if (lease->state == LEASE_WAITING)
-                return invalid(connection, "a waiting claim is taken up again with Run and its ticket");
+                return invalid(connection,
+                               "a waiting claim is taken up again with Run and its ticket");
         lease->follower = connection;
         connection->following = lease;
         lease->client_until_usec = 0;
@@ -102,13 +108,15 @@ static int method_kill(struct connection *connection, const struct call *call) {
         lease = find_vm(connection, call, &request, &r);
         if (!lease)
                 return r;
-        grace = request.grace_usec == REQUEST_DEFAULT ? lease->record.grace_usec : request.grace_usec;
+        grace = request.grace_usec == REQUEST_DEFAULT ? lease->record.grace_usec
+                                                      : request.grace_usec;
         if (lease->state == LEASE_WAITING) {
                 char id[RECORD_ID_MAX + 1];
 
                 strcpy(id, lease->record.id);
                 r = release_start(lease, "kill", request.signal, grace);
-                return r < 0 ? r : connection_reply(connection, json_pack("{s:s}", "id", id), false);
+                return r < 0 ? r
+                             : connection_reply(connection, json_pack("{s:s}", "id", id), false);
         }
         connection->killing = lease;
         TAILQ_INSERT_TAIL(&lease->killers, connection, killer);
@@ -152,7 +160,8 @@ static int method_explain(struct connection *connection, const struct call *call
 }
 
 static int method_list(struct connection *connection, const struct call *call) {
-        return connection_reply(connection, report_list(connection->broker, connection->uid), false);
+        return connection_reply(connection, report_list(connection->broker, connection->uid),
+                                false);
 }
 
 static int method_resources(struct connection *connection, const struct call *call) {
@@ -160,10 +169,10 @@ static int method_resources(struct connection *connection, const struct call *ca
 
         if (instance && !json_is_null(instance) && !json_is_string(instance))
                 return invalid(connection, "instance: a name or an id is needed");
-        return connection_reply(connection,
-                                report_resources(connection->broker, connection->uid,
-                                                 json_string_value(instance)),
-                                false);
+        return connection_reply(
+                connection,
+                report_resources(connection->broker, connection->uid, json_string_value(instance)),
+                false);
 }
 
 static int method_events(struct connection *connection, const struct call *call) {
@@ -171,7 +180,8 @@ static int method_events(struct connection *connection, const struct call *call)
         const json_t *since = json_object_get(call->parameters, "since");
         json_t *array;
 
-        if (since && !json_is_null(since) && (!json_is_integer(since) || json_integer_value(since) < 0))
+        if (since && !json_is_null(since) &&
+            (!json_is_integer(since) || json_integer_value(since) < 0))
                 return invalid(connection, "since: a number of an event is needed");
         connection->next_event = json_is_integer(since) ? (uint64_t)json_integer_value(since)
                                  : call->more           ? broker->events.next
@@ -187,7 +197,8 @@ static int method_events(struct connection *connection, const struct call *call)
              seq < broker->events.next; seq++) {
                 const struct event_entry *entry = events_find(&broker->events, seq);
 
-                if (entry && (entry->anyone || connection->uid == 0 || entry->uid == connection->uid))
+                if (entry &&
+                    (entry->anyone || connection->uid == 0 || entry->uid == connection->uid))
                         json_array_append_new(array, json_loads(entry->text, 0, NULL));
         }
         return connection_reply(connection, json_pack("{s:o}", "events", array), false);
@@ -217,9 +228,11 @@ static int method_policy_reload(struct connection *connection, const struct call
         for (size_t i = 0; i < errors->n; i++) {
                 char line[1200];
 
-                json_array_append_new(list, json_string(policy_error_format(&errors->list[i], line, sizeof(line))));
+                json_array_append_new(list, json_string(policy_error_format(&errors->list[i], line,
+                                                                            sizeof(line))));
         }
-        return connection_error(connection, "BadPolicy", json_pack("{s:o}", "errors", list), why.text);
+        return connection_error(connection, "BadPolicy", json_pack("{s:o}", "errors", list),
+                                why.text);
 }
 
 static int method_policy_show(struct connection *connection, const struct call *call) {
@@ -233,7 +246,8 @@ static int method_policy_show(struct connection *connection, const struct call *
         if (json_is_string(name)) {
                 slice = policy_find_slice(broker->policy, json_string_value(name));
                 if (!slice)
-                        return connection_error(connection, "NotFound", NULL, "there is no slice of that name");
+                        return connection_error(connection, "NotFound", NULL,
+                                                "there is no slice of that name");
         }
         text = policy_show(broker->policy, slice);
         if (!text)
@@ -256,10 +270,10 @@ static int method_upgrade(struct connection *connection, const struct call *call
 
 static int method_get_info(struct connection *connection, const struct call *call) {
         return connection_reply(connection,
-                                json_pack("{s:s s:s s:s s:s s:[s s]}", "vendor", "Provium", "product",
-                                          "provium-broker", "version", PROVIUM_VERSION, "url",
-                                          "https://provium.dev", "interfaces", "org.varlink.service",
-                                          PROTO_INTERFACE),
+                                json_pack("{s:s s:s s:s s:s s:[s s]}", "vendor", "Provium",
+                                          "product", "provium-broker", "version", PROVIUM_VERSION,
+                                          "url", "https://provium.dev", "interfaces",
+                                          "org.varlink.service", PROTO_INTERFACE),
                                 false);
 }
 
@@ -297,10 +311,12 @@ static const struct method {
         {"org.varlink.service.GetInterfaceDescription", method_get_description},
 };
 
-int methods_dispatch(struct connection *connection, const struct call *call, int *fds, size_t n_fds) {
+int methods_dispatch(struct connection *connection, const struct call *call, int *fds,
+                     size_t n_fds) {
         char name[128];
 
-        /* A call that wants no answer cannot be followed, refused or explained: we have none such. */
+        /* A call that wants no answer cannot be followed, refused or explained: we have none such.
+         */
         if (call->oneway) {
                 fd_close_many(fds, n_fds);
                 connection->closing = true;

@@ -12,9 +12,9 @@ struct call;
 struct connection;
 
 /*
- * Carries out one call that came with the descriptors @fds (owned here: taken or closed). The connection is answered now, or has
- * become busy and is answered later. Negative on a fault; every mistake of the peer is an answer to
- * the peer.
+ * Carries out one call that came with the descriptors @fds (owned here: taken or closed). The
+ * connection is answered now, or has become busy and is answered later. Negative on a fault; every
+ * mistake of the peer is an answer to the peer.
  */
 _must_check_ int methods_dispatch(struct connection *connection, const struct call *call, int *fds,
                                   size_t n_fds);

@@ -6,8 +6,17 @@
 #include <broker/options.h>
 
 enum {
-        OPT_CONFIG = 256, OPT_VENDOR, OPT_RUN, OPT_MOUNT, OPT_ROOT, OPT_PROC, OPT_SYS, OPT_NO_SYSTEMD,
-        OPT_CHECK, OPT_HOLD, OPT_RESUME,
+        OPT_CONFIG = 256,
+        OPT_VENDOR,
+        OPT_RUN,
+        OPT_MOUNT,
+        OPT_ROOT,
+        OPT_PROC,
+        OPT_SYS,
+        OPT_NO_SYSTEMD,
+        OPT_CHECK,
+        OPT_HOLD,
+        OPT_RESUME,
 };
 
 static const struct option longs[] = {
@@ -117,13 +126,15 @@ int options_parse(struct options *options, int argc, char **argv) {
                         return r;
         }
         if (optind < argc) {
-                fprintf(stderr, "provium-broker: unexpected argument '%s'; see 'provium-broker --help'\n",
+                fprintf(stderr,
+                        "provium-broker: unexpected argument '%s'; see 'provium-broker --help'\n",
                         argv[optind]);
                 return OPTIONS_USAGE;
         }
         if (options->cgroup_root && !valid_root(options->cgroup_root)) {
                 fprintf(stderr,
-                        "provium-broker: --cgroup-root '%s': a path relative to the mount is needed, "
+                        "provium-broker: --cgroup-root '%s': a path relative to the mount is "
+                        "needed, "
                         "such as 'provium'\n",
                         options->cgroup_root);
                 return OPTIONS_USAGE;

@@ -3,16 +3,16 @@
 #define PROVIUM_BROKER_OPTIONS_H
 
 /*
- * What the broker's command line says. Every place in the file system can be moved, for tests and for
- * hosts that are arranged otherwise.
+ * What the broker's command line says. Every place in the file system can be moved, for tests and
+ * for hosts that are arranged otherwise.
  */
 
 #include <base/macro.h>
 
 struct options {
-        const char *config_dir;   /* --config-dir (/etc/provium) */
-        const char *vendor_dir;   /* --vendor-dir (/usr/lib/provium) */
-        const char *run_dir;      /* --run-dir (/run/provium): the control socket is "control" in it */
+        const char *config_dir; /* --config-dir (/etc/provium) */
+        const char *vendor_dir; /* --vendor-dir (/usr/lib/provium) */
+        const char *run_dir; /* --run-dir (/run/provium): the control socket is "control" in it */
         const char *cgroup_mount; /* --cgroup-mount; NULL: where libcgroup finds it */
         const char *cgroup_root;  /* --cgroup-root, relative to the mount; NULL: by --scope */
         const char *proc_dir;     /* --proc (/proc) */

@@ -5,13 +5,14 @@
 
 #include <base/fd.h>
 #include <broker/broker.h>
-#include <broker/claim.h>
+#include <broker/charge.h>
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/ticket.h>
 #include <launcher/command.h>
 
-#define LAUNCH_USEC UINT64_C(30000000) /* from clone to execve, at most: a path may never answer */
+#define LAUNCH_USEC UINT64_C(30000000) /* from clone to execve, at most: a path may never answer   \
+                                        */
 
 const char *provision_directory(const struct lease *lease, char *buffer, size_t size) {
         snprintf(buffer, size, "%s.vm", lease->record.id);
@@ -85,7 +86,7 @@ static int make(struct lease *lease, struct why *why) {
         r = record_write(lease->dir_fd, &lease->record, why);
         if (r)
                 return r;
-        claim_limits(broker, lease, &lease->limits);
+        charge_limits(broker, lease, &lease->limits);
         r = limits_apply(lease->dir_fd, &lease->limits, why);
         if (r)
                 return r;
@@ -141,7 +142,8 @@ int provision_tell_started(struct lease *lease) {
 
         if (!follower)
                 return 0;
-        ticket_format(ticket, broker->key, lease->record.id, lease->record.order, lease->record.uid);
+        ticket_format(ticket, broker->key, lease->record.id, lease->record.order,
+                      lease->record.uid);
         snprintf(path, sizeof(path), "%s/%s.slice/%s.vm", broker->root.path, lease->slice->name,
                  lease->record.id);
         run = json_pack("{s:s s:s s:s s:s s:i s:s s:I s:I s:I}", "ticket", ticket, "id",
@@ -154,10 +156,11 @@ int provision_tell_started(struct lease *lease) {
         /* A detached VM's call ends here; so does one that was not asked to be followed. */
         if (lease->record.detached || !follower->more) {
                 lease_detach_follower(lease);
-                return connection_reply(follower, json_pack("{s:s s:o}", "state", "started", "run", run),
-                                        false);
+                return connection_reply(
+                        follower, json_pack("{s:s s:o}", "state", "started", "run", run), false);
         }
-        return connection_reply(follower, json_pack("{s:s s:o}", "state", "started", "run", run), true);
+        return connection_reply(follower, json_pack("{s:s s:o}", "state", "started", "run", run),
+                                true);
 }
 
 int provision_progress(struct lease *lease) {

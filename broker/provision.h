@@ -8,8 +8,9 @@
  *     directory -> record -> limits, each read back -> slice's weights up -> watch -> clone3
  *
  * The record comes before the first limit and the first limit before the first process, so that a
- * broker that dies at any point leaves something the next one can name. A "no" before the clone goes
- * back in reverse, the charge last. After the clone there is a process, and what follows is a release.
+ * broker that dies at any point leaves something the next one can name. A "no" before the clone
+ * goes back in reverse, the charge last. After the clone there is a process, and what follows is a
+ * release.
  */
 
 #include <base/macro.h>
@@ -20,14 +21,14 @@ struct lease;
 struct why;
 
 /*
- * Prepares everything that needs memory or may be refused for the request's own sake: argv, candidates, groups. Answers
- * COMMAND_E_*; negative on a fault.
+ * Prepares everything that needs memory or may be refused for the request's own sake: argv,
+ * candidates, groups. Answers COMMAND_E_*; negative on a fault.
  */
 _must_check_ int provision_prepare(struct lease *lease, struct connection *connection,
                                    struct why *why);
 
-/* Makes the group and starts the process of a charged lease; on a refusal answers the follower, unwinds and
- * frees the lease. Negative on a fault. */
+/* Makes the group and starts the process of a charged lease; on a refusal answers the follower,
+ * unwinds and frees the lease. Negative on a fault. */
 _must_check_ int provision_start(struct lease *lease);
 
 /* The child may have got to execve: if so, tells everybody. Negative on a fault. */

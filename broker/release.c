@@ -7,18 +7,19 @@
 #include <base/fd.h>
 #include <base/units.h>
 #include <broker/broker.h>
-#include <broker/claim.h>
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/report.h>
+#include <broker/waiting.h>
 #include <cgroup/stats.h>
 
-#define RETRY_USEC UINT64_C(250000)      /* after the first cgroup.kill that left something */
+#define RETRY_USEC UINT64_C(250000) /* after the first cgroup.kill that left something */
 #define RETRY_MAX_USEC UINT64_C(30000000)
-#define RETRIES_LINGERING 12              /* then it is shown as lingering */
-#define SIGNALLED_MAX 1024                /* processes of a daemonised VM that get TERM */
+#define RETRIES_LINGERING 12 /* then it is shown as lingering */
+#define SIGNALLED_MAX 1024   /* processes of a daemonised VM that get TERM */
 
-/* To every process left in the slice, by pidfd, and only if it is still listed after that was opened. */
+/* To every process left in the slice, by pidfd, and only if it is still listed after that was
+ * opened. */
 static int signal_all(struct lease *lease, int signo) {
         int pids[SIGNALLED_MAX], again[SIGNALLED_MAX];
         size_t n = 0, n_again = 0;
@@ -30,7 +31,8 @@ static int signal_all(struct lease *lease, int signo) {
         for (size_t i = 0; i < n; i++) {
                 _cleanup_(fd_closep) int pidfd = pidfd_open(pids[i], 0);
 
-                if (pidfd < 0 || cgroup_processes(lease->dir_fd, again, SIGNALLED_MAX, &n_again, NULL))
+                if (pidfd < 0 ||
+                    cgroup_processes(lease->dir_fd, again, SIGNALLED_MAX, &n_again, NULL))
                         continue;
                 for (size_t j = 0; j < n_again; j++)
                         if (again[j] == pids[i] && pidfd_send_signal(pidfd, signo, NULL, 0) == 0)
@@ -76,7 +78,8 @@ int release_start(struct lease *lease, const char *reason, int signo, uint64_t g
         case LEASE_UNKNOWN:
                 if (!lease->end_reason[0])
                         snprintf(lease->end_reason, sizeof(lease->end_reason), "%s", reason);
-                /* Before execve the child is still us: it gets no grace and no signal but the last. */
+                /* Before execve the child is still us: it gets no grace and no signal but the last.
+                 */
                 if (lease->state == LEASE_STARTING || grace_usec == 0)
                         return kill_now(lease);
                 lease->state = LEASE_STOPPING;
@@ -107,12 +110,14 @@ void release_note_oom(struct lease *lease) {
         struct memory_events events;
         char limit[32];
 
-        if (stats_memory_events(lease->dir_fd, &events, NULL) || events.oom_kill <= lease->oom_kills)
+        if (stats_memory_events(lease->dir_fd, &events, NULL) ||
+            events.oom_kill <= lease->oom_kills)
                 return;
         snprintf(limit, sizeof(limit), "%llu", (unsigned long long)lease->limits.memory_max_bytes);
         lease_event(lease, "vm_oom",
-                    json_pack("{s:I s:I s:I}", "kills", (json_int_t)(events.oom_kill - lease->oom_kills),
-                              "total", (json_int_t)events.oom_kill, "memory_max",
+                    json_pack("{s:I s:I s:I}", "kills",
+                              (json_int_t)(events.oom_kill - lease->oom_kills), "total",
+                              (json_int_t)events.oom_kill, "memory_max",
                               (json_int_t)lease->limits.memory_max_bytes));
         log_warning("VM '%s': out of memory, killed by the kernel (memory.max %s)",
                     lease->record.name, limit);
@@ -124,7 +129,8 @@ int release_main_ended(struct lease *lease, const siginfo_t *info) {
         bool failed = true;
         int r;
 
-        /* It has not rung, or the bell is still in the queue: what it left is final now either way. */
+        /* It has not rung, or the bell is still in the queue: what it left is final now either way.
+         */
         r = provision_progress(lease);
         if (r < 0)
                 return r;
@@ -176,14 +182,16 @@ static int tell_exited(struct lease *lease, struct connection *connection) {
                 json_object_set_new(run, "exit_code", json_integer(lease->exit_code));
         else if (run && lease->status_known)
                 json_object_set_new(run, "signal", json_integer(lease->exit_signal));
-        return connection_reply(connection, json_pack("{s:s s:o}", "state", "exited", "run", run), false);
+        return connection_reply(connection, json_pack("{s:s s:o}", "state", "exited", "run", run),
+                                false);
 }
 
 static void end_events(struct lease *lease) {
         json_t *fields;
 
         if (lease->executed_usec) {
-                fields = json_pack("{s:s s:b}", "reason", lease->end_reason, "oom", lease->oom_kills > 0);
+                fields = json_pack("{s:s s:b}", "reason", lease->end_reason, "oom",
+                                   lease->oom_kills > 0);
                 if (fields && lease->status_known && lease->exit_code >= 0)
                         json_object_set_new(fields, "exit_code", json_integer(lease->exit_code));
                 else if (fields && lease->status_known)
@@ -233,7 +241,8 @@ int release_try(struct lease *lease) {
 
         if (lease->own_child)
                 return 0; /* its status is not collected yet: SIGCHLD is on its way */
-        r = cgroup_remove_tree_at(lease->slice->dir_fd, provision_directory(lease, name, sizeof(name)), &why);
+        r = cgroup_remove_tree_at(lease->slice->dir_fd,
+                                  provision_directory(lease, name, sizeof(name)), &why);
         if (r == 0)
                 return finish(lease);
         if (r != CGROUP_E_BUSY) {
@@ -279,7 +288,7 @@ int release_unmade(struct lease *lease) {
 
         if (lease->dir_fd >= 0) {
                 r = cgroup_remove_tree_at(lease->slice->dir_fd,
-                                     provision_directory(lease, name, sizeof(name)), &why);
+                                          provision_directory(lease, name, sizeof(name)), &why);
                 if (r) {
                         log_error("VM '%s': %s", lease->record.name, why.text);
                         lease->main_gone = true;

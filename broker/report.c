@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include <broker/broker.h>
-#include <broker/claim.h>
 #include <broker/report.h>
+#include <broker/waiting.h>
 #include <cgroup/stats.h>
 
 json_t *report_demand(const struct demand *demand) {
@@ -38,9 +38,9 @@ json_t *report_vm(const struct lease *lease) {
         char path[700];
 
         cgroup_path(lease, path, sizeof(path));
-        return json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o}", "id", lease->record.id,
-                         "name", lease->record.name, "slice", lease->slice->name, "state",
-                         lease_state_name(lease->state), "detail", lease->detail, "uid",
+        return json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o}", "id",
+                         lease->record.id, "name", lease->record.name, "slice", lease->slice->name,
+                         "state", lease_state_name(lease->state), "detail", lease->detail, "uid",
                          (json_int_t)lease->record.uid, "pid",
                          lease->main_gone ? 0 : (int)lease->process.pid, "detached",
                          lease->record.detached, "command", lease->record.command, "created_ns",
@@ -52,8 +52,8 @@ json_t *report_waiting(const struct lease *lease, uint64_t position) {
         char detail[WHY_TEXT_MAX];
 
         claim_detail(lease, position, detail, sizeof(detail));
-        return json_pack("{s:s s:s s:s s:I s:I s:s s:s s:I s:o}", "ticket_id", lease->record.id, "name",
-                         lease->record.name, "slice", lease->slice->name, "uid",
+        return json_pack("{s:s s:s s:s s:I s:I s:s s:s s:I s:o}", "ticket_id", lease->record.id,
+                         "name", lease->record.name, "slice", lease->slice->name, "uid",
                          (json_int_t)lease->record.uid, "position", (json_int_t)position, "reason",
                          wait_reason_name(claim_reason(lease)), "detail", detail, "since_ns",
                          (json_int_t)lease->record.created_ns, "charge",
@@ -70,10 +70,10 @@ json_t *report_list(const struct broker *broker, uid_t uid) {
         const struct lease *lease;
         uint64_t position = 0;
 
-        TAILQ_FOREACH(lease, &broker->leases, link)
+        TAILQ_FOREACH (lease, &broker->leases, link)
                 if (visible(lease, uid))
                         json_array_append_new(vms, report_vm(lease));
-        TAILQ_FOREACH(claim, &broker->queue.claims, all) {
+        TAILQ_FOREACH (claim, &broker->queue.claims, all) {
                 lease = claim_lease((struct claim *)claim);
                 if (visible(lease, uid))
                         json_array_append_new(waiting, report_waiting(lease, position));
@@ -94,32 +94,33 @@ json_t *report_show(const struct lease *lease) {
         json_array_append_new(notes, json_string("network: counted, not enforced"));
         json_array_append_new(notes, json_string("disk_io: counted, not enforced"));
         json_array_append_new(notes, json_string("disk: counted, not enforced"));
-        return json_pack("{s:o s:o s:o s:o}", "vm", report_vm(lease), "limits", limits, "stats", stats,
-                         "notes", notes);
+        return json_pack("{s:o s:o s:o s:o}", "vm", report_vm(lease), "limits", limits, "stats",
+                         stats, "notes", notes);
 }
 
 static json_t *report_resource(const struct broker *broker, enum resource resource) {
         const struct ledger *ledger = &broker->ledger;
 
-        return json_pack("{s:I s:I s:I s:I s:I s:I s:f s:s s:s s:b}", "capacity",
-                         (json_int_t)ledger->capacity.amount[resource], "reserve",
-                         (json_int_t)ledger->reserve.amount[resource], "effective_limit",
-                         (json_int_t)ledger->effective.amount[resource], "allocated",
-                         (json_int_t)ledger->allocated.amount[resource], "available",
-                         (json_int_t)ledger_host_available(ledger, resource), "guaranteed",
-                         (json_int_t)ledger_guarantee(ledger, resource, ledger->allocated.amount[resource]),
-                         "oversub_ratio", (double)ledger->ratio_milli.amount[resource] / 1000.0,
-                         "source", capacity_source_name(broker->host.source[resource]), "detail",
-                         broker->host.detail[resource], "enforced", ledger->enforced[resource]);
+        return json_pack(
+                "{s:I s:I s:I s:I s:I s:I s:f s:s s:s s:b}", "capacity",
+                (json_int_t)ledger->capacity.amount[resource], "reserve",
+                (json_int_t)ledger->reserve.amount[resource], "effective_limit",
+                (json_int_t)ledger->effective.amount[resource], "allocated",
+                (json_int_t)ledger->allocated.amount[resource], "available",
+                (json_int_t)ledger_host_available(ledger, resource), "guaranteed",
+                (json_int_t)ledger_guarantee(ledger, resource, ledger->allocated.amount[resource]),
+                "oversub_ratio", (double)ledger->ratio_milli.amount[resource] / 1000.0, "source",
+                capacity_source_name(broker->host.source[resource]), "detail",
+                broker->host.detail[resource], "enforced", ledger->enforced[resource]);
 }
 
 static json_t *report_allocation(const struct lease *lease) {
         const struct demand *charge = &lease->claim.demand;
 
-        return json_pack("{s:s s:s s:s s:f s:I s:I s:I s:I s:I s:I}", "instance_id", lease->record.id,
-                         "instance_name", lease->record.name, "slice", lease->slice->name, "cpu",
-                         (double)charge->amount[RESOURCE_CPU] / 1000.0, "memory_bytes",
-                         (json_int_t)charge->amount[RESOURCE_MEMORY], "disk_bytes",
+        return json_pack("{s:s s:s s:s s:f s:I s:I s:I s:I s:I s:I}", "instance_id",
+                         lease->record.id, "instance_name", lease->record.name, "slice",
+                         lease->slice->name, "cpu", (double)charge->amount[RESOURCE_CPU] / 1000.0,
+                         "memory_bytes", (json_int_t)charge->amount[RESOURCE_MEMORY], "disk_bytes",
                          (json_int_t)charge->amount[RESOURCE_DISK], "network_download_bps",
                          (json_int_t)lease->record.download_bytes_per_s, "network_upload_bps",
                          (json_int_t)lease->record.upload_bytes_per_s, "disk_io_bps",
@@ -140,12 +141,13 @@ static json_t *report_slices(const struct broker *broker) {
                                         limit, resource_name(i),
                                         json_integer((json_int_t)slice->account.limit.amount[i]));
                 json_array_append_new(
-                        array, json_pack("{s:s s:s s:I s:I s:o s:o s:o}", "name", slice->name,
-                                         "description", slice->policy ? slice->policy->description : "",
-                                         "vms", (json_int_t)slice->account.vms, "waiting",
-                                         (json_int_t)slice->lane.n, "allocated",
-                                         report_demand(&slice->account.allocated), "limit", limit,
-                                         "guarantee", report_demand(&slice->account.guarantee)));
+                        array,
+                        json_pack("{s:s s:s s:I s:I s:o s:o s:o}", "name", slice->name,
+                                  "description", slice->policy ? slice->policy->description : "",
+                                  "vms", (json_int_t)slice->account.vms, "waiting",
+                                  (json_int_t)slice->lane.n, "allocated",
+                                  report_demand(&slice->account.allocated), "limit", limit,
+                                  "guarantee", report_demand(&slice->account.guarantee)));
         }
         return array;
 }
@@ -156,17 +158,18 @@ json_t *report_resources(const struct broker *broker, uid_t uid, const char *ins
 
         for (unsigned i = 0; object && i < _RESOURCE_N; i++)
                 json_object_set_new(object, resource_name(i), report_resource(broker, i));
-        TAILQ_FOREACH(lease, &broker->leases, link)
-                if (visible(lease, uid) && (!instance || strcmp(instance, lease->record.name) == 0 ||
-                                            strcmp(instance, lease->record.id) == 0))
+        TAILQ_FOREACH (lease, &broker->leases, link)
+                if (visible(lease, uid) &&
+                    (!instance || strcmp(instance, lease->record.name) == 0 ||
+                     strcmp(instance, lease->record.id) == 0))
                         json_array_append_new(allocations, report_allocation(lease));
         if (!object)
                 return NULL;
         json_object_set_new(object, "allocations", allocations);
         json_object_set_new(object, "slices", report_slices(broker));
         json_object_set_new(object, "queue",
-                            json_pack("{s:I s:I s:I}", "waiting", (json_int_t)broker->queue.n, "vms",
-                                      (json_int_t)broker->ledger.vms, "vms_max",
+                            json_pack("{s:I s:I s:I}", "waiting", (json_int_t)broker->queue.n,
+                                      "vms", (json_int_t)broker->ledger.vms, "vms_max",
                                       (json_int_t)broker->ledger.vms_max));
         return json_pack("{s:o}", "resources", object);
 }
@@ -183,11 +186,12 @@ static json_t *explain_axes(const struct lease *lease) {
                 json_array_append_new(
                         array,
                         json_pack("{s:s s:I s:I s:I s:I s:f s:I s:b}", "resource", resource_name(i),
-                                  "requested", (json_int_t)lease->claim.demand.amount[i], "available",
-                                  (json_int_t)min_u64(available, INT64_MAX), "allocated",
-                                  (json_int_t)ledger->allocated.amount[i], "effective_limit",
-                                  (json_int_t)ledger->effective.amount[i], "oversub_ratio",
-                                  (double)ledger->ratio_milli.amount[i] / 1000.0, "slice_limit",
+                                  "requested", (json_int_t)lease->claim.demand.amount[i],
+                                  "available", (json_int_t)min_u64(available, INT64_MAX),
+                                  "allocated", (json_int_t)ledger->allocated.amount[i],
+                                  "effective_limit", (json_int_t)ledger->effective.amount[i],
+                                  "oversub_ratio", (double)ledger->ratio_milli.amount[i] / 1000.0,
+                                  "slice_limit",
                                   (json_int_t)(limit == LEDGER_NO_LIMIT ? -1 : (int64_t)limit),
                                   "enforced", ledger->enforced[i]));
         }
@@ -208,7 +212,7 @@ json_t *report_explain(const struct lease *lease) {
                 snprintf(detail, sizeof(detail), "%s%s%s", lease_state_name(lease->state),
                          lease->detail[0] ? ": " : "", lease->detail);
         }
-        return json_pack("{s:s s:s s:s s:s s:s s:o}", "vm", lease->record.name, "id", lease->record.id,
-                         "verdict", verdict, "reason", reason, "detail", detail, "axes",
-                         explain_axes(lease));
+        return json_pack("{s:s s:s s:s s:s s:s s:o}", "vm", lease->record.name, "id",
+                         lease->record.id, "verdict", verdict, "reason", reason, "detail", detail,
+                         "axes", explain_axes(lease));
 }

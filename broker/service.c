@@ -80,8 +80,8 @@ static int await(sd_bus *bus, struct job *job, struct why *why) {
                         uint64_t now = broker_now_usec();
 
                         if (now >= until)
-                                return why_set(why, BROKER_E_HOST, "systemd did not finish %s in time",
-                                               SERVICE_SCOPE);
+                                return why_set(why, BROKER_E_HOST,
+                                               "systemd did not finish %s in time", SERVICE_SCOPE);
                         r = sd_bus_wait(bus, until - now);
                 }
                 if (r < 0 && r != -EINTR)
@@ -100,15 +100,16 @@ static int start_scope(sd_bus *bus, pid_t holder, struct why *why) {
         struct job job = {};
         int r;
 
-        r = sd_bus_match_signal(bus, &slot, BUS_NAME, BUS_PATH, BUS_MANAGER, "JobRemoved", on_job_removed,
-                                &job);
+        r = sd_bus_match_signal(bus, &slot, BUS_NAME, BUS_PATH, BUS_MANAGER, "JobRemoved",
+                                on_job_removed, &job);
         if (r >= 0)
-                r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "StartTransientUnit", &error,
-                                       &reply, "ssa(sv)a(sa(sv))", SERVICE_SCOPE, "fail", 7, "PIDs",
-                                       "au", 1, (uint32_t)holder, "Delegate", "b", 1, "Slice", "s",
-                                       SERVICE_SLICE, "Description", "s", "Provium virtual machines",
-                                       "CollectMode", "s", "inactive-or-failed", "TasksMax", "t",
-                                       UINT64_MAX, "KillMode", "s", "control-group", 0);
+                r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "StartTransientUnit",
+                                       &error, &reply, "ssa(sv)a(sa(sv))", SERVICE_SCOPE, "fail", 7,
+                                       "PIDs", "au", 1, (uint32_t)holder, "Delegate", "b", 1,
+                                       "Slice", "s", SERVICE_SLICE, "Description", "s",
+                                       "Provium virtual machines", "CollectMode", "s",
+                                       "inactive-or-failed", "TasksMax", "t", UINT64_MAX,
+                                       "KillMode", "s", "control-group", 0);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "o", &job.path);
         if (r < 0)
@@ -149,7 +150,8 @@ int service_open_scope(const char *mount, const char *self, struct why *why) {
                 return 0;
         r = sd_bus_open_system(&bus);
         if (r < 0)
-                return why_errno(why, BROKER_E_HOST, -r, "cannot reach systemd over the system bus");
+                return why_errno(why, BROKER_E_HOST, -r,
+                                 "cannot reach systemd over the system bus");
         r = start_holder(self, &holder, why);
         if (r)
                 return r;

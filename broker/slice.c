@@ -82,7 +82,8 @@ static void slice_apply_policy(struct broker *broker, struct slice *slice) {
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
                 uint64_t limit = policy ? policy->limit.amount[i] : POLICY_NONE;
 
-                slice->account.ratio_milli.amount[i] = policy ? policy->ratio_milli.amount[i] : 1000;
+                slice->account.ratio_milli.amount[i] =
+                        policy ? policy->ratio_milli.amount[i] : 1000;
                 slice->account.limit.amount[i] =
                         limit == POLICY_NONE
                                 ? LEDGER_NO_LIMIT
@@ -158,7 +159,8 @@ int slice_open(struct broker *broker, struct slice *slice, struct why *why) {
         weight_fd = openat(dir_fd, "cpu.weight", O_WRONLY | O_CLOEXEC);
         low_fd = openat(dir_fd, "memory.low", O_WRONLY | O_CLOEXEC);
         if (weight_fd < 0 || low_fd < 0)
-                return why_errno(why, CGROUP_E_HOST, errno, "cannot open the weights of '%s'", name);
+                return why_errno(why, CGROUP_E_HOST, errno, "cannot open the weights of '%s'",
+                                 name);
         r = watch_add(&broker->watch, dir_fd, false, &watch_id, why);
         if (r)
                 return r;
@@ -202,7 +204,8 @@ void slice_forget_unused(struct broker *broker, struct slice *slice) {
         if (slice->policy || slice->n_leases > 0)
                 return;
         if (slice->dir_fd >= 0 &&
-            cgroup_remove_at(broker->root.dir_fd, slice_directory(slice->name, name, sizeof(name)), &why))
+            cgroup_remove_at(broker->root.dir_fd, slice_directory(slice->name, name, sizeof(name)),
+                             &why))
                 log_warning("slice '%s': %s", slice->name, why.text);
         slice_close(slice);
         HASH_DEL(broker->slices, slice);
@@ -215,7 +218,8 @@ void slices_deinit(struct broker *broker, bool remove) {
         char name[SLICE_DIRECTORY_MAX];
 
         HASH_ITER(hh, broker->slices, slice, next) {
-                /* Only an empty directory goes; one with VMs answers BUSY and stays for the next start. */
+                /* Only an empty directory goes; one with VMs answers BUSY and stays for the next
+                 * start. */
                 if (remove && slice->dir_fd >= 0 && slice->n_leases == 0 &&
                     cgroup_remove_at(broker->root.dir_fd,
                                      slice_directory(slice->name, name, sizeof(name)), NULL))

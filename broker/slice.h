@@ -6,8 +6,8 @@
  * A slice: its policy, its part of the books, its lane in the queue and its directory in the tree.
  *
  * The directory's cpu.weight and memory.low are always the sums over its VMs: a parent's protection
- * bounds its children's, and a slice with many VMs may not weigh as much as a slice with one. They go up
- * before a VM starts, and down after it is gone.
+ * bounds its children's, and a slice with many VMs may not weigh as much as a slice with one. They
+ * go up before a VM starts, and down after it is gone.
  */
 
 #include <uthash.h>
@@ -29,7 +29,7 @@ struct slice {
 
         int dir_fd, weight_fd, low_fd; /* -1 until the first VM */
         int watch_id;
-        struct limits limits; /* as written */
+        struct limits limits;       /* as written */
         uint64_t weight, low_bytes; /* as written */
         bool suspect;               /* somebody wrote to its files: to be compared */
         bool suspect_children;      /* to its subtree_control: its VMs' limits may be lost */
@@ -40,12 +40,13 @@ struct slice {
 /* The slice of that name, or NULL. */
 struct slice *slice_find(struct broker *broker, const char *name);
 
-/* Finds or makes the object (not the directory) for a slice found in the tree or in the policy. Negative: out of memory. */
+/* Finds or makes the object (not the directory) for a slice found in the tree or in the policy.
+ * Negative: out of memory. */
 _must_check_ int slice_get(struct broker *broker, const char *name, struct slice **slicep);
 
-/* Takes policy and ratios into the books of all slices, makes those that are new, and writes changed
- * limits into directories that exist. What cannot be written is logged and kept as it was. Negative:
- * out of memory. */
+/* Takes policy and ratios into the books of all slices, makes those that are new, and writes
+ * changed limits into directories that exist. What cannot be written is logged and kept as it was.
+ * Negative: out of memory. */
 _must_check_ int slices_configure(struct broker *broker);
 
 /* Makes or opens the directory and puts the slice's own limits in force. Answers CGROUP_E_*. */

@@ -3,12 +3,12 @@
 #include <time.h>
 
 #include <broker/broker.h>
-#include <broker/claim.h>
 #include <broker/drift.h>
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/tick.h>
 #include <broker/upgrade.h>
+#include <broker/waiting.h>
 
 void broker_tick_at(struct broker *broker, uint64_t usec) {
         if (!broker->tick || usec >= broker->tick_usec)
@@ -31,7 +31,8 @@ static bool due(uint64_t deadline, uint64_t now, uint64_t *nextp) {
 static int lease_tick(struct lease *lease, uint64_t now, uint64_t *nextp) {
         if (due(lease->launch_until_usec, now, nextp)) {
                 lease->launch_until_usec = 0;
-                snprintf(lease->detail, sizeof(lease->detail), "its command could not be reached in time");
+                snprintf(lease->detail, sizeof(lease->detail),
+                         "its command could not be reached in time");
                 why_set(&lease->exec_why, SPAWN_E_STEP, "executing the command took too long");
                 return release_start(lease, "launch_failed", 0, 0);
         }
@@ -118,8 +119,8 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
 int tick_init(struct broker *broker) {
         int r;
 
-        r = sd_event_add_time(broker->event, &broker->tick, CLOCK_BOOTTIME, 0, TICK_MIN_USEC / 2, on_tick,
-                              broker);
+        r = sd_event_add_time(broker->event, &broker->tick, CLOCK_BOOTTIME, 0, TICK_MIN_USEC / 2,
+                              on_tick, broker);
         if (r >= 0)
                 r = sd_event_source_set_enabled(broker->tick, SD_EVENT_OFF);
         return r < 0 ? fault(r) : 0;
@@ -148,6 +149,6 @@ int tick_look_at_everything(struct broker *broker) {
                         return r;
         }
         HASH_ITER(hh, broker->slices, slice, next_slice)
-                drift_check_slice(broker, slice);
+        drift_check_slice(broker, slice);
         return 0;
 }

@@ -42,7 +42,8 @@ bool ticket_parse(const char *text, const unsigned char key[CGROUP_ROOT_KEY_SIZE
         if (sodium_memcmp(mac, last + 1, sizeof(mac) - 1) != 0)
                 return false;
         /* Ours, unchanged: what follows is what ticket_format wrote. */
-        if (sscanf(text, "%16[a-z0-9].%" SCNu64 ".%u%n", parsed_id, &order, &parsed_uid, &end) != 3 ||
+        if (sscanf(text, "%16[a-z0-9].%" SCNu64 ".%u%n", parsed_id, &order, &parsed_uid, &end) !=
+                    3 ||
             text + end != last || parsed_uid != uid)
                 return false;
         strcpy(id, parsed_id);

@@ -7,9 +7,9 @@
  *                 waiting: {request, fds, id, order, left_usec}}],
  *      leases: [{id, ...}]}
  *
- * and the descriptors it names, which are let through execve. If execve fails they are closed-on-exec
- * again and nothing has happened. VMs are not in it but for what the tree does not know of them:
- * a release that had begun, and OOM kills that were told.
+ * and the descriptors it names, which are let through execve. If execve fails they are
+ * closed-on-exec again and nothing has happened. VMs are not in it but for what the tree does not
+ * know of them: a release that had begun, and OOM kills that were told.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -50,9 +50,13 @@ static int self_path(char *path, size_t size, struct why *why) {
 
 /* The new binary must at least run, and accept the policies as they are now. */
 static int try_out(const struct options *options, const char *path, struct why *why) {
-        char *const argv[] = {(char *)path,         (char *)"--check",
-                              (char *)"--config-dir", (char *)options->config_dir,
-                              (char *)"--vendor-dir", (char *)options->vendor_dir, NULL};
+        char *const argv[] = {(char *)path,
+                              (char *)"--check",
+                              (char *)"--config-dir",
+                              (char *)options->config_dir,
+                              (char *)"--vendor-dir",
+                              (char *)options->vendor_dir,
+                              NULL};
         int status, r;
         pid_t pid;
 
@@ -99,9 +103,10 @@ static json_t *pack_waiting(const struct lease *lease, uint64_t now) {
 
         if (lease->wait_until_usec)
                 left = lease->wait_until_usec > now ? lease->wait_until_usec - now : 1;
-        return json_pack("{s:o s:[i,i,i,i] s:s s:I s:I}", "request", run_request_format(&lease->request),
-                         "fds", lease->fds.fd[0], lease->fds.fd[1], lease->fds.fd[2], lease->fds.fd[3],
-                         "id", lease->record.id, "order", (json_int_t)lease->record.order, "left_usec",
+        return json_pack("{s:o s:[i,i,i,i] s:s s:I s:I}", "request",
+                         run_request_format(&lease->request), "fds", lease->fds.fd[0],
+                         lease->fds.fd[1], lease->fds.fd[2], lease->fds.fd[3], "id",
+                         lease->record.id, "order", (json_int_t)lease->record.order, "left_usec",
                          (json_int_t)min_u64(left, INT64_MAX));
 }
 
@@ -111,8 +116,8 @@ static json_t *pack_fds(const struct stream *stream) {
         for (size_t i = 0; array && i < stream->n_in_fds; i++)
                 json_array_append_new(array,
                                       json_pack("[i,I]", stream->in_fds[i],
-                                                (json_int_t)(stream->in_fds_at[i] - stream->in_start -
-                                                             stream->in_taken)));
+                                                (json_int_t)(stream->in_fds_at[i] -
+                                                             stream->in_start - stream->in_taken)));
         return array;
 }
 
@@ -124,11 +129,12 @@ static json_t *pack_client(const struct connection *connection, uint64_t now) {
 
         unread = stream_unread(&connection->stream, &n_unread);
         unsent = stream_unsent(&connection->stream, &n_unsent);
-        object = json_pack("{s:i s:o s:o s:o s:b s:b s:b s:I}", "fd", connection->stream.fd, "unread",
-                           pack_bytes(unread, n_unread), "unsent", pack_bytes(unsent, n_unsent), "fds",
-                           pack_fds(&connection->stream), "busy", connection->busy, "more",
-                           connection->more, "subscribed", connection->subscribed, "next_event",
-                           (json_int_t)connection->next_event);
+        object =
+                json_pack("{s:i s:o s:o s:o s:b s:b s:b s:I}", "fd", connection->stream.fd,
+                          "unread", pack_bytes(unread, n_unread), "unsent",
+                          pack_bytes(unsent, n_unsent), "fds", pack_fds(&connection->stream),
+                          "busy", connection->busy, "more", connection->more, "subscribed",
+                          connection->subscribed, "next_event", (json_int_t)connection->next_event);
         if (!object)
                 return NULL;
         if (following && following->state == LEASE_WAITING)
@@ -146,21 +152,22 @@ static json_t *pack_state(const struct broker *broker) {
         const struct connection *connection;
         const struct lease *lease;
 
-        TAILQ_FOREACH(connection, &broker->control.connections, link)
+        TAILQ_FOREACH (connection, &broker->control.connections, link)
                 if (!connection->dead)
                         json_array_append_new(clients, pack_client(connection, now));
-        TAILQ_FOREACH(lease, &broker->leases, link)
+        TAILQ_FOREACH (lease, &broker->leases, link)
                 json_array_append_new(
                         leases,
                         json_pack("{s:s s:i s:I s:I s:I s:s}", "id", lease->record.id, "state",
-                                  (int)lease->state, "kill_at_usec", (json_int_t)lease->kill_at_usec,
-                                  "client_until_usec", (json_int_t)lease->client_until_usec, "oom_kills",
+                                  (int)lease->state, "kill_at_usec",
+                                  (json_int_t)lease->kill_at_usec, "client_until_usec",
+                                  (json_int_t)lease->client_until_usec, "oom_kills",
                                   (json_int_t)lease->oom_kills, "end_reason", lease->end_reason));
-        return json_pack("{s:i s:i s:b s:i s:[I,I] s:o s:o}", "version", STATE_VERSION, "listen_fd",
-                         broker->control.listen_fd, "inherited", broker->control.inherited, "root_fd",
-                         broker->root.dir_fd, "nofile", (json_int_t)broker->control.nofile.rlim_cur,
-                         (json_int_t)broker->control.nofile.rlim_max, "clients", clients, "leases",
-                         leases);
+        return json_pack(
+                "{s:i s:i s:b s:i s:[I,I] s:o s:o}", "version", STATE_VERSION, "listen_fd",
+                broker->control.listen_fd, "inherited", broker->control.inherited, "root_fd",
+                broker->root.dir_fd, "nofile", (json_int_t)broker->control.nofile.rlim_cur,
+                (json_int_t)broker->control.nofile.rlim_max, "clients", clients, "leases", leases);
 }
 
 /* Calls @fn with every descriptor that goes along. */
@@ -169,7 +176,7 @@ static void each_fd(const struct broker *broker, void (*fn)(int fd)) {
 
         fn(broker->control.listen_fd);
         fn(broker->root.dir_fd);
-        TAILQ_FOREACH(connection, &broker->control.connections, link) {
+        TAILQ_FOREACH (connection, &broker->control.connections, link) {
                 const struct lease *following = connection->following;
 
                 if (connection->dead)
@@ -301,8 +308,8 @@ int upgrade_resume_sockets(struct broker *broker, int fd, struct why *why) {
         broker->resume = json_loadb(map, (size_t)st.st_size, 0, &error);
         munmap(map, (size_t)st.st_size);
         if (!broker->resume ||
-            json_unpack(broker->resume, "{s:i s:i s:b s:i s:[I,I]}", "version", &version, "listen_fd",
-                        &broker->control.listen_fd, "inherited", &inherited, "root_fd",
+            json_unpack(broker->resume, "{s:i s:i s:b s:i s:[I,I]}", "version", &version,
+                        "listen_fd", &broker->control.listen_fd, "inherited", &inherited, "root_fd",
                         &broker->root.dir_fd, "nofile", &soft, &hard) < 0)
                 return why_set(why, BROKER_E_HOST, "--resume %d: not a state of ours", fd);
         broker->control.inherited = inherited;
@@ -324,22 +331,25 @@ static int resume_leases(struct broker *broker) {
         json_t *object;
         int r = 0;
 
-        json_array_foreach(json_object_get(broker->resume, "leases"), i, object) {
-                struct lease *lease = find_id(broker, json_string_value(json_object_get(object, "id")));
+        json_array_foreach (json_object_get(broker->resume, "leases"), i, object) {
+                struct lease *lease =
+                        find_id(broker, json_string_value(json_object_get(object, "id")));
                 json_int_t state = json_integer_value(json_object_get(object, "state"));
                 const char *reason = json_string_value(json_object_get(object, "end_reason"));
 
                 if (!lease || lease->state != LEASE_RUNNING)
                         continue;
-                lease->oom_kills = (uint64_t)json_integer_value(json_object_get(object, "oom_kills"));
+                lease->oom_kills =
+                        (uint64_t)json_integer_value(json_object_get(object, "oom_kills"));
                 lease->client_until_usec =
                         (uint64_t)json_integer_value(json_object_get(object, "client_until_usec"));
                 if (state == LEASE_STOPPING || state == LEASE_KILLING || state == LEASE_LINGERING)
-                        snprintf(lease->end_reason, sizeof(lease->end_reason), "%s", reason ?: "kill");
+                        snprintf(lease->end_reason, sizeof(lease->end_reason), "%s",
+                                 reason ?: "kill");
                 if (state == LEASE_STOPPING) {
                         lease->state = LEASE_STOPPING;
-                        lease->kill_at_usec =
-                                (uint64_t)json_integer_value(json_object_get(object, "kill_at_usec"));
+                        lease->kill_at_usec = (uint64_t)json_integer_value(
+                                json_object_get(object, "kill_at_usec"));
                         broker_tick_at(broker, lease->kill_at_usec);
                 } else if (state == LEASE_KILLING || state == LEASE_LINGERING) {
                         r = release_start(lease, "kill", 0, 0);
@@ -361,10 +371,11 @@ static int resume_waiting(struct connection *connection, json_t *waiting) {
         const char *id;
         int r;
 
-        if (json_unpack(waiting, "{s:o s:[i,i,i,i] s:s s:I s:I}", "request", &parameters, "fds", &fds.fd[0],
-                        &fds.fd[1], &fds.fd[2], &fds.fd[3], "id", &id, "order", &order, "left_usec",
-                        &left) < 0)
-                return connection_error(connection, "Failed", NULL, "the claim was lost in an upgrade");
+        if (json_unpack(waiting, "{s:o s:[i,i,i,i] s:s s:I s:I}", "request", &parameters, "fds",
+                        &fds.fd[0], &fds.fd[1], &fds.fd[2], &fds.fd[3], "id", &id, "order", &order,
+                        "left_usec", &left) < 0)
+                return connection_error(connection, "Failed", NULL,
+                                        "the claim was lost in an upgrade");
         for (size_t i = 0; i < _REQUEST_FDS_N; i++)
                 hold_back(fds.fd[i]);
         r = run_request_parse(&request, parameters, &why);
@@ -377,12 +388,14 @@ static int resume_waiting(struct connection *connection, json_t *waiting) {
         return claim_submit(connection, &request, &fds);
 }
 
-static int resume_following(struct connection *connection, const char *following, const char *killing) {
+static int resume_following(struct connection *connection, const char *following,
+                            const char *killing) {
         struct broker *broker = connection->broker;
         struct lease *lease = find_id(broker, following);
 
         if (following && !lease)
-                return connection_error(connection, "NotFound", NULL, "the VM ended during an upgrade");
+                return connection_error(connection, "NotFound", NULL,
+                                        "the VM ended during an upgrade");
         if (lease) {
                 lease->follower = connection;
                 connection->following = lease;
@@ -412,7 +425,7 @@ static int resume_stream(struct connection *connection, json_t *object) {
                 r = stream_load(stream, unread, n_unread, unsent, n_unsent);
         if (r < 0)
                 return r;
-        json_array_foreach(json_object_get(object, "fds"), i, pair) {
+        json_array_foreach (json_object_get(object, "fds"), i, pair) {
                 json_int_t at;
                 int fd;
 
@@ -439,7 +452,8 @@ static int resume_client(struct broker *broker, json_t *object) {
                 return r;
         connection->busy = json_is_true(json_object_get(object, "busy"));
         connection->more = json_is_true(json_object_get(object, "more"));
-        connection->next_event = (uint64_t)json_integer_value(json_object_get(object, "next_event"));
+        connection->next_event =
+                (uint64_t)json_integer_value(json_object_get(object, "next_event"));
         if (json_is_true(json_object_get(object, "subscribed"))) {
                 connection->subscribed = true;
                 TAILQ_INSERT_TAIL(&broker->control.subscribers, connection, subscriber);
@@ -447,7 +461,8 @@ static int resume_client(struct broker *broker, json_t *object) {
         if (waiting)
                 r = resume_waiting(connection, waiting);
         else
-                r = resume_following(connection, json_string_value(json_object_get(object, "following")),
+                r = resume_following(connection,
+                                     json_string_value(json_object_get(object, "following")),
                                      json_string_value(json_object_get(object, "killing")));
         return r < 0 ? r : control_resume(connection);
 }
@@ -460,7 +475,7 @@ int upgrade_resume_clients(struct broker *broker, struct why *why) {
         /* Nothing is granted until everybody who waits is in place. */
         broker->window_usec = UINT64_MAX;
         r = resume_leases(broker);
-        json_array_foreach(json_object_get(broker->resume, "clients"), i, object) {
+        json_array_foreach (json_object_get(broker->resume, "clients"), i, object) {
                 if (r < 0)
                         return r;
                 r = resume_client(broker, object);

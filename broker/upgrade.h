@@ -3,9 +3,9 @@
 #define PROVIUM_BROKER_UPGRADE_H
 
 /*
- * Upgrade in place: the broker executes its binary again and stays the same process. Its children stay
- * its children, so exit statuses are not lost; VMs come back from the tree, as after a crash; what the
- * tree does not hold (connections, who follows whom, claims that wait) travels in a memfd.
+ * Upgrade in place: the broker executes its binary again and stays the same process. Its children
+ * stay its children, so exit statuses are not lost; VMs come back from the tree, as after a crash;
+ * what the tree does not hold (connections, who follows whom, claims that wait) travels in a memfd.
  */
 
 #include <base/macro.h>
@@ -14,8 +14,9 @@ struct broker;
 struct why;
 
 /*
- * Checks that the binary can be executed and begins: from now on nothing new is started, and as soon as no child
- * shares our memory any more upgrade_execute() is called from the loop. Answers 1 with the reason.
+ * Checks that the binary can be executed and begins: from now on nothing new is started, and as
+ * soon as no child shares our memory any more upgrade_execute() is called from the loop. Answers 1
+ * with the reason.
  */
 _must_check_ int upgrade_begin(struct broker *broker, struct why *why);
 
@@ -23,8 +24,9 @@ _must_check_ int upgrade_begin(struct broker *broker, struct why *why);
 _must_check_ int upgrade_execute(struct broker *broker, struct why *why);
 
 /*
- * In the new binary, first: reads @fd and takes the listening socket and the root's lock from it, before anything
- * else is opened. Then, after adoption, the rest. Answers BROKER_E_HOST; negative on a fault.
+ * In the new binary, first: reads @fd and takes the listening socket and the root's lock from it,
+ * before anything else is opened. Then, after adoption, the rest. Answers BROKER_E_HOST; negative
+ * on a fault.
  */
 _must_check_ int upgrade_resume_sockets(struct broker *broker, int fd, struct why *why);
 _must_check_ int upgrade_resume_clients(struct broker *broker, struct why *why);

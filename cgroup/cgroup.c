@@ -42,10 +42,9 @@ int cgroup_open_at(int parent_fd, const char *name, int *dir_fdp, struct why *wh
 
 int cgroup_remove_at(int parent_fd, const char *name, struct why *why) {
         if (unlinkat(parent_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-                return why_errno(why,
-                                 errno == EBUSY || errno == ENOTEMPTY ? CGROUP_E_BUSY
-                                                                      : CGROUP_E_HOST,
-                                 errno, "cannot remove the group '%s'", name);
+                return why_errno(
+                        why, errno == EBUSY || errno == ENOTEMPTY ? CGROUP_E_BUSY : CGROUP_E_HOST,
+                        errno, "cannot remove the group '%s'", name);
         return 0;
 }
 
@@ -115,7 +114,8 @@ int cgroup_processes(int dir_fd, int *pids, size_t n, size_t *np, struct why *wh
 
         fd = openat(dir_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
         if (fd < 0)
-                return why_errno(why, errno == ENOENT || errno == ENODEV ? CGROUP_E_GONE : CGROUP_E_HOST,
+                return why_errno(why,
+                                 errno == ENOENT || errno == ENODEV ? CGROUP_E_GONE : CGROUP_E_HOST,
                                  errno, "cannot read cgroup.procs");
 
         while (stored < n) {
@@ -125,8 +125,8 @@ int cgroup_processes(int dir_fd, int *pids, size_t n, size_t *np, struct why *wh
                 if (got < 0 && errno == EINTR)
                         continue;
                 if (got < 0)
-                        return why_errno(why, errno == ENODEV ? CGROUP_E_GONE : CGROUP_E_HOST, errno,
-                                         "cannot read cgroup.procs");
+                        return why_errno(why, errno == ENODEV ? CGROUP_E_GONE : CGROUP_E_HOST,
+                                         errno, "cannot read cgroup.procs");
                 if (got == 0)
                         break;
                 used += (size_t)got;

@@ -22,25 +22,27 @@ enum {
         CGROUP_E_HOST,        /* the kernel refused otherwise; the errno is in why */
 };
 
-/* Makes the child group @name below @parent_fd and opens it. The descriptor is the caller's. Answers EXISTS, HOST. */
+/* Makes the child group @name below @parent_fd and opens it. The descriptor is the caller's.
+ * Answers EXISTS, HOST. */
 _must_check_ int cgroup_create_at(int parent_fd, const char *name, int *dir_fdp, struct why *why);
 
 /* Opens the child group @name. Answers GONE, HOST. */
 _must_check_ int cgroup_open_at(int parent_fd, const char *name, int *dir_fdp, struct why *why);
 
-/* Removes the empty child group @name; 0 also if it is gone. Answers BUSY (processes or children are
- * left, or their memory is still being torn down), HOST. */
+/* Removes the empty child group @name; 0 also if it is gone. Answers BUSY (processes or children
+ * are left, or their memory is still being torn down), HOST. */
 _must_check_ int cgroup_remove_at(int parent_fd, const char *name, struct why *why);
 
 /*
- * Switches cpu, memory, io and pids on for the children of the group, those that are not on yet, all at
- * once. @path names it in messages. Answers UNSUPPORTED, BUSY (with the process that is in the way), HOST.
+ * Switches cpu, memory, io and pids on for the children of the group, those that are not on yet,
+ * all at once. @path names it in messages. Answers UNSUPPORTED, BUSY (with the process that is in
+ * the way), HOST.
  */
 _must_check_ int cgroup_enable_controllers(int dir_fd, const char *path, struct why *why);
 
 /*
- * The same with every empty group below it first, deepest first: whoever had the right to may have made
- * some inside. At most CGROUP_DEPTH_MAX levels.
+ * The same with every empty group below it first, deepest first: whoever had the right to may have
+ * made some inside. At most CGROUP_DEPTH_MAX levels.
  */
 #define CGROUP_DEPTH_MAX 16
 _must_check_ int cgroup_remove_tree_at(int parent_fd, const char *name, struct why *why);

@@ -81,8 +81,8 @@ static int refuse(struct why *why, const struct limit_value *value, const char *
 
         if (errnum == ENOENT)
                 return why_errno(why, code, errnum,
-                                 "cannot %s %s: is the controller switched on for this group?", verb,
-                                 value->file);
+                                 "cannot %s %s: is the controller switched on for this group?",
+                                 verb, value->file);
         return why_errno(why, code, errnum, "cannot %s '%s' %s %s", verb, value->text,
                          strcmp(verb, "write") == 0 ? "to" : "in", value->file);
 }
@@ -98,8 +98,8 @@ static int compare(int fd, const struct limit_value *value, struct why *why) {
                 n--;
         text[n] = '\0';
         if (strcmp(text, value->text) != 0)
-                return why_set(why, CGROUP_E_LIMIT, "%s was set to '%s' but reads '%s'", value->file,
-                               value->text, text);
+                return why_set(why, CGROUP_E_LIMIT, "%s was set to '%s' but reads '%s'",
+                               value->file, value->text, text);
         return 0;
 }
 

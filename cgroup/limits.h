@@ -13,13 +13,13 @@
 
 #include <cgroup/cgroup.h>
 
-#define LIMIT_NONE UINT64_MAX /* "max" */
+#define LIMIT_NONE UINT64_MAX       /* "max" */
 #define LIMIT_KEEP (UINT64_MAX - 1) /* leave this file alone */
 
 #define LIMITS_WEIGHT_MAX 10000
 
 struct limits {
-        uint64_t cpu_quota_usec;   /* per period; LIMIT_NONE */
+        uint64_t cpu_quota_usec; /* per period; LIMIT_NONE */
         uint64_t cpu_period_usec;
         uint64_t cpu_weight;       /* 1..10000 */
         uint64_t memory_max_bytes; /* whole pages, see limits_page_ceil */
@@ -31,9 +31,12 @@ struct limits {
 };
 
 #define LIMITS_KEEP_ALL                                                                            \
-        {.cpu_quota_usec = LIMIT_KEEP, .cpu_weight = LIMIT_KEEP, .memory_max_bytes = LIMIT_KEEP,   \
-         .memory_high_bytes = LIMIT_KEEP, .memory_low_bytes = LIMIT_KEEP,                          \
-         .swap_max_bytes = LIMIT_KEEP, .oom_group = LIMIT_KEEP, .pids_max = LIMIT_KEEP}
+        {                                                                                          \
+                .cpu_quota_usec = LIMIT_KEEP, .cpu_weight = LIMIT_KEEP,                            \
+                .memory_max_bytes = LIMIT_KEEP, .memory_high_bytes = LIMIT_KEEP,                   \
+                .memory_low_bytes = LIMIT_KEEP, .swap_max_bytes = LIMIT_KEEP,                      \
+                .oom_group = LIMIT_KEEP, .pids_max = LIMIT_KEEP                                    \
+        }
 
 /*
  * Sets quota and period for @cpu_milli thousandths of a CPU plus @headroom_milli thousandths of
@@ -41,7 +44,8 @@ struct limits {
  */
 void limits_set_cpu(struct limits *limits, uint64_t cpu_milli, uint64_t headroom_milli);
 
-/* Rounds up to whole pages, as the kernel counts (it rounds down, which would be less than claimed). */
+/* Rounds up to whole pages, as the kernel counts (it rounds down, which would be less than
+ * claimed). */
 uint64_t limits_page_ceil(uint64_t bytes);
 
 /*
@@ -51,7 +55,8 @@ uint64_t limits_page_ceil(uint64_t bytes);
  */
 _must_check_ int limits_apply(int dir_fd, const struct limits *limits, struct why *why);
 
-/* Compares the group's files with @limits without writing. Answers LIMIT for the first that differs. */
+/* Compares the group's files with @limits without writing. Answers LIMIT for the first that
+ * differs. */
 _must_check_ int limits_verify(int dir_fd, const struct limits *limits, struct why *why);
 
 /*
@@ -61,7 +66,8 @@ _must_check_ int limits_verify(int dir_fd, const struct limits *limits, struct w
 void limits_each(const struct limits *limits,
                  void (*fn)(void *userdata, const char *file, const char *text), void *userdata);
 
-/* Writes one number into an open limit file (a slice's cpu.weight or memory.low). 0 or a positive errno. */
+/* Writes one number into an open limit file (a slice's cpu.weight or memory.low). 0 or a positive
+ * errno. */
 _must_check_ int limits_write_fd(int fd, uint64_t value);
 
 #endif

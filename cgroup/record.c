@@ -36,7 +36,8 @@ static bool parse_number(const char **atp, const char *end, uint64_t *valuep) {
         return true;
 }
 
-/* Every resource we know must be there once; names of a later version's resources are passed over. */
+/* Every resource we know must be there once; names of a later version's resources are passed over.
+ */
 static bool parse_charge(const char *line, const char *end, struct demand *charge) {
         static const char word[] = "charge";
         bool seen[_RESOURCE_N] = {};

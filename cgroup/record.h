@@ -22,8 +22,9 @@
 #include <cgroup/cgroup.h>
 
 #define RECORD_VERSION 1
-#define RECORD_MAIN_ATTRIBUTE "trusted.provium.main" /* written by the child itself, see launcher/child.h */
-#define RECORD_MAX 4096 /* bytes of the whole attribute */
+#define RECORD_MAIN_ATTRIBUTE                                                                      \
+        "trusted.provium.main" /* written by the child itself, see launcher/child.h */
+#define RECORD_MAX 4096        /* bytes of the whole attribute */
 #define RECORD_ID_MAX 16
 #define RECORD_COMMAND_MAX 255
 

@@ -42,7 +42,8 @@ int cgroup_find_mount(const char *mount, char *found, size_t size, struct why *w
 
         if (mount) {
                 if (!text_copy(found, size, mount) || !is_cgroup2(mount))
-                        return why_set(why, CGROUP_E_UNSUPPORTED, "'%s' is no cgroup v2 mount", mount);
+                        return why_set(why, CGROUP_E_UNSUPPORTED, "'%s' is no cgroup v2 mount",
+                                       mount);
                 return 0;
         }
         if (cgroup_init() == 0 && cgroup_get_subsys_mount_point("memory", &seen) == 0 && seen &&
@@ -88,7 +89,8 @@ static int busy(int dir_fd, const char *path, struct why *why) {
                                "move it into a group of its own",
                                path, pid, comm);
         }
-        return why_set(why, CGROUP_E_BUSY, "cannot switch controllers on in '%s': it is busy", path);
+        return why_set(why, CGROUP_E_BUSY, "cannot switch controllers on in '%s': it is busy",
+                       path);
 }
 
 /* Switches on for the children of @dir_fd what is not on yet, all at once. */
@@ -100,7 +102,8 @@ int cgroup_enable_controllers(int dir_fd, const char *path, struct why *why) {
         if (!r)
                 r = file_read_at(dir_fd, "cgroup.subtree_control", on, sizeof(on));
         if (r)
-                return why_errno(why, CGROUP_E_HOST, r, "cannot read the controllers of '%s'", path);
+                return why_errno(why, CGROUP_E_HOST, r, "cannot read the controllers of '%s'",
+                                 path);
 
         for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
                 if (!has_word(have, controllers[i]))
@@ -118,8 +121,8 @@ int cgroup_enable_controllers(int dir_fd, const char *path, struct why *why) {
         if (r == EBUSY)
                 return busy(dir_fd, path, why);
         if (r)
-                return why_errno(why, CGROUP_E_HOST, r, "cannot write '%s' to cgroup.subtree_control of '%s'",
-                                 want, path);
+                return why_errno(why, CGROUP_E_HOST, r,
+                                 "cannot write '%s' to cgroup.subtree_control of '%s'", want, path);
         return 0;
 }
 
@@ -129,7 +132,8 @@ static int descend(int mount_fd, const char *mount, const char *relative, bool c
         _cleanup_(fd_closep) int fd = -1;
         char parts[256], path[512], *state = NULL;
 
-        if (strlen(relative) >= sizeof(parts) || strlen(mount) + strlen(relative) + 2 > sizeof(path))
+        if (strlen(relative) >= sizeof(parts) ||
+            strlen(mount) + strlen(relative) + 2 > sizeof(path))
                 return why_set(why, CGROUP_E_HOST, "the path '%s' is too long", relative);
         strcpy(parts, relative);
         strcpy(path, mount);
@@ -212,7 +216,8 @@ int cgroup_root_key(struct cgroup_root *root, unsigned char key[CGROUP_ROOT_KEY_
                 return 0;
         if (getrandom(key, CGROUP_ROOT_KEY_SIZE, 0) != CGROUP_ROOT_KEY_SIZE ||
             fsetxattr(root->dir_fd, ATTR_KEY, key, CGROUP_ROOT_KEY_SIZE, 0) < 0)
-                return why_errno(why, CGROUP_E_HOST, errno, "cannot keep a key on '%s'", root->path);
+                return why_errno(why, CGROUP_E_HOST, errno, "cannot keep a key on '%s'",
+                                 root->path);
         return 0;
 }
 

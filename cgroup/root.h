@@ -21,15 +21,16 @@ struct cgroup_root {
         char mount[256];
 };
 
-#define CGROUP_ROOT_NULL {.dir_fd = -1}
+#define CGROUP_ROOT_NULL                                                                           \
+        { .dir_fd = -1 }
 
 /*
  * Opens @relative ("provium", or "provium.slice/provium-vms.scope") below the mount of the unified
  * hierarchy, @mount, or where libcgroup finds it if NULL. The last component is made if @create;
  * those above must be there. Switches the controllers on, from the top down to and including our
  * own directory; above it only where one is missing. Takes the lock that says this root has a
- * broker (flock(2) on the directory, which goes with the descriptor). If @root already has a descriptor,
- * kept over a re-execution, that one, locked as it is, is used.
+ * broker (flock(2) on the directory, which goes with the descriptor). If @root already has a
+ * descriptor, kept over a re-execution, that one, locked as it is, is used.
  *
  * Answers UNSUPPORTED (with the line that mends it), BUSY (another broker; or processes in an inner
  * group, with the first of them named), GONE, HOST.
@@ -38,16 +39,18 @@ _must_check_ int cgroup_root_open(struct cgroup_root *root, const char *mount, c
                                   bool create, struct why *why);
 void cgroup_root_close(struct cgroup_root *root);
 
-/* Where the unified hierarchy is mounted: @mount if not NULL, checked, else as libcgroup finds it. Answers UNSUPPORTED. */
+/* Where the unified hierarchy is mounted: @mount if not NULL, checked, else as libcgroup finds it.
+ * Answers UNSUPPORTED. */
 _must_check_ int cgroup_find_mount(const char *mount, char *found, size_t size, struct why *why);
 
-/* What this kernel lacks of what we need ("memory pids"), written into @missing; empty if nothing. */
+/* What this kernel lacks of what we need ("memory pids"), written into @missing; empty if nothing.
+ */
 _must_check_ int cgroup_missing_controllers(const char *mount, char *missing, size_t size,
                                             struct why *why);
 
 /*
- * A secret of this root, made at random on first use and kept in an extended attribute only root can
- * read: it outlives the broker and is gone with the tree.
+ * A secret of this root, made at random on first use and kept in an extended attribute only root
+ * can read: it outlives the broker and is gone with the tree.
  */
 _must_check_ int cgroup_root_key(struct cgroup_root *root, unsigned char key[CGROUP_ROOT_KEY_SIZE],
                                  struct why *why);
@@ -56,7 +59,8 @@ _must_check_ int cgroup_root_key(struct cgroup_root *root, unsigned char key[CGR
 _must_check_ int cgroup_root_mark_waiting(struct cgroup_root *root, bool waiting, struct why *why);
 bool cgroup_root_was_waiting(struct cgroup_root *root);
 
-/* What VMs together may keep from the rest of the host: memory.low and cpu.weight of our directory. */
+/* What VMs together may keep from the rest of the host: memory.low and cpu.weight of our directory.
+ */
 _must_check_ int cgroup_root_protect(struct cgroup_root *root, uint64_t memory_low_bytes,
                                      uint64_t cpu_weight, struct why *why);
 

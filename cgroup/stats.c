@@ -7,14 +7,14 @@
 #include <cgroup/stats.h>
 
 static const char *const limit_files[] = {
-        "cpu.max",     "cpu.weight",      "memory.max",       "memory.high", "memory.low",
-        "memory.swap.max", "memory.oom.group", "pids.max", "io.max",
+        "cpu.max",         "cpu.weight",       "memory.max", "memory.high", "memory.low",
+        "memory.swap.max", "memory.oom.group", "pids.max",   "io.max",
 };
 
 static const char *const statistic_files[] = {
-        "cgroup.events",  "cpu.stat",      "cpu.pressure",        "memory.current", "memory.peak",
-        "memory.events",  "memory.pressure", "memory.swap.current", "pids.current",   "pids.peak",
-        "io.stat",        "io.pressure",
+        "cgroup.events", "cpu.stat",      "cpu.pressure",    "memory.current",
+        "memory.peak",   "memory.events", "memory.pressure", "memory.swap.current",
+        "pids.current",  "pids.peak",     "io.stat",         "io.pressure",
 };
 
 static void each(int dir_fd, const char *const *files, size_t n,

@@ -11,9 +11,10 @@
 #define STATS_TEXT_MAX 4096
 
 /*
- * Reads the limit files (cpu.max, memory.max, ...) or the statistics (cpu.stat, memory.current, ...)
- * of the group and calls @fn with each file's name and text. A file this kernel does not have is left
- * out; one that cannot be read is given as "error: ..." (a pressure file without PSI is unknown, not 0).
+ * Reads the limit files (cpu.max, memory.max, ...) or the statistics (cpu.stat, memory.current,
+ * ...) of the group and calls @fn with each file's name and text. A file this kernel does not have
+ * is left out; one that cannot be read is given as "error: ..." (a pressure file without PSI is
+ * unknown, not 0).
  */
 void stats_each_limit(int dir_fd, void (*fn)(void *userdata, const char *file, const char *text),
                       void *userdata);

@@ -5,11 +5,12 @@
 /*
  * News from groups, without polling: one inotify instance for all of them.
  *
- * kernfs reports two things on a watched directory: that somebody wrote to one of its files (cpu.max
- * changed under us), and that the kernel itself changed one that announces changes (cgroup.events when
- * the group became empty, memory.events after an OOM kill). Both arrive as IN_MODIFY with the
- * file's name. Reading a file first would be needed only for poll(2). And a file that was open for
- * writing and is closed gives IN_CLOSE_WRITE: the bell that rings at a child's execve (launcher/child.h).
+ * kernfs reports two things on a watched directory: that somebody wrote to one of its files
+ * (cpu.max changed under us), and that the kernel itself changed one that announces changes
+ * (cgroup.events when the group became empty, memory.events after an OOM kill). Both arrive as
+ * IN_MODIFY with the file's name. Reading a file first would be needed only for poll(2). And a file
+ * that was open for writing and is closed gives IN_CLOSE_WRITE: the bell that rings at a child's
+ * execve (launcher/child.h).
  */
 
 #include <cgroup/cgroup.h>
@@ -25,14 +26,16 @@ struct watch {
         int fd; /* -1: none. For the loop: readable when there is news */
 };
 
-#define WATCH_NULL {.fd = -1}
+#define WATCH_NULL                                                                                 \
+        { .fd = -1 }
 
 /* Negative on a fault. */
 _must_check_ int watch_open(struct watch *watch);
 void watch_close(struct watch *watch);
 
 /* Watches a group's directory; *idp names it in news. It ends with the directory. Answers HOST. */
-_must_check_ int watch_add(struct watch *watch, int dir_fd, bool closed_too, int *idp, struct why *why);
+_must_check_ int watch_add(struct watch *watch, int dir_fd, bool closed_too, int *idp,
+                           struct why *why);
 
 /* Ends a watch before its directory ends. */
 void watch_remove(struct watch *watch, int id);

@@ -6,9 +6,11 @@
 
 #include <launcher/child.h>
 
-/* No instrumentation and no stack guard: this code runs on memory another thread of control owns. */
+/* No instrumentation and no stack guard: this code runs on memory another thread of control owns.
+ */
 #define _bare_                                                                                     \
-        __attribute__((__no_sanitize__("address", "undefined"), __optimize__("no-stack-protector")))
+        __attribute__((__no_sanitize__("address", "undefined"), __optimize__("no-stack-"           \
+                                                                             "protector")))
 #if defined(__clang__)
 #undef _bare_
 #define _bare_ __attribute__((__no_sanitize__("address", "undefined"), __no_stack_protector__))
@@ -58,7 +60,8 @@ static _bare_ long set_mark(const struct child_args *args) {
 static _bare_ long set_bell(const struct child_args *args) {
         if (!args->bell_file)
                 return 0;
-        return call5(SYS_openat, args->cgroup_fd, (long)args->bell_file, O_WRONLY | O_CLOEXEC, 0, 0);
+        return call5(SYS_openat, args->cgroup_fd, (long)args->bell_file, O_WRONLY | O_CLOEXEC, 0,
+                     0);
 }
 
 static _bare_ long set_signals(void) {
@@ -67,7 +70,8 @@ static _bare_ long set_signals(void) {
         return call5(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&none, 0, sizeof(none), 0);
 }
 
-/* Like execvpe(3): an entry that is not there gives way to the next; of all refusals EACCES is told. */
+/* Like execvpe(3): an entry that is not there gives way to the next; of all refusals EACCES is
+ * told. */
 static _bare_ long execute(const struct child_args *args) {
         long result = -ENOENT;
 
@@ -97,11 +101,14 @@ static _bare_ long run_step(const struct child_args *args, enum child_step step)
         case CHILD_RLIMITS:
                 return call5(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&args->nofile, 0, 0);
         case CHILD_GROUPS:
-                return args->set_identity ? call(SYS_setgroups, args->n_groups, args->groups, 0) : 0;
+                return args->set_identity ? call(SYS_setgroups, args->n_groups, args->groups, 0)
+                                          : 0;
         case CHILD_GID:
-                return args->set_identity ? call(SYS_setresgid, args->gid, args->gid, args->gid) : 0;
+                return args->set_identity ? call(SYS_setresgid, args->gid, args->gid, args->gid)
+                                          : 0;
         case CHILD_UID:
-                return args->set_identity ? call(SYS_setresuid, args->uid, args->uid, args->uid) : 0;
+                return args->set_identity ? call(SYS_setresuid, args->uid, args->uid, args->uid)
+                                          : 0;
         case CHILD_CWD:
                 return args->cwd_fd >= 0 ? call(SYS_fchdir, args->cwd_fd, 0, 0) : 0;
         case CHILD_NONEWPRIVS:

@@ -6,14 +6,14 @@
  * The child between clone3 and execve.
  *
  * It shares the broker's memory while the broker goes on, so it may do nothing but bare system
- * calls on memory that was prepared for it: no allocation, no C library (whose errno is the broker's
- * too), no lock. It works through its steps in the order below; at the first that fails it notes
- * which one and the errno in the memory it shares, and leaves.
+ * calls on memory that was prepared for it: no allocation, no C library (whose errno is the
+ * broker's too), no lock. It works through its steps in the order below; at the first that fails it
+ * notes which one and the errno in the memory it shares, and leaves.
  *
- *   1. mark       the pid goes into an extended attribute of the group: from here on whoever finds the
- *                 group knows its main process, also if the broker dies this instant
- *   2. bell       one of the group's files is opened for writing and left open: the moment execve (or
- *                 death) closes it, the broker's watch on the group says IN_CLOSE_WRITE
+ *   1. mark       the pid goes into an extended attribute of the group: from here on whoever finds
+ * the group knows its main process, also if the broker dies this instant
+ *   2. bell       one of the group's files is opened for writing and left open: the moment execve
+ * (or death) closes it, the broker's watch on the group says IN_CLOSE_WRITE
  *   3. session    a session of its own: no terminal's signals but those forwarded
  *   4. stdio      the client's stdin, stdout and stderr become 0, 1, 2
  *   5. close      every other descriptor is marked to be closed by execve
@@ -25,8 +25,8 @@
  *  10. signals    mask emptied (handlers were reset by CLONE_CLEAR_SIGHAND)
  *  11. exec       the candidates in order
  *
- * What it must not do here is touch oom_score_adj: while memory is shared the kernel would change the
- * broker's own with it. The parent does that once the child is on its own.
+ * What it must not do here is touch oom_score_adj: while memory is shared the kernel would change
+ * the broker's own with it. The parent does that once the child is on its own.
  */
 
 #include <sys/resource.h>
@@ -54,13 +54,13 @@ enum child_step {
 struct child_args {
         char *const *argv;
         char *const *envp;
-        char *const *paths;     /* candidates for execve */
-        int cgroup_fd;          /* the group's directory */
-        const char *mark_name;  /* the attribute that takes the pid; NULL: none */
-        const char *bell_file;  /* a writable file of the group; NULL: none */
-        int stdio[3];           /* above 2 */
-        int cwd_fd;             /* -1: stay */
-        bool set_identity;      /* false: not root, everything runs as ourselves */
+        char *const *paths;    /* candidates for execve */
+        int cgroup_fd;         /* the group's directory */
+        const char *mark_name; /* the attribute that takes the pid; NULL: none */
+        const char *bell_file; /* a writable file of the group; NULL: none */
+        int stdio[3];          /* above 2 */
+        int cwd_fd;            /* -1: stay */
+        bool set_identity;     /* false: not root, everything runs as ourselves */
         uid_t uid;
         gid_t gid;
         const gid_t *groups;

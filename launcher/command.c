@@ -6,7 +6,8 @@
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* The placeholder that @text begins with, and its length with braces; NULL if it is none of ours. */
+/* The placeholder that @text begins with, and its length with braces; NULL if it is none of ours.
+ */
 static const struct placeholder *match(const char *text, const struct placeholder *table, size_t n,
                                        size_t *lengthp) {
         for (size_t i = 0; i < n; i++) {
@@ -33,9 +34,8 @@ static int expand_word(const char *word, const struct placeholder *table, size_t
                 if (*word == '{')
                         found = match(word, table, n, &skip);
                 if (found && !found->value)
-                        return why_set(why, COMMAND_E_UNKNOWN,
-                                       "{%s} has no value for this VM%s%s", found->name,
-                                       found->hint ? ": " : "", found->hint ?: "");
+                        return why_set(why, COMMAND_E_UNKNOWN, "{%s} has no value for this VM%s%s",
+                                       found->name, found->hint ? ": " : "", found->hint ?: "");
                 if (found) {
                         from = found->value;
                         length = strlen(found->value);

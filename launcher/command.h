@@ -19,7 +19,8 @@ struct why;
 
 enum {
         _COMMAND_E_SUCCESS,
-        COMMAND_E_UNKNOWN, /* a placeholder this lease has nothing for, such as {tap} without a network */
+        COMMAND_E_UNKNOWN, /* a placeholder this lease has nothing for, such as {tap} without a
+                              network */
         COMMAND_E_TOO_BIG, /* too long after replacement */
 };
 
@@ -37,9 +38,9 @@ _must_check_ int command_expand(char *const *argv, const struct placeholder *tab
                                 char ***argvp, struct why *why);
 
 /*
- * The paths to try for @program, in order, NULL-terminated, in one allocation the caller frees: itself
- * if it holds a '/', else it in each directory of PATH in @envp (a default path if there is none; empty
- * and relative entries are left out). Negative: out of memory.
+ * The paths to try for @program, in order, NULL-terminated, in one allocation the caller frees:
+ * itself if it holds a '/', else it in each directory of PATH in @envp (a default path if there is
+ * none; empty and relative entries are left out). Negative: out of memory.
  */
 _must_check_ int command_candidates(const char *program, char *const *envp, char ***pathsp);
 

@@ -62,8 +62,9 @@ void spawner_init(struct spawner *spawner, bool *exemptp) {
 
         *spawner = (struct spawner){};
         *exemptp = file_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "-1000") == 0;
-        spawner->reset_oom = file_read_at(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof(text)) ||
-                             text[0] != '0';
+        spawner->reset_oom =
+                file_read_at(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof(text)) ||
+                text[0] != '0';
 }
 
 void spawner_deinit(struct spawner *spawner) {

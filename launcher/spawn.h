@@ -3,15 +3,15 @@
 #define PROVIUM_LAUNCHER_SPAWN_H
 
 /*
- * One clone3 into the VM's own group: CLONE_INTO_CGROUP, so that no moment exists in which the process
- * runs outside; CLONE_PIDFD, so that no bare pid is ever trusted; CLONE_VM, so that nothing of the
- * broker's memory is copied however large it is.
+ * One clone3 into the VM's own group: CLONE_INTO_CGROUP, so that no moment exists in which the
+ * process runs outside; CLONE_PIDFD, so that no bare pid is ever trusted; CLONE_VM, so that nothing
+ * of the broker's memory is copied however large it is.
  *
  * Not CLONE_VFORK: execve looks up a path the caller chose, which may lie on a file system that
- * never answers, and the broker must not wait for it. The child therefore runs beside us on a stack of
- * its own. The kernel clears a word (CLONE_CHILD_CLEARTID) at the moment it no longer shares our
- * memory, by execve or by death: from then on, and not before, struct process and everything it points
- * to may change, and the child's note says whether execve succeeded.
+ * never answers, and the broker must not wait for it. The child therefore runs beside us on a stack
+ * of its own. The kernel clears a word (CLONE_CHILD_CLEARTID) at the moment it no longer shares our
+ * memory, by execve or by death: from then on, and not before, struct process and everything it
+ * points to may change, and the child's note says whether execve succeeded.
  *
  * While memory is shared, the OOM killer would take us with the child. So we are exempt from it
  * (oom_score_adj -1000), the child inherits that, and it is taken back when it is on its own.
@@ -47,29 +47,32 @@ struct process {
         struct child_args args;
 };
 
-#define PROCESS_NULL {.pidfd = -1}
+#define PROCESS_NULL                                                                               \
+        { .pidfd = -1 }
 
-/* Exempts this process from the OOM killer; where that is not allowed, goes on without (*exemptp). */
+/* Exempts this process from the OOM killer; where that is not allowed, goes on without (*exemptp).
+ */
 void spawner_init(struct spawner *spawner, bool *exemptp);
 void spawner_deinit(struct spawner *spawner);
 
 /*
- * Starts process->args in the group args.cgroup_fd. @process, and everything process->args points to,
- * must stay where it is until spawn_result() gives something else than AGAIN. Answers HOST, LIMIT; then
- * nothing is left over.
+ * Starts process->args in the group args.cgroup_fd. @process, and everything process->args points
+ * to, must stay where it is until spawn_result() gives something else than AGAIN. Answers HOST,
+ * LIMIT; then nothing is left over.
  */
 _must_check_ int spawn_start(struct spawner *spawner, struct process *process, struct why *why);
 
 /*
- * Has it been executed? 0, AGAIN, STEP or EXEC. Never blocks; asks memory, not the kernel. A child that
- * was killed on its way reads as executed; its exit status tells the rest.
+ * Has it been executed? 0, AGAIN, STEP or EXEC. Never blocks; asks memory, not the kernel. A child
+ * that was killed on its way reads as executed; its exit status tells the rest.
  */
 _must_check_ int spawn_result(struct spawner *spawner, struct process *process, struct why *why);
 
 /* 127 for a command that was not found, 126 for one that cannot be executed. */
 int spawn_exit_code(int errnum);
 
-/* Writes 0 to oom_score_adj of @pid, one of our children or adopted. Returns 0 or a positive errno. */
+/* Writes 0 to oom_score_adj of @pid, one of our children or adopted. Returns 0 or a positive errno.
+ */
 _must_check_ int spawn_reset_oom(pid_t pid);
 
 /* Closes what is open. The process itself is left alone; it no longer shares our memory. */

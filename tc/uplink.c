@@ -20,8 +20,9 @@ static void look_at(struct nl_object *object, void *userdata) {
         struct rtnl_nexthop *hop;
 
         /* The default route: its destination has no bits. Only the main table counts. */
-        if (rtnl_route_get_table(route) != RT_TABLE_MAIN || rtnl_route_get_type(route) != RTN_UNICAST ||
-            !rtnl_route_get_dst(route) || nl_addr_get_prefixlen(rtnl_route_get_dst(route)) != 0)
+        if (rtnl_route_get_table(route) != RT_TABLE_MAIN ||
+            rtnl_route_get_type(route) != RTN_UNICAST || !rtnl_route_get_dst(route) ||
+            nl_addr_get_prefixlen(rtnl_route_get_dst(route)) != 0)
                 return;
         hop = rtnl_route_nexthop_n(route, 0);
         if (!hop || rtnl_route_nh_get_ifindex(hop) <= 0)

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <admission/sizing.h>
+#include <base/units.h>
+#include <broker/broker.h>
+#include <broker/charge.h>
+
+#define MEMORY_MAX_FLOOR (UINT64_C(16) * 1024 * 1024) /* below, execve itself could run out */
+#define PIDS_BASE 64
+#define PIDS_PER_CPU 16
+
+void shortage_describe(const struct shortage *shortage, bool never, char *text, size_t size) {
+        char asked[UNITS_TEXT_MAX], left[UNITS_TEXT_MAX], limit[UNITS_TEXT_MAX],
+                sold[UNITS_TEXT_MAX], ratio[UNITS_TEXT_MAX];
+        const char *whose = shortage->is_slice ? "the slice" : "the host";
+        enum resource resource = shortage->resource;
+
+        if (shortage->is_vms) {
+                snprintf(text, size, "VMs: %s has %" PRIu64 " of at most %" PRIu64, whose,
+                         shortage->allocated, shortage->effective_limit);
+                return;
+        }
+        snprintf(text, size,
+                 never ? "%s: %s asked, but %s can never give more than %s (limit %s at ratio %s, "
+                         "%s allocated now)"
+                       : "%s: %s asked, %s has %s left (limit %s at ratio %s, %s allocated): a "
+                         "claim "
+                         "for no more than that would fit now",
+                 resource_name(resource),
+                 resource_format(resource, shortage->requested, asked, sizeof(asked)), whose,
+                 resource_format(resource, shortage->available, left, sizeof(left)),
+                 resource_format(resource, shortage->effective_limit, limit, sizeof(limit)),
+                 units_format_milli(shortage->ratio_milli, ratio, sizeof(ratio)),
+                 resource_format(resource, shortage->allocated, sold, sizeof(sold)));
+}
+
+json_t *shortage_json(const struct shortage *shortage, const char *reason) {
+        return json_pack("{s:s s:s s:I s:I s:I s:I s:I s:I}", "reason", reason, "resource",
+                         shortage->is_vms ? "vms" : resource_name(shortage->resource), "requested",
+                         (json_int_t)shortage->requested, "available",
+                         (json_int_t)shortage->available, "allocated",
+                         (json_int_t)shortage->allocated, "effective_limit",
+                         (json_int_t)shortage->effective_limit, "ratio_milli",
+                         (json_int_t)shortage->ratio_milli, "fits", (json_int_t)shortage->fits);
+}
+
+static uint64_t pick(uint64_t asked, uint64_t slice_default, uint64_t broker_default,
+                     uint64_t share) {
+        if (asked != REQUEST_DEFAULT)
+                return asked;
+        if (slice_default != POLICY_AUTO)
+                return slice_default;
+        return broker_default != POLICY_AUTO ? broker_default : share;
+}
+
+static uint64_t default_share(const struct broker *broker, enum resource resource,
+                              uint64_t cpu_milli) {
+        const struct ledger *ledger = &broker->ledger;
+
+        return sizing_share(cpu_milli, ledger->capacity.amount[RESOURCE_CPU],
+                            ledger->capacity.amount[resource],
+                            ledger->ratio_milli.amount[resource]);
+}
+
+/* What is charged, and what the record says about the claim. Answers positive with a sentence. */
+int charge_size(struct lease *lease, struct why *why) {
+        struct broker *broker = lease->broker;
+        const struct broker_policy *policy = &broker->policy->broker;
+        const struct slice_policy *slice = lease->slice->policy;
+        const struct run_request *request = &lease->request;
+        struct demand *charge = &lease->claim.demand;
+        uint64_t values[_RESOURCE_N], memory;
+
+        values[RESOURCE_CPU] =
+                pick(request->claim.amount[RESOURCE_CPU], slice->vm_claim.amount[RESOURCE_CPU],
+                     policy->claim.amount[RESOURCE_CPU], 1000);
+        for (unsigned i = 0; i < _RESOURCE_N; i++) {
+                char asked[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
+
+                if (i != RESOURCE_CPU)
+                        values[i] = pick(request->claim.amount[i], slice->vm_claim.amount[i],
+                                         policy->claim.amount[i],
+                                         i == RESOURCE_DISK_IO || i == RESOURCE_NETWORK
+                                                 ? default_share(broker, i, values[RESOURCE_CPU])
+                                                 : 0);
+                if (slice->vm_max.amount[i] != POLICY_NONE && values[i] > slice->vm_max.amount[i]) {
+                        /* A default that outgrows the maximum is cut, a wish is refused. */
+                        if (request->claim.amount[i] == REQUEST_DEFAULT) {
+                                values[i] = slice->vm_max.amount[i];
+                                continue;
+                        }
+                        return why_set(
+                                why, 1, "%s: %s asked, slice '%s' allows one VM at most %s",
+                                resource_name(i),
+                                resource_format(i, values[i], asked, sizeof(asked)),
+                                lease->slice->name,
+                                resource_format(i, slice->vm_max.amount[i], max, sizeof(max)));
+                }
+        }
+        if (values[RESOURCE_CPU] == 0 || values[RESOURCE_MEMORY] == 0)
+                return why_set(why, 1, "a VM needs some CPU and some memory; 0 was asked");
+        memory = values[RESOURCE_MEMORY];
+        if (__builtin_add_overflow(memory, policy->memory_overhead_bytes, &memory) ||
+            memory > INT64_MAX / 2)
+                return why_set(why, 1, "memory: the claim is larger than any host");
+
+        lease->record.cpu_milli = values[RESOURCE_CPU];
+        lease->record.memory_bytes = values[RESOURCE_MEMORY];
+        lease->record.download_bytes_per_s = request->download_bytes_per_s == REQUEST_DEFAULT
+                                                     ? values[RESOURCE_NETWORK]
+                                                     : request->download_bytes_per_s;
+        lease->record.upload_bytes_per_s = request->upload_bytes_per_s == REQUEST_DEFAULT
+                                                   ? values[RESOURCE_NETWORK]
+                                                   : request->upload_bytes_per_s;
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                charge->amount[i] = values[i];
+        /* Whole pages, and never so little that the hypervisor cannot be executed in it. */
+        charge->amount[RESOURCE_MEMORY] = limits_page_ceil(max_u64(memory, MEMORY_MAX_FLOOR));
+        lease->record.charge = *charge;
+        return 0;
+}
+
+static uint64_t pick_policy(uint64_t slice_value, uint64_t broker_value) {
+        return slice_value != POLICY_AUTO ? slice_value : broker_value;
+}
+
+void charge_limits(const struct broker *broker, const struct lease *lease, struct limits *limits) {
+        const struct broker_policy *policy = &broker->policy->broker;
+        const struct slice_policy *slice = lease->slice->policy;
+        const struct demand *charge = &lease->claim.demand;
+        uint64_t high, swap, pids;
+
+        *limits = (struct limits)LIMITS_KEEP_ALL;
+        limits_set_cpu(limits, lease->record.cpu_milli, policy->cpu_headroom_milli);
+        limits->cpu_weight = slice_weight(broker, lease->record.cpu_milli);
+        limits->memory_max_bytes = charge->amount[RESOURCE_MEMORY];
+        limits->memory_low_bytes = limits_page_ceil(ledger_guarantee(
+                &broker->ledger, RESOURCE_MEMORY, charge->amount[RESOURCE_MEMORY]));
+        limits->oom_group = 1;
+
+        high = pick_policy(slice ? slice->memory_high_milli : POLICY_AUTO,
+                           policy->memory_high_milli);
+        if (high != POLICY_NONE && high != POLICY_AUTO)
+                limits->memory_high_bytes = limits_page_ceil(
+                        (uint64_t)((unsigned __int128)limits->memory_max_bytes * high / 1000));
+        swap = pick_policy(slice ? slice->swap_max_bytes : POLICY_AUTO, policy->swap_max_bytes);
+        limits->swap_max_bytes = swap == POLICY_NONE ? LIMIT_NONE : limits_page_ceil(swap);
+        pids = pick_policy(slice ? slice->pids_max : POLICY_AUTO, policy->pids_max);
+        if (pids == POLICY_AUTO)
+                pids = PIDS_BASE + PIDS_PER_CPU * ((lease->record.cpu_milli + 999) / 1000);
+        limits->pids_max = pids == POLICY_NONE ? LIMIT_NONE : pids;
+}

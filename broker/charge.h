@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_BROKER_CHARGE_H
+#define PROVIUM_BROKER_CHARGE_H
+
+/*
+ * What a claim is made of. One that does not say everything gets the slice's defaults, then the
+ * broker's, then its share by CPU; what the hypervisor itself needs is added and charged. The
+ * limits of the VM follow from the charge, and from nothing else: what is sold is what is enforced.
+ */
+
+#include <jansson.h>
+
+#include <admission/ledger.h>
+
+struct broker;
+struct lease;
+struct limits;
+struct why;
+
+/*
+ * Fills lease->claim.demand and the claim's part of its record from its request and its slice's
+ * policy. Answers 1 with a sentence: more than one VM of this slice may have, or nothing at all.
+ */
+_must_check_ int charge_size(struct lease *lease, struct why *why);
+
+/* The VM's limits, as they will be written. */
+void charge_limits(const struct broker *broker, const struct lease *lease, struct limits *limits);
+
+/*
+ * The sentence for a shortage: "memory: 2G asked, the host has 512M left (limit 4G at ratio 1, 3.5G
+ * allocated): a claim for no more than that would fit now".
+ */
+void shortage_describe(const struct shortage *shortage, bool never, char *text, size_t size);
+
+/* The parameters of a refusal. New reference, or NULL. */
+json_t *shortage_json(const struct shortage *shortage, const char *reason);
+
+#endif
