@@ -58,6 +58,8 @@ const char *human_amount(const json_t *object, const char *key, enum resource re
         double real = json_real_value(value);
         uint64_t amount;
 
+        if (human_number(object, key, &amount) && amount == INT64_MAX)
+                return "unlimited";
         if (human_number(object, key, &amount))
                 return resource_format(resource, amount, buffer, size);
         if (!json_is_real(value) || real < 0 || real > 1e15)
@@ -119,21 +121,23 @@ static const char *cpu_quota(const char *value, char *buffer, size_t size) {
 }
 
 const char *human_kernel_value(const char *file, const char *value, char *buffer, size_t size) {
+        static const char *const sizes[] = {".max",     ".high", ".low", ".min",
+                                            ".current", ".peak", "bytes"};
         static const char *const rates[] = {"rate", "ceil", "bytes_per_s"};
+        bool memory = strncmp(file, "memory.", 7) == 0;
         uint64_t number;
 
         if (ends_with(file, "cpu.max"))
                 return cpu_quota(value, buffer, size);
         if (units_parse_count(value, &number, NULL))
                 return "";
-        if (strstr(file, "memory.") && !strstr(file, "events"))
-                return units_format_size(number, buffer, size);
         if (ends_with(file, "_usec"))
                 return units_format_duration(number, buffer, size);
         for (size_t i = 0; i < ARRAY_SIZE(rates); i++)
                 if (ends_with(file, rates[i]))
                         return units_format_rate(number, buffer, size);
-        if (ends_with(file, "bytes"))
-                return units_format_size(number, buffer, size);
+        for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
+                if (ends_with(file, sizes[i]) && (memory || sizes[i][0] != '.'))
+                        return units_format_size(number, buffer, size);
         return "";
 }

@@ -70,8 +70,9 @@ static void on_exited(struct session *session, const json_t *run) {
         else if (human_number(run, "signal", &number))
                 status = 128 + (int)(number & 0x7f);
         else
-                cli_say(session->cli, "the exit status of VM '%s' was lost%s%s", session->name,
-                        *reason ? ": " : "", reason);
+                cli_say(session->cli,
+                        "VM '%s' ended (%s); its exit status was lost with the broker",
+                        session->name, *reason ? reason : "exit");
         if (json_is_true(json_object_get(run, "oom")))
                 cli_say(session->cli, "VM '%s' was killed: %s", session->name,
                         *reason ? reason : "out of memory");

@@ -48,6 +48,16 @@ static void add_number(struct table *table, const json_t *object, const char *ke
         table_add(table, text);
 }
 
+/* A position counts the claims before it; people count from 1. */
+static void add_place(struct table *table, const json_t *claim) {
+        char text[32] = "-";
+        uint64_t position;
+
+        if (human_number(claim, "position", &position))
+                snprintf(text, sizeof(text), "%" PRIu64, position + 1);
+        table_add(table, text);
+}
+
 static void add_age(struct table *table, const json_t *object, const char *key) {
         char text[64];
 
@@ -70,7 +80,7 @@ static void add_vm(struct table *table, const json_t *vm) {
 static void add_waiting(struct table *table, const json_t *claim) {
         add_member(table, claim, *human_string(claim, "name") ? "name" : "ticket_id");
         add_member(table, claim, "slice");
-        add_number(table, claim, "position");
+        add_place(table, claim);
         add_amount(table, claim, "cpu", RESOURCE_CPU);
         add_amount(table, claim, "memory", RESOURCE_MEMORY);
         add_age(table, claim, "since_ns");

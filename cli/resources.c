@@ -45,16 +45,20 @@ static void add_ratio(struct table *table, const json_t *row) {
 }
 
 static void add_resource(struct table *table, const json_t *row, enum resource resource) {
-        char safe[HUMAN_TEXT_MAX];
+        bool unknown = strcmp(human_string(row, "source"), "unknown") == 0;
+        const json_t *known = unknown ? NULL : row; /* a capacity of 0 that means "who knows" */
+        char safe[HUMAN_TEXT_MAX], source[HUMAN_TEXT_MAX + 32];
 
+        snprintf(source, sizeof(source), "%s%s", human_member(row, "source", safe),
+                 json_is_false(json_object_get(row, "enforced")) ? ", not enforced" : "");
         table_add(table, resource_name(resource));
-        add_amount(table, row, "capacity", resource);
+        add_amount(table, known, "capacity", resource);
         add_amount(table, row, "reserve", resource);
         add_ratio(table, row);
-        add_amount(table, row, "effective_limit", resource);
+        add_amount(table, known, "effective_limit", resource);
         add_amount(table, row, "allocated", resource);
-        add_amount(table, row, "available", resource);
-        table_add(table, human_member(row, "source", safe));
+        add_amount(table, known, "available", resource);
+        table_add(table, source);
 }
 
 /* "1.5 of 4" for an axis of a slice. */

@@ -4,6 +4,7 @@
  * sold can be compared with what is in force.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include <cli/cli.h>
 #include <cli/client.h>
@@ -54,6 +55,38 @@ static void print_charge(FILE *file, const json_t *charge) {
         }
 }
 
+/* One line of a flat keyed file ("usage_usec 1500"), below the file's name. */
+static void print_keyed(FILE *file, const char *name, const char *line) {
+        char safe[HUMAN_TEXT_MAX], key[64], beside[64] = "";
+        const char *space = strchr(line, ' '), *meaning = "";
+
+        if (space && (size_t)(space - line) < sizeof(key)) {
+                snprintf(key, sizeof(key), "%.*s", (int)(space - line), line);
+                meaning = human_kernel_value(key, space + 1, beside, sizeof(beside));
+        }
+        print_pair(file, name, human_safe(line, safe), meaning);
+}
+
+static void print_value(FILE *file, const char *name, const char *text) {
+        char safe_name[HUMAN_TEXT_MAX], safe[HUMAN_TEXT_MAX], beside[64];
+        const char *shown = human_safe(name, safe_name);
+
+        if (!strchr(text, '\n')) {
+                print_pair(file, shown, human_safe(text, safe),
+                           human_kernel_value(name, text, beside, sizeof(beside)));
+                return;
+        }
+        for (const char *next; *text; text = next) {
+                size_t length = strcspn(text, "\n");
+                char line[HUMAN_TEXT_MAX];
+
+                snprintf(line, sizeof(line), "%.*s", (int)min_u64(length, sizeof(line) - 1), text);
+                print_keyed(file, shown, line);
+                shown = "";
+                next = text + length + (text[length] == '\n');
+        }
+}
+
 static void print_map(FILE *file, const char *title, const json_t *map) {
         const char *key;
         json_t *value;
@@ -61,13 +94,8 @@ static void print_map(FILE *file, const char *title, const json_t *map) {
         if (json_object_size(map) == 0)
                 return;
         fprintf(file, "%s\n", title);
-        json_object_foreach ((json_t *)map, key, value) {
-                const char *text = json_string_value(value) ?: "?";
-                char name[HUMAN_TEXT_MAX], safe[HUMAN_TEXT_MAX], beside[64];
-
-                print_pair(file, human_safe(key, name), human_safe(text, safe),
-                           human_kernel_value(key, text, beside, sizeof(beside)));
-        }
+        json_object_foreach ((json_t *)map, key, value)
+                print_value(file, key, json_string_value(value) ?: "?");
 }
 
 static void print_notes(FILE *file, const json_t *notes) {

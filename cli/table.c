@@ -2,7 +2,7 @@
 /*
  * Every column gets what its widest cell needs. If that is too much, the flexible columns give way,
  * one character at a time and always the widest of them, so that a long command shrinks before a
- * name does. The last column is never padded: lines have no blanks at their end.
+ * name does. Lines have no blanks at their end.
  *
  * A character counts as one place; the double-wide ones of East Asia may push a column out of line,
  * never a byte out of its character.
@@ -124,9 +124,13 @@ static void print_cell(FILE *file, const struct column *column, const char *text
 
 static void print_line(const struct table *table, FILE *file, const char *const *cells,
                        const size_t *widths) {
-        for (size_t c = 0; c < table->n_columns; c++)
+        size_t n = table->n_columns;
+
+        while (cells && n > 1 && !cells[n - 1][0])
+                n--;
+        for (size_t c = 0; c < n; c++)
                 print_cell(file, &table->columns[c], cells ? cells[c] : table->columns[c].title,
-                           widths[c], c + 1 == table->n_columns);
+                           widths[c], c + 1 == n);
         fputc('\n', file);
 }
 

@@ -72,7 +72,7 @@ void tell_waiting(struct tell *tell, const json_t *queued) {
         uint64_t position;
 
         if (human_number(queued, "position", &position))
-                snprintf(place, sizeof(place), ", place %" PRIu64, position);
+                snprintf(place, sizeof(place), ", place %" PRIu64, position + 1);
         snprintf(text, sizeof(text), "%.60s%s%s%.300s", key, place, *more ? ": " : "", more);
         set_text(tell, key, text);
 }

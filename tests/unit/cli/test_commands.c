@@ -288,17 +288,36 @@ static void show_tells_what_the_kernel_holds(void) {
 
         fake_init(&fake);
         expect_int(fake_answer(&fake, "Show", NULL,
-                               json_pack("{s{ss ss s{si}} s{ss ss} s{ss} s[s]}", "vm", "name", "web", "state",
+                               json_pack("{s{ss ss s{si}} s{ss ss} s{ss ss} s[s]}", "vm", "name", "web", "state",
                                          "running", "charge", "memory", 1 << 30, "limits", "memory.max",
                                          "1073741824", "cpu.max", "max 100000", "stats", "memory.current",
-                                         "1048576", "notes", "io.max could not be set"),
+                                         "1048576", "cpu.stat", "usage_usec 1500000\nuser_usec 5", "notes", "io.max could not be set"),
                                "show", "web", NULL),
                    0);
         expect_in(fake.output, "memory               1G\n");
         expect_in(fake.output, "memory.max           1073741824  (1G)\n");
         expect_in(fake.output, "cpu.max              max 100000\n");
         expect_in(fake.output, "memory.current       1048576  (1M)\n");
+        expect_in(fake.output, "cpu.stat             usage_usec 1500000  (1.5s)\n"
+                               "                       user_usec 5  (5us)\n");
         expect_in(fake.output, "note: io.max could not be set\n");
+        fake_deinit(&fake);
+}
+
+static void explain_names_the_axis_that_does_not_fit(void) {
+        struct fake fake;
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "Explain", NULL,
+                               json_pack("{ss ss ss s[{ss si si} {ss si sI sb}]}", "verdict", "waits", "reason",
+                                         "pool_full", "detail", "memory: 2 asked", "axes", "resource", "memory",
+                                         "requested", 2048, "available", 1024, "resource", "network",
+                                         "requested", 0, "available", (json_int_t)INT64_MAX, "enforced", 0),
+                               "explain", "q1", NULL),
+                   0);
+        expect_in(fake.output, "waits: pool_full: memory: 2 asked\n");
+        expect_in(fake.output, "memory           2K         1K          -      -  does not fit\n");
+        expect_in(fake.output, "network        0B/s  unlimited          -      -  counted, not enforced\n");
         fake_deinit(&fake);
 }
 
@@ -316,7 +335,7 @@ static void resources_are_a_table(void) {
                                "resources", NULL),
                    0);
         expect_in(fake.output, "cpu             16        0      4     64        2.5       61.5  detected\n");
-        expect_in(fake.output, "memory          1G        -      -      -          -          -  \n");
+        expect_in(fake.output, "memory          1G        -      -      -          -          -\n");
         expect_in(fake.output, "2.5 of 8");
         expect_in(fake.output, "images_bytes         1M");
         fake_deinit(&fake);
@@ -421,7 +440,7 @@ UNIT_MAIN(TEST(mistakes_are_64_and_say_what_is_valid), TEST(every_command_has_he
           TEST(output_that_cannot_be_written_is_74), TEST(signals_have_names_and_numbers),
           TEST(ps_lists_vms_and_waiting_claims), TEST(ps_gives_raw_values_as_json),
           TEST(ps_takes_a_list_in_parts), TEST(answers_of_odd_shape_are_survived),
-          TEST(show_tells_what_the_kernel_holds), TEST(resources_are_a_table),
+          TEST(show_tells_what_the_kernel_holds), TEST(resources_are_a_table), TEST(explain_names_the_axis_that_does_not_fit),
           TEST(kill_tries_all_and_tells_the_first_failure), TEST(events_are_lines),
           TEST(error_is_also_an_object_with_json), TEST(policy_files_are_checked_without_a_broker),
           TEST(policy_in_force_is_printed_line_by_line))

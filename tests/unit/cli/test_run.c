@@ -541,8 +541,8 @@ static void without_a_terminal_only_a_new_reason_is_a_line(void) {
         peer_started(&peer, "t1", "vm1");
         peer_exited(&peer, 0);
         expect_int(fake_wait(&fake), 0);
-        expect_str(fake.errors, "provium: run: waiting: pool_full, place 3: memory: 2G asked\n"
-                                "provium: run: waiting: psi_pressure, place 1: memory: 2G asked\n");
+        expect_str(fake.errors, "provium: run: waiting: pool_full, place 4: memory: 2G asked\n"
+                                "provium: run: waiting: psi_pressure, place 2: memory: 2G asked\n");
         end(&fake, &peer);
 }
 
@@ -568,8 +568,8 @@ static void on_a_terminal_one_line_is_kept_up_to_date(void) {
         n = read(master, text, sizeof(text) - 1);
         text[n > 0 ? n : 0] = '\0';
         /* Cut to the width, so that it can be taken away again. */
-        expect_str(text, "\r\033[Kprovium: waiting 0s: pool_full, place 3"
-                         "\r\033[Kprovium: waiting 0s: pool_full, place 2\r\033[K");
+        expect_str(text, "\r\033[Kprovium: waiting 0s: pool_full, place 4"
+                         "\r\033[Kprovium: waiting 0s: pool_full, place 3\r\033[K");
         close(master);
         close(slave);
         end(&fake, &peer);

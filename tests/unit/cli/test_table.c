@@ -81,8 +81,9 @@ static void characters_are_never_cut_in_two(void) {
 }
 
 static void amounts_are_human_or_a_dash(void) {
-        json_t *o = json_pack("{si sf si sf ss sn}", "int", 2500, "real", 2.5, "below", -1, "huge", 1e300,
-                              "text", "x", "null");
+        json_t *o = json_pack("{si sf si sf ss sn sI}", "int", 2500, "real", 2.5, "below", -1, "huge", 1e300,
+                              "text", "x", "null", "endless",
+                              (json_int_t)INT64_MAX);
         char text[64];
 
         expect_str(human_amount(o, "int", RESOURCE_CPU, text, sizeof(text)), "2.5");
@@ -92,6 +93,7 @@ static void amounts_are_human_or_a_dash(void) {
         expect_str(human_amount(o, "text", RESOURCE_CPU, text, sizeof(text)), "-");
         expect_str(human_amount(o, "null", RESOURCE_CPU, text, sizeof(text)), "-");
         expect_str(human_amount(o, "absent", RESOURCE_CPU, text, sizeof(text)), "-");
+        expect_str(human_amount(o, "endless", RESOURCE_NETWORK, text, sizeof(text)), "unlimited");
         expect_str(human_amount(NULL, "absent", RESOURCE_CPU, text, sizeof(text)), "-");
         json_decref(o);
 }
@@ -103,6 +105,8 @@ static void kernel_values_get_a_meaning(void) {
                 {"cpu.max", "max 100000", ""},      {"cpu.max", "1 0", ""},
                 {"cpu.weight", "100", ""},          {"usage_usec", "1500000", "1.5s"},
                 {"memory.events", "5", ""},         {"cpu.max", "", ""},
+                {"memory.oom.group", "1", ""},      {"memory.swap.max", "1024", "1K"},
+                {"pids.max", "80", ""},
                 {"memory.max", "99999999999999999999", ""},
         };
         char text[64];
