@@ -172,6 +172,8 @@ static int enqueue(struct lease *lease, struct connection *connection) {
         if (lease->request.wait_usec != REQUEST_WAIT_FOREVER && lease->request.wait_usec > 0)
                 lease->wait_until_usec =
                         lease->arrived_usec + min_u64(lease->request.wait_usec, UINT64_C(1) << 60);
+        if (lease->wait_until_usec > 0)
+                broker_tick_at(broker, lease->wait_until_usec);
         queue_insert(&broker->queue, &lease->slice->lane, &lease->claim);
         connection->user->n_waiting++;
         return claims_advance(broker);

@@ -51,6 +51,8 @@ int claim_refuse(struct lease *lease, const char *reason, const char *message) {
         int r = 0;
 
         leave_queue(lease);
+        /* Whoever stood behind it may fit where it did not. */
+        sd_event_source_set_enabled(lease->broker->settle, SD_EVENT_ONESHOT);
         fields = json_pack("{s:s s:s}", "reason", reason, "detail", message);
         lease_event(lease, "claim_released", fields);
         lease_detach_follower(lease);
