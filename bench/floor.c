@@ -22,7 +22,7 @@ static const struct {
 } limits[] = {
         {"memory.max", "16777216"}, {"memory.high", "16777216"}, {"memory.swap.max", "0"},
         {"memory.low", "16777216"}, {"memory.oom.group", "1"},   {"pids.max", "80"},
-        {"cpu.weight", "10"},       {"cpu.max", "104000 100000"},
+        {"cpu.weight", "6"},        {"cpu.max", "104000 100000"},
 };
 
 static void switch_on(const char *path) {
