@@ -57,23 +57,20 @@ int broker_fault(struct broker *broker, int r) {
 }
 
 static void slice_news(struct broker *broker, int id, enum watch_news news, const char *file) {
-        struct slice *slice, *next;
+        struct slice *slice;
 
-        HASH_ITER(hh, broker->slices, slice, next) {
-                if (slice->watch_id != id)
-                        continue;
-                if (news == WATCH_GONE) {
-                        log_warning("slice '%s': its group was removed by somebody", slice->name);
-                        slice_lost(slice);
-                } else if (news == WATCH_MODIFIED) {
-                        /* Our own weights come here as well: looked at together, and not at once.
-                         */
-                        slice->suspect = true;
-                        if (strcmp(file, "cgroup.subtree_control") == 0)
-                                slice->suspect_children = true;
-                        broker_tick_at(broker, broker_now_usec() + SUSPECT_USEC);
-                }
+        HASH_FIND(hh_watch, broker->slices_by_watch, &id, sizeof(id), slice);
+        if (!slice)
                 return;
+        if (news == WATCH_GONE) {
+                log_warning("slice '%s': its group was removed by somebody", slice->name);
+                slice_lost(broker, slice);
+        } else if (news == WATCH_MODIFIED) {
+                /* Our own weights come here as well: looked at together, and not at once. */
+                slice->suspect = true;
+                if (strcmp(file, "cgroup.subtree_control") == 0)
+                        slice->suspect_children = true;
+                broker_tick_at(broker, broker_now_usec() + SUSPECT_USEC);
         }
 }
 
@@ -397,6 +394,7 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         broker->watch = (struct watch)WATCH_NULL;
         broker->control.listen_fd = broker->control.spare_fd = -1;
         TAILQ_INIT(&broker->leases);
+        TAILQ_INIT(&broker->unbalanced);
         TAILQ_INIT(&broker->control.connections);
         queue_init(&broker->queue);
         broker->tick_usec = UINT64_MAX;

@@ -40,7 +40,9 @@ struct broker {
         struct host host;
         struct ledger ledger;
         struct queue queue;
-        struct slice *slices; /* by name */
+        struct slice *slices;          /* by name */
+        struct slice *slices_by_watch; /* those with a directory */
+        struct slice_list unbalanced;  /* whose weights are to come down */
 
         struct lease_list leases; /* all that hold a charge, oldest first */
         struct lease *by_id;      /* all, waiting ones too */

@@ -210,7 +210,7 @@ static int finish(struct lease *lease) {
         int r = 0;
 
         ledger_return(&broker->ledger, &lease->slice->account, &lease->claim.demand);
-        lease->slice->unbalanced = true;
+        slice_unbalance(broker, lease->slice);
         if (lease->watch_id >= 0)
                 HASH_DELETE(hh_watch, broker->by_watch, lease);
         lease->watch_id = -1;
@@ -299,16 +299,6 @@ int release_unmade(struct lease *lease) {
 }
 
 int release_settle(struct broker *broker) {
-        struct slice *slice, *next;
-
-        HASH_ITER(hh, broker->slices, slice, next) {
-                struct why why = {};
-
-                if (!slice->unbalanced)
-                        continue;
-                slice->unbalanced = false;
-                if (slice_protect(broker, slice, &why))
-                        log_error("%s", why.text);
-        }
+        slices_settle(broker);
         return claims_advance(broker);
 }

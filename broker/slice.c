@@ -122,16 +122,42 @@ int slices_configure(struct broker *broker) {
         return 0;
 }
 
-static void slice_close(struct slice *slice) {
+static void slice_close(struct broker *broker, struct slice *slice) {
+        if (slice->watch_id >= 0)
+                HASH_DELETE(hh_watch, broker->slices_by_watch, slice);
         slice->watch_id = -1;
         slice->dir_fd = fd_close(slice->dir_fd);
         slice->weight_fd = fd_close(slice->weight_fd);
         slice->low_fd = fd_close(slice->low_fd);
 }
 
-void slice_lost(struct slice *slice) {
-        slice_close(slice);
+void slice_lost(struct broker *broker, struct slice *slice) {
+        slice_close(broker, slice);
         slice->suspect = slice->suspect_children = false;
+}
+
+void slice_unbalance(struct broker *broker, struct slice *slice) {
+        if (!slice->unbalanced)
+                TAILQ_INSERT_TAIL(&broker->unbalanced, slice, unbalanced_link);
+        slice->unbalanced = true;
+}
+
+static void balance(struct broker *broker, struct slice *slice) {
+        if (slice->unbalanced)
+                TAILQ_REMOVE(&broker->unbalanced, slice, unbalanced_link);
+        slice->unbalanced = false;
+}
+
+void slices_settle(struct broker *broker) {
+        struct slice *slice;
+
+        while ((slice = TAILQ_FIRST(&broker->unbalanced))) {
+                struct why why = {};
+
+                balance(broker, slice);
+                if (slice_protect(broker, slice, &why))
+                        log_error("%s", why.text);
+        }
 }
 
 int slice_open(struct broker *broker, struct slice *slice, struct why *why) {
@@ -169,6 +195,7 @@ int slice_open(struct broker *broker, struct slice *slice, struct why *why) {
         slice->weight_fd = take_fd(weight_fd);
         slice->low_fd = take_fd(low_fd);
         slice->watch_id = watch_id;
+        HASH_ADD(hh_watch, broker->slices_by_watch, watch_id, sizeof(slice->watch_id), slice);
         slice->limits = limits;
         slice->weight = slice->low_bytes = LIMIT_KEEP;
         return 0;
@@ -207,7 +234,8 @@ void slice_forget_unused(struct broker *broker, struct slice *slice) {
             cgroup_remove_at(broker->root.dir_fd, slice_directory(slice->name, name, sizeof(name)),
                              &why))
                 log_warning("slice '%s': %s", slice->name, why.text);
-        slice_close(slice);
+        slice_close(broker, slice);
+        balance(broker, slice);
         HASH_DEL(broker->slices, slice);
         free(slice->name);
         free(slice);
@@ -224,7 +252,8 @@ void slices_deinit(struct broker *broker, bool remove) {
                     cgroup_remove_at(broker->root.dir_fd,
                                      slice_directory(slice->name, name, sizeof(name)), NULL))
                         log_warning("slice '%s': its group stays, it is not empty", slice->name);
-                slice_close(slice);
+                slice_close(broker, slice);
+                balance(broker, slice);
                 HASH_DEL(broker->slices, slice);
                 free(slice->name);
                 free(slice);

@@ -34,8 +34,11 @@ struct slice {
         bool suspect;               /* somebody wrote to its files: to be compared */
         bool suspect_children;      /* to its subtree_control: its VMs' limits may be lost */
         bool unbalanced;            /* a VM is gone: weight and low are to come down */
-        UT_hash_handle hh;
+        TAILQ_ENTRY(slice) unbalanced_link;
+        UT_hash_handle hh, hh_watch;
 };
+
+TAILQ_HEAD(slice_list, slice);
 
 /* The slice of that name, or NULL. */
 struct slice *slice_find(struct broker *broker, const char *name);
@@ -52,8 +55,12 @@ _must_check_ int slices_configure(struct broker *broker);
 /* Makes or opens the directory and puts the slice's own limits in force. Answers CGROUP_E_*. */
 _must_check_ int slice_open(struct broker *broker, struct slice *slice, struct why *why);
 
+/* A VM of it is gone: slices_settle() will bring its weights down. */
+void slice_unbalance(struct broker *broker, struct slice *slice);
+void slices_settle(struct broker *broker);
+
 /* Its directory was taken away by somebody (it was empty): the next VM makes it again. */
-void slice_lost(struct slice *slice);
+void slice_lost(struct broker *broker, struct slice *slice);
 
 /* Writes cpu.weight and memory.low as the books say now. Answers CGROUP_E_LIMIT. */
 _must_check_ int slice_protect(struct broker *broker, struct slice *slice, struct why *why);
