@@ -30,8 +30,8 @@ const char *human_member(const json_t *object, const char *key, char buffer[HUMA
 void human_print_text(FILE *file, const char *text);
 
 /*
- * An amount of @resource that is the member @key, as text, perhaps in @buffer: "-" if absent. CPUs are
- * thousandths if a whole number, CPUs if a fraction.
+ * An amount of @resource that is the member @key, as text, perhaps in @buffer: "-" if absent.
+ * CPUs are thousandths if a whole number, CPUs if a fraction.
  */
 const char *human_amount(const json_t *object, const char *key, enum resource resource,
                          char *buffer, size_t size);

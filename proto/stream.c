@@ -338,12 +338,12 @@ const char *stream_unread(const struct stream *stream, size_t *lengthp) {
         size_t start = stream->in_start + stream->in_taken;
 
         *lengthp = stream->in_used - start;
-        return stream->in + start;
+        return *lengthp > 0 ? stream->in + start : "";
 }
 
 const char *stream_unsent(const struct stream *stream, size_t *lengthp) {
         *lengthp = stream->out_used - stream->out_sent;
-        return stream->out + stream->out_sent;
+        return *lengthp > 0 ? stream->out + stream->out_sent : "";
 }
 
 int stream_load(struct stream *stream, const char *unread, size_t n_unread, const char *unsent,

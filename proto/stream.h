@@ -91,9 +91,10 @@ void stream_give_fds(struct stream *stream, const int *fds, size_t n);
 _must_check_ int stream_flush(struct stream *stream, struct why *why);
 
 /*
- * For a program that goes on as another one: what was read and not yet given out, and what was queued and not yet
- * sent, borrowed; and the same put into a stream fresh from stream_init(). Descriptors that came with
- * what is unread are in in_fds, in_fds_at counting from in_start. Negative: out of memory.
+ * For a program that goes on as another one: what was read and not yet given out, and what was
+ * queued and not yet sent, borrowed; and the same put into a stream fresh from stream_init().
+ * Descriptors that came with what is unread are in in_fds, in_fds_at counting from in_start.
+ * Negative: out of memory.
  */
 const char *stream_unread(const struct stream *stream, size_t *lengthp);
 const char *stream_unsent(const struct stream *stream, size_t *lengthp);

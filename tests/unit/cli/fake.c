@@ -80,7 +80,8 @@ static void start(struct fake *fake, va_list args) {
         fake->child = fork();
         need(fake->child >= 0);
         if (fake->child == 0) {
-                int input = fake->input_fd >= 0 ? fake->input_fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
+                int input = fake->input_fd >= 0 ? fake->input_fd
+                                                : open("/dev/null", O_RDONLY | O_CLOEXEC);
                 int output = open_output(fake, "output");
                 int errors = fake->error_fd >= 0 ? fake->error_fd : open_output(fake, "errors");
 
@@ -163,7 +164,8 @@ void peer_expect(struct fake *fake, struct peer *peer, const char *method) {
 
         peer_deinit(peer);
         wait_for(fake->listen_fd, POLLIN, method);
-        stream_init(&peer->stream, accept4(fake->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        stream_init(&peer->stream,
+                    accept4(fake->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
         read_call(peer);
         snprintf(name, sizeof(name), "%s.%s", PROTO_INTERFACE, method);
         need_str(peer->call.method, name);
@@ -232,14 +234,14 @@ void peer_queued(struct peer *peer, const char *ticket, int position, const char
 
 void peer_started(struct peer *peer, const char *ticket, const char *id) {
         peer_reply(peer,
-                   json_pack("{ss s{ss ss ss ss si}}", "state", "started", "run", "ticket", ticket, "id",
-                             id, "name", "web", "slice", "default", "pid", 4711),
+                   json_pack("{ss s{ss ss ss ss si}}", "state", "started", "run", "ticket", ticket,
+                             "id", id, "name", "web", "slice", "default", "pid", 4711),
                    true);
 }
 
 void peer_exited(struct peer *peer, int exit_code) {
         peer_reply(peer,
-                   json_pack("{ss s{ss si sb ss}}", "state", "exited", "run", "id", "vm1", "exit_code",
-                             exit_code, "oom", 0, "reason", "exit"),
+                   json_pack("{ss s{ss si sb ss}}", "state", "exited", "run", "id", "vm1",
+                             "exit_code", exit_code, "oom", 0, "reason", "exit"),
                    false);
 }

@@ -20,8 +20,8 @@ struct fake {
         char socket[80];
         int listen_fd;
         pid_t child;
-        int input_fd; /* what the child gets as standard input; -1: /dev/null */
-        int error_fd; /* and as error output; -1: a file */
+        int input_fd;       /* what the child gets as standard input; -1: /dev/null */
+        int error_fd;       /* and as error output; -1: a file */
         char output[16384]; /* of the child, when it has ended */
         char errors[16384];
 };
@@ -34,7 +34,8 @@ struct peer {
         size_t n_fds;
 };
 
-#define PEER_NULL {.stream = STREAM_NULL}
+#define PEER_NULL                                                                                  \
+        { .stream = STREAM_NULL }
 
 void fake_init(struct fake *fake);
 void fake_deinit(struct fake *fake);

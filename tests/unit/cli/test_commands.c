@@ -130,9 +130,10 @@ static void help_promises_only_what_is_accepted(void) {
                         char text[128], wanted[64];
                         struct line line;
 
-                        /* With a value that nothing takes: the option is known if that is the complaint. */
-                        snprintf(text, sizeof(text), "provium %s --%s%s --bogus", command->name, row->name,
-                                 row->argument ? "=1" : "");
+                        /* With a value that nothing takes: the option is known if that is the
+                         * complaint. */
+                        snprintf(text, sizeof(text), "provium %s --%s%s --bogus", command->name,
+                                 row->name, row->argument ? "=1" : "");
                         snprintf(wanted, sizeof(wanted), "unknown option --%s", row->name);
                         line_run(&line, text);
                         expect_that(!strstr(line.errors, wanted), "%s", text);
@@ -141,8 +142,9 @@ static void help_promises_only_what_is_accepted(void) {
 }
 
 static void each_command_without_broker_is_69(void) {
-        static const char *const words[] = {"ps",         "show a",      "resources",     "kill a", "explain a",
-                                            "events",     "policy show", "policy reload", "upgrade", "run x"};
+        static const char *const words[] = {"ps",        "show a", "resources",   "kill a",
+                                            "explain a", "events", "policy show", "policy reload",
+                                            "upgrade",   "run x"};
 
         for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
                 char text[128];
@@ -150,7 +152,8 @@ static void each_command_without_broker_is_69(void) {
                 snprintf(text, sizeof(text), "provium --socket /nowhere/control %s", words[i]);
                 expect_line(text, 69, "", "cannot connect to /nowhere/control");
         }
-        expect_line("provium ps --socket /nowhere/control", 69, "", "cannot connect to /nowhere/control");
+        expect_line("provium ps --socket /nowhere/control", 69, "",
+                    "cannot connect to /nowhere/control");
 }
 
 static void output_that_cannot_be_written_is_74(void) {
@@ -172,8 +175,10 @@ static void signals_have_names_and_numbers(void) {
         static const struct {
                 const char *text;
                 int number;
-        } rows[] = {{"TERM", 15}, {"SIGTERM", 15}, {"sigkill", 9}, {"usr1", 10}, {"9", 9}, {"64", 64}};
-        static const char *const bad[] = {"", "0", "-9", "65", "9x", "SIG", "SIGFOO", "9 ", "TERM\n"};
+        } rows[] = {{"TERM", 15}, {"SIGTERM", 15}, {"sigkill", 9},
+                    {"usr1", 10}, {"9", 9},        {"64", 64}};
+        static const char *const bad[] = {"",    "0",      "-9", "65",    "9x",
+                                          "SIG", "SIGFOO", "9 ", "TERM\n"};
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 int number = 0;
@@ -185,17 +190,18 @@ static void signals_have_names_and_numbers(void) {
                 struct why why = {};
                 int number = -1;
 
-                expect_that(signals_parse(bad[i], &number, &why) == SIGNALS_E_INVALID, "%s", bad[i]);
+                expect_that(signals_parse(bad[i], &number, &why) == SIGNALS_E_INVALID, "%s",
+                            bad[i]);
                 expect_int(number, -1);
         }
 }
 
 static json_t *list(void) {
-        return json_pack("{s[{ss ss ss si ss s{si si si si}}] s[{ss ss si ss ss}]}", "vms", "name", "web",
-                         "slice", "gold", "state", "running", "pid", 4711, "command", "vmm 'a b' \033[31m",
-                         "charge", "cpu", 1500, "memory", 1 << 30, "network", 125000000, "disk_io", 1000000,
-                         "waiting", "ticket_id", "q7", "slice", "gold", "position", 2, "reason",
-                         "pool_full", "detail", "memory");
+        return json_pack("{s[{ss ss ss si ss s{si si si si}}] s[{ss ss si ss ss}]}", "vms", "name",
+                         "web", "slice", "gold", "state", "running", "pid", 4711, "command",
+                         "vmm 'a b' \033[31m", "charge", "cpu", 1500, "memory", 1 << 30, "network",
+                         125000000, "disk_io", 1000000, "waiting", "ticket_id", "q7", "slice",
+                         "gold", "position", 2, "reason", "pool_full", "detail", "memory");
 }
 
 static void ps_lists_vms_and_waiting_claims(void) {
@@ -220,7 +226,8 @@ static void ps_gives_raw_values_as_json(void) {
         fake_init(&fake);
         expect_int(fake_answer(&fake, "List", NULL, list(), "ps", "--json", NULL), 0);
         object = json_loads(strtok(fake.output, "\n"), 0, NULL);
-        expect_int(json_integer_value(json_object_get(json_object_get(object, "charge"), "memory")), 1 << 30);
+        expect_int(json_integer_value(json_object_get(json_object_get(object, "charge"), "memory")),
+                   1 << 30);
         expect_str(json_string_value(json_object_get(object, "kind")), "vm");
         json_decref(object);
         object = json_loads(strtok(NULL, "\n"), 0, NULL);
@@ -247,18 +254,23 @@ static void ps_takes_a_list_in_parts(void) {
 
 /* Whatever is missing or of another type: no command may crash, and none fails for it. */
 static void answers_of_odd_shape_are_survived(void) {
-        static const char *const methods[][2] = {{"List", "ps"},           {"Show", "show"},
-                                                 {"Resources", "resources"}, {"Explain", "explain"},
-                                                 {"Events", "events"},     {"Kill", "kill"},
+        static const char *const methods[][2] = {{"List", "ps"},
+                                                 {"Show", "show"},
+                                                 {"Resources", "resources"},
+                                                 {"Explain", "explain"},
+                                                 {"Events", "events"},
+                                                 {"Kill", "kill"},
                                                  {"PolicyReload", "policy"}};
         static const char *const answers[] = {
                 "{}",
                 "{\"vms\":{},\"waiting\":5,\"vm\":[],\"limits\":[],\"stats\":1,\"notes\":{},"
                 "\"resources\":[],\"axes\":{},\"events\":1,\"notices\":7,\"slices\":\"x\"}",
                 "{\"vms\":[1,null,{\"name\":5,\"charge\":[],\"created_ns\":-1,\"pid\":\"x\"}],"
-                "\"waiting\":[{}],\"vm\":{\"name\":7,\"charge\":{\"cpu\":-1}},\"limits\":{\"memory.max\":5},"
+                "\"waiting\":[{}],\"vm\":{\"name\":7,\"charge\":{\"cpu\":-1}},\"limits\":{\"memory."
+                "max\":5},"
                 "\"stats\":{\"\\u001b[2J\":\"\\u001b[2J\"},\"notes\":[1],\"resources\":{\"cpu\":{"
-                "\"capacity\":-5,\"oversub_ratio\":-1e300},\"memory\":3,\"slices\":[{}],\"queue\":{\"a\":[]}},"
+                "\"capacity\":-5,\"oversub_ratio\":-1e300},\"memory\":3,\"slices\":[{}],\"queue\":{"
+                "\"a\":[]}},"
                 "\"axes\":[{\"resource\":\"cpu\"},7],\"events\":[1,{\"ts_ns\":9223372036854775807,"
                 "\"\\u001b\":\"\\u001b\"}]}",
         };
@@ -272,8 +284,9 @@ static void answers_of_odd_shape_are_survived(void) {
                         int status;
 
                         fake_init(&fake);
-                        status = fake_answer(&fake, methods[m][0], NULL, json_loads(answers[a], 0, NULL), word,
-                                             one                          ? "vm1"
+                        status = fake_answer(&fake, methods[m][0], NULL,
+                                             json_loads(answers[a], 0, NULL), word,
+                                             one                           ? "vm1"
                                              : strcmp(word, "policy") == 0 ? "reload"
                                                                            : NULL,
                                              NULL);
@@ -288,10 +301,12 @@ static void show_tells_what_the_kernel_holds(void) {
 
         fake_init(&fake);
         expect_int(fake_answer(&fake, "Show", NULL,
-                               json_pack("{s{ss ss s{si}} s{ss ss} s{ss ss} s[s]}", "vm", "name", "web", "state",
-                                         "running", "charge", "memory", 1 << 30, "limits", "memory.max",
-                                         "1073741824", "cpu.max", "max 100000", "stats", "memory.current",
-                                         "1048576", "cpu.stat", "usage_usec 1500000\nuser_usec 5", "notes", "io.max could not be set"),
+                               json_pack("{s{ss ss s{si}} s{ss ss} s{ss ss} s[s]}", "vm", "name",
+                                         "web", "state", "running", "charge", "memory", 1 << 30,
+                                         "limits", "memory.max", "1073741824", "cpu.max",
+                                         "max 100000", "stats", "memory.current", "1048576",
+                                         "cpu.stat", "usage_usec 1500000\nuser_usec 5", "notes",
+                                         "io.max could not be set"),
                                "show", "web", NULL),
                    0);
         expect_in(fake.output, "memory               1G\n");
@@ -308,16 +323,19 @@ static void explain_names_the_axis_that_does_not_fit(void) {
         struct fake fake;
 
         fake_init(&fake);
-        expect_int(fake_answer(&fake, "Explain", NULL,
-                               json_pack("{ss ss ss s[{ss si si} {ss si sI sb}]}", "verdict", "waits", "reason",
-                                         "pool_full", "detail", "memory: 2 asked", "axes", "resource", "memory",
-                                         "requested", 2048, "available", 1024, "resource", "network",
-                                         "requested", 0, "available", (json_int_t)INT64_MAX, "enforced", 0),
-                               "explain", "q1", NULL),
-                   0);
+        expect_int(
+                fake_answer(&fake, "Explain", NULL,
+                            json_pack("{ss ss ss s[{ss si si} {ss si sI sb}]}", "verdict", "waits",
+                                      "reason", "pool_full", "detail", "memory: 2 asked", "axes",
+                                      "resource", "memory", "requested", 2048, "available", 1024,
+                                      "resource", "network", "requested", 0, "available",
+                                      (json_int_t)INT64_MAX, "enforced", 0),
+                            "explain", "q1", NULL),
+                0);
         expect_in(fake.output, "waits: pool_full: memory: 2 asked\n");
         expect_in(fake.output, "memory           2K         1K          -      -  does not fit\n");
-        expect_in(fake.output, "network        0B/s  unlimited          -      -  counted, not enforced\n");
+        expect_in(fake.output,
+                  "network        0B/s  unlimited          -      -  counted, not enforced\n");
         fake_deinit(&fake);
 }
 
@@ -325,16 +343,20 @@ static void resources_are_a_table(void) {
         struct fake fake;
 
         fake_init(&fake);
-        expect_int(fake_answer(&fake, "Resources", NULL,
-                               json_pack("{s{s{si si sf si si si ss} s{si} s[{ss si s{si} s{si}}] s{si}}}",
-                                         "resources", "cpu", "capacity", 16000, "reserve", 0, "oversub_ratio",
-                                         4.0, "effective_limit", 64000, "allocated", 2500, "available", 61500,
-                                         "source", "detected", "memory", "capacity", 1 << 30, "slices", "name",
-                                         "gold", "vms", 2, "allocated", "cpu", 2500, "limit", "cpu", 8000,
-                                         "disk_breakdown", "images_bytes", 1 << 20),
-                               "resources", NULL),
-                   0);
-        expect_in(fake.output, "cpu             16        0      4     64        2.5       61.5  detected\n");
+        expect_int(
+                fake_answer(
+                        &fake, "Resources", NULL,
+                        json_pack("{s{s{si si sf si si si ss} s{si} s[{ss si s{si} s{si}}] s{si}}}",
+                                  "resources", "cpu", "capacity", 16000, "reserve", 0,
+                                  "oversub_ratio", 4.0, "effective_limit", 64000, "allocated", 2500,
+                                  "available", 61500, "source", "detected", "memory", "capacity",
+                                  1 << 30, "slices", "name", "gold", "vms", 2, "allocated", "cpu",
+                                  2500, "limit", "cpu", 8000, "disk_breakdown", "images_bytes",
+                                  1 << 20),
+                        "resources", NULL),
+                0);
+        expect_in(fake.output,
+                  "cpu             16        0      4     64        2.5       61.5  detected\n");
         expect_in(fake.output, "memory          1G        -      -      -          -          -\n");
         expect_in(fake.output, "2.5 of 8");
         expect_in(fake.output, "images_bytes         1M");
@@ -349,7 +371,8 @@ static void kill_tries_all_and_tells_the_first_failure(void) {
         fake_start(&fake, "kill", "--grace", "2s", "a", "b", "--signal", "INT", NULL);
         peer_expect(&fake, &peer, "Kill");
         expect_int(json_integer_value(json_object_get(peer.call.parameters, "signal")), 2);
-        expect_int(json_integer_value(json_object_get(peer.call.parameters, "grace_usec")), 2000000);
+        expect_int(json_integer_value(json_object_get(peer.call.parameters, "grace_usec")),
+                   2000000);
         peer_error(&peer, "NotFound", json_pack("{ss}", "message", "no VM 'a'"));
         peer_expect(&fake, &peer, "Kill");
         expect_str(json_string_value(json_object_get(peer.call.parameters, "vm")), "b");
@@ -370,9 +393,13 @@ static void events_are_lines(void) {
         peer_expect(&fake, &peer, "Events");
         expect(peer.call.more);
         expect_int(json_integer_value(json_object_get(peer.call.parameters, "since")), 7);
-        peer_reply(&peer, json_pack("{s[{si si ss ss ss}]}", "events", "seq", 8, "ts_ns", 1500000000, "kind",
-                                    "vm_oom", "vm", "web", "text", "two words"), true);
-        peer_reply(&peer, json_pack("{s[{ss si si}]}", "events", "kind", "gap", "from", 9, "to", 20), false);
+        peer_reply(&peer,
+                   json_pack("{s[{si si ss ss ss}]}", "events", "seq", 8, "ts_ns", 1500000000,
+                             "kind", "vm_oom", "vm", "web", "text", "two words"),
+                   true);
+        peer_reply(&peer,
+                   json_pack("{s[{ss si si}]}", "events", "kind", "gap", "from", 9, "to", 20),
+                   false);
         expect_int(fake_wait(&fake), 0);
         expect_str(fake.output, "1.500s vm_oom           vm=web text=\"two words\"\n"
                                 "- gap              from=9 to=20\n");
@@ -384,8 +411,8 @@ static void error_is_also_an_object_with_json(void) {
         struct fake fake;
 
         fake_init(&fake);
-        expect_int(fake_answer(&fake, "Show", "NotFound", json_pack("{ss}", "message", "no VM 'x'"), "show",
-                               "--json", "x", NULL),
+        expect_int(fake_answer(&fake, "Show", "NotFound", json_pack("{ss}", "message", "no VM 'x'"),
+                               "show", "--json", "x", NULL),
                    66);
         expect_str(fake.output, "{\"message\":\"no VM 'x'\",\"error\":\"NotFound\"}\n");
         fake_deinit(&fake);
@@ -410,26 +437,31 @@ static void policy_files_are_checked_without_a_broker(void) {
         expect_line(text, 0, "no errors; 0 slices", "");
         write_file(dir, "broker.conf", "[Broker]\nMaxVMs=many\n");
         expect_line(text, 78, "broker.conf:2", "1 error");
-        snprintf(text, sizeof(text), "provium policy check --json --vendor-dir /nonexistent %s", dir);
+        snprintf(text, sizeof(text), "provium policy check --json --vendor-dir /nonexistent %s",
+                 dir);
         expect_line(text, 78, "\"line\":2", "1 error");
         snprintf(path, sizeof(path), "%s/broker.conf", dir);
         unlink(path);
-        snprintf(text, sizeof(text), "provium policy show --offline --config-dir %s --vendor-dir /nonexistent", dir);
+        snprintf(text, sizeof(text),
+                 "provium policy show --offline --config-dir %s --vendor-dir /nonexistent", dir);
         expect_line(text, 0, "[Capacity]", "");
         snprintf(text, sizeof(text),
-                 "provium policy show --offline --config-dir %s --vendor-dir /nonexistent gold", dir);
+                 "provium policy show --offline --config-dir %s --vendor-dir /nonexistent gold",
+                 dir);
         expect_line(text, 66, "", "there is no slice 'gold'");
         rmdir(dir);
-        expect_line("provium policy check /nonexistent/dir", 66, "", "cannot read /nonexistent/dir");
+        expect_line("provium policy check /nonexistent/dir", 66, "",
+                    "cannot read /nonexistent/dir");
 }
 
 static void policy_in_force_is_printed_line_by_line(void) {
         struct fake fake;
 
         fake_init(&fake);
-        expect_int(fake_answer(&fake, "PolicyShow", NULL,
-                               json_pack("{ss}", "text", "[Slice]\nDescription=\"it's\"\n\tx\033[2J\n"),
-                               "policy", "show", "gold", NULL),
+        expect_int(fake_answer(
+                           &fake, "PolicyShow", NULL,
+                           json_pack("{ss}", "text", "[Slice]\nDescription=\"it's\"\n\tx\033[2J\n"),
+                           "policy", "show", "gold", NULL),
                    0);
         expect_str(fake.output, "[Slice]\nDescription=\"it's\"\n\tx?[2J\n");
         fake_deinit(&fake);
@@ -440,7 +472,8 @@ UNIT_MAIN(TEST(mistakes_are_64_and_say_what_is_valid), TEST(every_command_has_he
           TEST(output_that_cannot_be_written_is_74), TEST(signals_have_names_and_numbers),
           TEST(ps_lists_vms_and_waiting_claims), TEST(ps_gives_raw_values_as_json),
           TEST(ps_takes_a_list_in_parts), TEST(answers_of_odd_shape_are_survived),
-          TEST(show_tells_what_the_kernel_holds), TEST(resources_are_a_table), TEST(explain_names_the_axis_that_does_not_fit),
+          TEST(show_tells_what_the_kernel_holds), TEST(resources_are_a_table),
+          TEST(explain_names_the_axis_that_does_not_fit),
           TEST(kill_tries_all_and_tells_the_first_failure), TEST(events_are_lines),
           TEST(error_is_also_an_object_with_json), TEST(policy_files_are_checked_without_a_broker),
           TEST(policy_in_force_is_printed_line_by_line))

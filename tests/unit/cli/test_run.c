@@ -81,10 +81,13 @@ static void signal_of_the_vm_becomes_128_and_more(void) {
         struct fake fake;
 
         start_vm(&fake, &peer);
-        peer_reply(&peer, json_pack("{ss s{ss si sb ss}}", "state", "exited", "run", "id", "vm1", "signal",
-                                    9, "oom", 1, "reason", "out of memory (memory.max 600M)"), false);
+        peer_reply(&peer,
+                   json_pack("{ss s{ss si sb ss}}", "state", "exited", "run", "id", "vm1", "signal",
+                             9, "oom", 1, "reason", "out of memory (memory.max 600M)"),
+                   false);
         expect_int(fake_wait(&fake), 137);
-        expect_str(fake.errors, "provium: run: VM 'web' was killed: out of memory (memory.max 600M)\n");
+        expect_str(fake.errors,
+                   "provium: run: VM 'web' was killed: out of memory (memory.max 600M)\n");
         end(&fake, &peer);
 }
 
@@ -93,8 +96,10 @@ static void lost_status_is_125_with_a_sentence(void) {
         struct fake fake;
 
         start_vm(&fake, &peer);
-        peer_reply(&peer, json_pack("{ss s{ss sb ss}}", "state", "exited", "run", "id", "vm1", "oom", 0,
-                                    "reason", "adopted"), false);
+        peer_reply(&peer,
+                   json_pack("{ss s{ss sb ss}}", "state", "exited", "run", "id", "vm1", "oom", 0,
+                             "reason", "adopted"),
+                   false);
         expect_int(fake_wait(&fake), 125);
         expect_in(fake.errors, "lost");
         end(&fake, &peer);
@@ -108,8 +113,8 @@ static void request_carries_what_the_options_say(void) {
         fake_init(&fake);
         setenv("PROVIUM_TEST", "seen", 1);
         fake_start(&fake, "run", "--slice", "gold", "--name=web", "--cpus", "2.5", "--mem", "1G",
-                   "--download", "100Mbps", "--disk-io", "1MB/s", "--priority", "-4", "--wait", "30s",
-                   "vmm", "--mem", "5", NULL);
+                   "--download", "100Mbps", "--disk-io", "1MB/s", "--priority", "-4", "--wait",
+                   "30s", "vmm", "--mem", "5", NULL);
         peer_expect(&fake, &peer, "Run");
         expect(peer.call.more);
         expect_str(text_of(&peer, "slice"), "gold");
@@ -145,7 +150,8 @@ static void default_waits_for_ever_and_no_wait_not_at_all(void) {
 static bool same_file(int fd, const char *path) {
         struct stat a, b;
 
-        return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+        return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino &&
+               a.st_dev == b.st_dev;
 }
 
 static void standard_streams_and_directory_go_along(void) {
@@ -194,10 +200,17 @@ static void each_error_has_its_exit_status(void) {
                 const char *error, *reason;
                 int status;
         } rows[] = {
-                {"Refused", "pool_full", 75}, {"Refused", "too_large", 75}, {"Refused", "not_allowed", 77},
-                {"Refused", "policy", 77},    {"Invalid", "", 64},          {"Denied", "", 77},
-                {"NotFound", "", 66},         {"Exists", "", 73},           {"Failed", "", 125},
-                {"BadPolicy", "", 78},        {"Surprise", "", 125},
+                {"Refused", "pool_full", 75},
+                {"Refused", "too_large", 75},
+                {"Refused", "not_allowed", 77},
+                {"Refused", "policy", 77},
+                {"Invalid", "", 64},
+                {"Denied", "", 77},
+                {"NotFound", "", 66},
+                {"Exists", "", 73},
+                {"Failed", "", 125},
+                {"BadPolicy", "", 78},
+                {"Surprise", "", 125},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -205,9 +218,10 @@ static void each_error_has_its_exit_status(void) {
                 int status;
 
                 fake_init(&fake);
-                status = fake_answer(&fake, "Run", rows[i].error,
-                                     json_pack("{ss ss}", "reason", rows[i].reason, "message", "no\033[2J"),
-                                     "run", "vmm", NULL);
+                status = fake_answer(
+                        &fake, "Run", rows[i].error,
+                        json_pack("{ss ss}", "reason", rows[i].reason, "message", "no\033[2J"),
+                        "run", "vmm", NULL);
                 expect_that(status == rows[i].status, "%s: %d", rows[i].error, status);
                 expect_str(fake.errors, "provium: run: no\\x1b[2J\n");
                 fake_deinit(&fake);
@@ -219,8 +233,10 @@ static void failed_exec_has_the_brokers_exit_status(void) {
 
         fake_init(&fake);
         expect_int(fake_answer(&fake, "Run", "ExecFailed",
-                               json_pack("{si si ss}", "errno", 2, "exit_code", 127, "message", "no vmm"),
-                               "run", "vmm", NULL), 127);
+                               json_pack("{si si ss}", "errno", 2, "exit_code", 127, "message",
+                                         "no vmm"),
+                               "run", "vmm", NULL),
+                   127);
         expect_str(fake.errors, "provium: run: no vmm\n");
         fake_deinit(&fake);
 }
@@ -237,7 +253,8 @@ static void no_broker_is_69_at_once(void) {
 }
 
 static void signals_go_to_the_vm(void) {
-        static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
+        static const int numbers[] = {SIGTERM, SIGINT,  SIGHUP,   SIGQUIT,
+                                      SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
         struct peer peer = PEER_NULL, second = PEER_NULL;
         struct fake fake;
 
@@ -483,10 +500,10 @@ static void detached_vm_is_named_and_left(void) {
 
 static int dry_run(struct fake *fake, const char *verdict, const char *option) {
         return fake_answer(fake, "Run", NULL,
-                           json_pack("{ss s{ss ss ss s{si si} s{ss ss}}}", "state", "dry_run", "run",
-                                     "verdict", verdict, "reason", "none", "detail", "", "charge", "cpu",
-                                     1500, "memory", 1 << 30, "limits", "memory.max", "1073741824",
-                                     "cpu.max", "150000 100000"),
+                           json_pack("{ss s{ss ss ss s{si si} s{ss ss}}}", "state", "dry_run",
+                                     "run", "verdict", verdict, "reason", "none", "detail", "",
+                                     "charge", "cpu", 1500, "memory", 1 << 30, "limits",
+                                     "memory.max", "1073741824", "cpu.max", "150000 100000"),
                            "run", "--dry-run", option, "vmm", NULL);
 }
 
@@ -616,6 +633,7 @@ UNIT_MAIN(TEST(exit_code_of_the_vm_becomes_ours), TEST(signal_of_the_vm_becomes_
           TEST(signal_while_the_broker_is_away_arrives_later),
           TEST(second_ending_signal_while_the_broker_is_away_leaves),
           TEST(detached_vm_is_named_and_left), TEST(dry_run_prints_charge_and_limits),
-          TEST(json_gives_one_object_per_line), TEST(without_a_terminal_only_a_new_reason_is_a_line),
+          TEST(json_gives_one_object_per_line),
+          TEST(without_a_terminal_only_a_new_reason_is_a_line),
           TEST(on_a_terminal_one_line_is_kept_up_to_date),
           TEST(unknown_state_and_member_are_passed_over), TEST(reply_that_is_nonsense_is_125))

@@ -49,15 +49,33 @@ static void absent_parameters_are_an_empty_object(void) {
 
 static void what_is_no_call_is_refused_with_a_sentence(void) {
         static const char *const texts[] = {
-                "", " ", "null", "[]", "1", "\"a.B\"", "{}", "{", "{\"method\":1}", "{\"method\":\"\"}",
-                "{\"method\":\"noDot\"}", "{\"method\":\"a.B\\u0000\"}", "{\"method\":\"a.B\\n\"}",
-                "{\"method\":\"a.\\u001b[2J\"}", "{\"method\":\"a.B\",\"parameters\":[]}",
-                "{\"method\":\"a.B\",\"parameters\":null}", "{\"method\":\"a.B\",\"more\":1}",
-                "{\"method\":\"a.B\",\"more\":\"yes\"}", "{\"method\":\"a.B\",\"oneway\":null}",
-                "{\"method\":\"a.B\",\"more\":true,\"oneway\":true}", "{\"method\":\"a.B\",\"upgrade\":true}",
-                "{\"method\":\"a.B\",\"surprise\":1}", "{\"method\":\"a.B\",\"method\":\"a.C\"}",
-                "{\"method\":\"a.B\",\"parameters\":{\"x\":1,\"x\":2}}", "{\"method\":\"a.B\"} ,",
-                "{\"method\":\"a.B\"}{\"method\":\"a.B\"}", "{\"method\":\"a.B\",\"parameters\":{\"x\":NaN}}",
+                "",
+                " ",
+                "null",
+                "[]",
+                "1",
+                "\"a.B\"",
+                "{}",
+                "{",
+                "{\"method\":1}",
+                "{\"method\":\"\"}",
+                "{\"method\":\"noDot\"}",
+                "{\"method\":\"a.B\\u0000\"}",
+                "{\"method\":\"a.B\\n\"}",
+                "{\"method\":\"a.\\u001b[2J\"}",
+                "{\"method\":\"a.B\",\"parameters\":[]}",
+                "{\"method\":\"a.B\",\"parameters\":null}",
+                "{\"method\":\"a.B\",\"more\":1}",
+                "{\"method\":\"a.B\",\"more\":\"yes\"}",
+                "{\"method\":\"a.B\",\"oneway\":null}",
+                "{\"method\":\"a.B\",\"more\":true,\"oneway\":true}",
+                "{\"method\":\"a.B\",\"upgrade\":true}",
+                "{\"method\":\"a.B\",\"surprise\":1}",
+                "{\"method\":\"a.B\",\"method\":\"a.C\"}",
+                "{\"method\":\"a.B\",\"parameters\":{\"x\":1,\"x\":2}}",
+                "{\"method\":\"a.B\"} ,",
+                "{\"method\":\"a.B\"}{\"method\":\"a.B\"}",
+                "{\"method\":\"a.B\",\"parameters\":{\"x\":NaN}}",
                 "{\"method\":\"a.B\",\"parameters\":{\"x\":1e999}}",
                 "{\"method\":\"a.B\",\"parameters\":{\"x\":99999999999999999999}}",
                 "{\"method\":\"a.B\",\"parameters\":{\"x\":\"\xff\"}}",
@@ -135,7 +153,9 @@ static void deepest_call_needs_little_stack(void) {
 
 static void brackets_in_strings_are_no_nesting(void) {
         expect_int(parse_call("{\"method\":\"a.B\",\"parameters\":{\"x\":"
-                              "\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[[[[[[[[,,,\"}}", NULL), 0);
+                              "\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[[[[[[[[,,,\"}}",
+                              NULL),
+                   0);
 }
 
 static void values_in_a_call_are_bounded_but_not_in_a_reply(void) {
@@ -160,8 +180,14 @@ static void values_in_a_call_are_bounded_but_not_in_a_reply(void) {
 
 static void what_is_no_reply_is_refused(void) {
         static const char *const texts[] = {
-                "", "[]", "{\"error\":1}", "{\"error\":\"Short\"}", "{\"error\":\"a.B\",\"continues\":true}",
-                "{\"continues\":1}", "{\"parameters\":3}", "{\"surprise\":3}",
+                "",
+                "[]",
+                "{\"error\":1}",
+                "{\"error\":\"Short\"}",
+                "{\"error\":\"a.B\",\"continues\":true}",
+                "{\"continues\":1}",
+                "{\"parameters\":3}",
+                "{\"surprise\":3}",
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(texts); i++)

@@ -25,7 +25,8 @@ static int parse_field(const char *field, const char *value, struct why *why) {
         char text[2048];
         json_t *parameters;
 
-        snprintf(text, sizeof(text), "{" RUN_REST ",\"%s\":%s}", field, value); /* the last counts */
+        snprintf(text, sizeof(text), "{" RUN_REST ",\"%s\":%s}", field,
+                 value); /* the last counts */
         parameters = json_loads(text, 0, NULL);
         need_that(parameters, "no JSON: %s", text);
         return parse_run_json(parameters, why);
@@ -69,10 +70,12 @@ static void null_means_not_given(void) {
 }
 
 static void absurd_values_are_refused_in_every_field(void) {
-        static const char *const fields[] = {"slice",  "name",    "claim",  "priority",  "wait_usec",
-                                             "detach", "dry_run", "ticket", "command",   "environment"};
-        static const char *const values[] = {"-9223372036854775808", "1.5", "1e300", "\"\"",
-                                             "\"a\\nb\"", "{\"a\":{}}", "[[]]", "[1]", "\"NaN\\u007f\""};
+        static const char *const fields[] = {"slice",     "name",       "claim",   "priority",
+                                             "wait_usec", "detach",     "dry_run", "ticket",
+                                             "command",   "environment"};
+        static const char *const values[] = {
+                "-9223372036854775808", "1.5",  "1e300", "\"\"",          "\"a\\nb\"",
+                "{\"a\":{}}",           "[[]]", "[1]",   "\"NaN\\u007f\""};
 
         for (size_t f = 0; f < ARRAY_SIZE(fields); f++)
                 for (size_t v = 0; v < ARRAY_SIZE(values); v++) {
@@ -88,17 +91,17 @@ static void absurd_values_are_refused_in_every_field(void) {
 }
 
 static void names_that_are_no_names_are_refused(void) {
-        static const char *const names[] = {"..", "../x", "a/b", ".hidden", "-x", "a..b", "a b", "a\nb",
-                                            "\xc3\xa4", "", "/", "x/"};
+        static const char *const names[] = {"..",  "../x", "a/b",      ".hidden", "-x", "a..b",
+                                            "a b", "a\nb", "\xc3\xa4", "",        "/",  "x/"};
         char text[512], longest[TEXT_NAME_MAX + 2];
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-                expect_that(parse_run_json(json_pack("{ss s[s] s[]}", "name", names[i], "command", "x",
-                                                     "environment"),
+                expect_that(parse_run_json(json_pack("{ss s[s] s[]}", "name", names[i], "command",
+                                                     "x", "environment"),
                                            NULL) == REQUEST_E_INVALID,
                             "name took \"%s\"", names[i]);
-                expect_that(parse_run_json(json_pack("{ss s[s] s[]}", "slice", names[i], "command", "x",
-                                                     "environment"),
+                expect_that(parse_run_json(json_pack("{ss s[s] s[]}", "slice", names[i], "command",
+                                                     "x", "environment"),
                                            NULL) == REQUEST_E_INVALID,
                             "slice took \"%s\"", names[i]);
         }
@@ -118,8 +121,8 @@ static void names_that_are_no_names_are_refused(void) {
 static void claims_are_whole_and_not_negative(void) {
         static const char *const axes[] = {"cpu",      "memory", "disk", "disk_io",
                                            "download", "upload", "gpu"};
-        static const char *const bad[] = {"-1", "-9223372036854775808", "0.5", "1e18", "\"1\"", "true",
-                                          "[]", "{}"};
+        static const char *const bad[] = {
+                "-1", "-9223372036854775808", "0.5", "1e18", "\"1\"", "true", "[]", "{}"};
 
         for (size_t a = 0; a < ARRAY_SIZE(axes); a++) {
                 for (size_t v = 0; v < ARRAY_SIZE(bad); v++) {
@@ -184,8 +187,9 @@ static void command_must_be_there(void) {
 static void strings_with_nul_are_refused(void) {
         json_t *nul = json_stringn("a\0b", 3);
 
-        expect_int(parse_run_json(json_pack("{s[s o] s[]}", "command", "x", nul, "environment"), NULL),
-                   REQUEST_E_INVALID);
+        expect_int(
+                parse_run_json(json_pack("{s[s o] s[]}", "command", "x", nul, "environment"), NULL),
+                REQUEST_E_INVALID);
 }
 
 static json_t *array_of(size_t n, const char *text) {
@@ -198,13 +202,20 @@ static json_t *array_of(size_t n, const char *text) {
 
 static void words_and_variables_are_counted(void) {
         expect_int(parse_run_json(json_pack("{so s[]}", "command", array_of(REQUEST_ARGS_MAX, "x"),
-                                            "environment"), NULL), 0);
-        expect_int(parse_run_json(json_pack("{so s[]}", "command", array_of(REQUEST_ARGS_MAX + 1, "x"),
-                                            "environment"), NULL), REQUEST_E_INVALID);
+                                            "environment"),
+                                  NULL),
+                   0);
+        expect_int(parse_run_json(json_pack("{so s[]}", "command",
+                                            array_of(REQUEST_ARGS_MAX + 1, "x"), "environment"),
+                                  NULL),
+                   REQUEST_E_INVALID);
         expect_int(parse_run_json(json_pack("{s[s] so}", "command", "x", "environment",
-                                            array_of(REQUEST_ENV_MAX, "a=b")), NULL), 0);
+                                            array_of(REQUEST_ENV_MAX, "a=b")),
+                                  NULL),
+                   0);
         expect_int(parse_run_json(json_pack("{s[s] so}", "command", "x", "environment",
-                                            array_of(REQUEST_ENV_MAX + 1, "a=b")), NULL),
+                                            array_of(REQUEST_ENV_MAX + 1, "a=b")),
+                                  NULL),
                    REQUEST_E_INVALID);
 }
 
@@ -216,21 +227,29 @@ static void bytes_of_command_and_environment_are_counted_together(void) {
         memset(word, 'w', half - 1);
         memset(variable, 'v', half - 1);
         variable[1] = '=';
-        expect_int(parse_run_json(json_pack("{s[s] s[s]}", "command", word, "environment", variable),
-                                  NULL), 0);
+        expect_int(
+                parse_run_json(json_pack("{s[s] s[s]}", "command", word, "environment", variable),
+                               NULL),
+                0);
         word[half - 1] = 'w';
-        expect_int(parse_run_json(json_pack("{s[s] s[s]}", "command", word, "environment", variable),
-                                  NULL), REQUEST_E_INVALID);
+        expect_int(
+                parse_run_json(json_pack("{s[s] s[s]}", "command", word, "environment", variable),
+                               NULL),
+                REQUEST_E_INVALID);
         free(word);
         free(variable);
 }
 
 static void environment_is_names_and_values(void) {
-        expect_int(parse_run_json(json_pack("{s[s] s[s]}", "command", "x", "environment", "plain"), NULL),
+        expect_int(parse_run_json(json_pack("{s[s] s[s]}", "command", "x", "environment", "plain"),
+                                  NULL),
                    REQUEST_E_INVALID);
-        expect_int(parse_run_json(json_pack("{s[s] s[s]}", "command", "x", "environment", "=x"), NULL),
-                   REQUEST_E_INVALID);
-        expect_int(parse_run_json(json_pack("{s[s] s[s]}", "command", "x", "environment", "A="), NULL), 0);
+        expect_int(
+                parse_run_json(json_pack("{s[s] s[s]}", "command", "x", "environment", "=x"), NULL),
+                REQUEST_E_INVALID);
+        expect_int(
+                parse_run_json(json_pack("{s[s] s[s]}", "command", "x", "environment", "A="), NULL),
+                0);
 }
 
 static void refused_run_leaves_the_request_untouched(void) {
@@ -304,10 +323,17 @@ static int parse_vm(const char *text, struct vm_request *request) {
 
 static void vm_requests_are_bounded(void) {
         static const char *const bad[] = {
-                "{}", "{\"vm\":null}", "{\"vm\":1}", "{\"vm\":\"../x\"}", "{\"vm\":\"a\",\"signal\":0}",
-                "{\"vm\":\"a\",\"signal\":65}", "{\"vm\":\"a\",\"signal\":-9}",
-                "{\"vm\":\"a\",\"signal\":\"TERM\"}", "{\"vm\":\"a\",\"grace_usec\":-1}",
-                "{\"vm\":\"a\",\"grace_usec\":0.5}", "{\"vm\":\"a\",\"ticket\":\"a b\"}",
+                "{}",
+                "{\"vm\":null}",
+                "{\"vm\":1}",
+                "{\"vm\":\"../x\"}",
+                "{\"vm\":\"a\",\"signal\":0}",
+                "{\"vm\":\"a\",\"signal\":65}",
+                "{\"vm\":\"a\",\"signal\":-9}",
+                "{\"vm\":\"a\",\"signal\":\"TERM\"}",
+                "{\"vm\":\"a\",\"grace_usec\":-1}",
+                "{\"vm\":\"a\",\"grace_usec\":0.5}",
+                "{\"vm\":\"a\",\"ticket\":\"a b\"}",
                 "{\"vm\":\"a\",\"force\":true}",
         };
         struct vm_request request = VM_REQUEST_NULL;
@@ -317,7 +343,9 @@ static void vm_requests_are_bounded(void) {
         expect_int(parse_vm("{\"vm\":\"a\"}", &request), 0);
         expect_int(request.signal, 0);
         expect_uint(request.grace_usec, REQUEST_DEFAULT);
-        expect_int(parse_vm("{\"vm\":\"a\",\"signal\":64,\"grace_usec\":0,\"ticket\":\"t\"}", &request), 0);
+        expect_int(parse_vm("{\"vm\":\"a\",\"signal\":64,\"grace_usec\":0,\"ticket\":\"t\"}",
+                            &request),
+                   0);
         expect_int(request.signal, 64);
         expect_uint(request.grace_usec, 0);
         expect_str(request.ticket, "t");
@@ -339,7 +367,8 @@ static void small_requests_refuse_what_is_not_theirs(void) {
         expect_int(request_parse_text(slice, "slice", text, sizeof(text), NULL), 0);
         expect_str(text, "gold");
         expect_int(request_parse_text(slice, "slice", text, 4, NULL), REQUEST_E_INVALID);
-        expect_int(request_parse_text(slice, "interface", text, sizeof(text), NULL), REQUEST_E_INVALID);
+        expect_int(request_parse_text(slice, "interface", text, sizeof(text), NULL),
+                   REQUEST_E_INVALID);
         json_decref(empty);
         json_decref(since);
         json_decref(slice);

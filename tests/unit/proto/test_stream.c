@@ -132,14 +132,16 @@ static void messages_written_at_once_arrive_one_by_one(void) {
         pair_deinit(&pair);
 }
 
-/* Pushes @length bytes of 'x' through, filling as the socket fills; returns stream_fill's last answer. */
+/* Pushes @length bytes of 'x' through, filling as the socket fills; returns stream_fill's last
+ * answer. */
 static int push(struct pair *pair, size_t length) {
         static char block[65536];
         int r = 0;
 
         memset(block, 'x', sizeof(block));
         while (length > 0 && (r == 0 || r == STREAM_E_AGAIN)) {
-                ssize_t n = write(pair->peer, block, length < sizeof(block) ? length : sizeof(block));
+                ssize_t n =
+                        write(pair->peer, block, length < sizeof(block) ? length : sizeof(block));
 
                 if (n > 0)
                         length -= (size_t)n;
@@ -451,6 +453,38 @@ static void given_descriptors_that_never_left_are_closed(void) {
         pair_deinit(&pair);
 }
 
+static void stream_goes_on_where_another_left_off(void) {
+        const char *unread, *unsent;
+        size_t n_unread, n_unsent;
+        struct stream next;
+        struct pair pair;
+        char text[8] = "";
+
+        pair_init(&pair);
+        (void)stream_unread(&pair.stream, &n_unread);
+        (void)stream_unsent(&pair.stream, &n_unsent);
+        expect(n_unread == 0 && n_unsent == 0);
+        need_int(write(pair.peer, "one\0two\0thr", 11), 11);
+        need_int(stream_fill(&pair.stream, NULL), 0);
+        expect_message(&pair.stream, "one");
+        need_int(stream_queue(&pair.stream, "reply", 5), 0);
+
+        unread = stream_unread(&pair.stream, &n_unread);
+        unsent = stream_unsent(&pair.stream, &n_unsent);
+        stream_init(&next, fcntl(pair.stream.fd, F_DUPFD_CLOEXEC, 3));
+        need_int(stream_load(&next, unread, n_unread, unsent, n_unsent), 0);
+        expect_message(&next, "two");
+        expect_no_message(&next);
+        need_int(write(pair.peer, "ee\0", 3), 3);
+        expect_int(stream_fill(&next, NULL), 0);
+        expect_message(&next, "three");
+        expect_int(stream_flush(&next, NULL), 0);
+        expect_int(read(pair.peer, text, sizeof(text)), 6);
+        expect_str(text, "reply");
+        stream_deinit(&next);
+        pair_deinit(&pair);
+}
+
 UNIT_MAIN(TEST(message_written_byte_by_byte_arrives_once),
           TEST(messages_written_at_once_arrive_one_by_one),
           TEST(largest_message_is_taken_and_its_buffer_given_back),
@@ -469,4 +503,5 @@ UNIT_MAIN(TEST(message_written_byte_by_byte_arrives_once),
           TEST(queued_bytes_leave_in_order_through_a_full_socket),
           TEST(peer_that_does_not_read_meets_the_bound),
           TEST(given_descriptors_go_with_the_first_byte),
-          TEST(given_descriptors_that_never_left_are_closed))
+          TEST(given_descriptors_that_never_left_are_closed),
+          TEST(stream_goes_on_where_another_left_off))
