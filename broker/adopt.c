@@ -158,7 +158,7 @@ static int adopt_unknown(struct lease *lease, bool charge_known, const char *id,
         snprintf(lease->record.id, sizeof(lease->record.id), "%.*s", RECORD_ID_MAX, id);
         snprintf(lease->record.name, sizeof(lease->record.name), "%s", lease->record.id);
         snprintf(lease->record.slice, sizeof(lease->record.slice), "%s", lease->slice->name);
-        lease->record.detached = true;
+        lease->record.detached = lease->told_started = true;
         lease->state = LEASE_UNKNOWN;
         lease->main_gone = true;
         lease->limits = (struct limits)LIMITS_KEEP_ALL;
@@ -237,7 +237,7 @@ static int adopt_group(struct broker *broker, struct slice *slice, const char *n
                 return 0;
         }
         known = record_read(lease->dir_fd, &lease->record, &charge_known, &why);
-        if (known == 0 && strncmp(name, lease->record.id, strlen(lease->record.id)) != 0)
+        if (known == 0 && strncmp(name, lease->record.id, RECORD_ID_MAX) != 0)
                 known = why_set(&why, CGROUP_E_RECORD, "the lease record is of another group");
         if (known == 0)
                 known = record_read_main(lease->dir_fd, &pid, &why);
@@ -286,7 +286,12 @@ static int each_group(struct broker *broker, int dir_fd, const char *suffix, str
         return r < 0 ? r : 0;
 }
 
+/* Groups of VMs have ids for names (claim.c). Any other is somebody else's, whatever it holds. */
 static int adopt_vm(struct broker *broker, struct slice *slice, const char *name, size_t stem) {
+        if (stem != RECORD_ID_MAX || strspn(name, "abcdefghijklmnopqrstuv0123456789") != stem) {
+                log_warning("group '%s' in slice '%s' is not ours and left alone", name, slice->name);
+                return 0;
+        }
         return adopt_group(broker, slice, name);
 }
 

@@ -138,6 +138,7 @@ int provision_tell_started(struct lease *lease) {
         struct broker *broker = lease->broker;
         struct connection *follower = lease->follower;
         char ticket[REQUEST_TOKEN_MAX + 1], path[700];
+        bool first = !lease->told_started;
         json_t *run;
 
         if (!follower)
@@ -153,8 +154,9 @@ int provision_tell_started(struct lease *lease) {
                         (json_int_t)(lease->made_usec - lease->admitted_usec), "exec_us",
                         (json_int_t)(lease->executed_usec - lease->made_usec));
         lease->told_started = true;
-        /* A detached VM's call ends here; so does one that was not asked to be followed. */
-        if (lease->record.detached || !follower->more) {
+        /* The call that made a detached VM ends here, one that came later to follow it does not; and
+         * one that was not asked to be followed does, too. */
+        if ((lease->record.detached && first) || !follower->more) {
                 lease_detach_follower(lease);
                 return connection_reply(
                         follower, json_pack("{s:s s:o}", "state", "started", "run", run), false);

@@ -280,11 +280,13 @@ static bool notified(struct house *house, const char *word, int timeout_ms) {
 
 int house_try_start(struct house *house, const char *const *wrapper) {
         char text[1024];
+        pid_t before;
         int status;
 
         /* What an earlier one still said is not this one's. */
         while (recv(house->notify_fd, text, sizeof(text), MSG_DONTWAIT) > 0)
                 ;
+        before = last_broker;
         house->broker = fork();
         if (house->broker == 0)
                 exec_broker(wrapper);
@@ -294,7 +296,7 @@ int house_try_start(struct house *house, const char *const *wrapper) {
         if (notified(house, "READY=1", HOUSE_WAIT_MS))
                 return -1;
         need(waitpid(house->broker, &status, WNOHANG) == house->broker);
-        last_broker = 0;
+        last_broker = before;
         close(house->pidfd);
         house->pidfd = -1;
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
