@@ -31,10 +31,13 @@ void fd_close_many(int *fds, size_t n) {
         while (from < n) {
                 size_t to = from;
 
+                if (fds[from] < 0) {
+                        from++;
+                        continue;
+                }
                 while (to + 1 < n && fds[to + 1] == fds[to] + 1)
                         to++;
-                if (fds[from] >= 0)
-                        close_range((unsigned)fds[from], (unsigned)fds[to], 0);
+                close_range((unsigned)fds[from], (unsigned)fds[to], 0);
                 from = to + 1;
         }
         for (size_t i = 0; i < n; i++)
