@@ -100,6 +100,13 @@ static int lease_news(struct lease *lease, enum watch_news news, const char *fil
         return 0;
 }
 
+/* Nothing is left of what we stand on, nor of any VM: provium-vms.scope was stopped. The next broker
+ * makes it anew. */
+static int root_gone(struct broker *broker) {
+        log_error("'%s' was removed, and all VMs have ended: leaving, to start anew", broker->root.path);
+        return sd_event_exit(broker->event, BROKER_E_HOST);
+}
+
 static void on_news(void *userdata, int id, enum watch_news news, const char *file) {
         struct broker *broker = userdata;
         struct lease *lease;
@@ -108,6 +115,9 @@ static void on_news(void *userdata, int id, enum watch_news news, const char *fi
         if (news == WATCH_LOST) {
                 log_warning("news of groups was lost: looking at all of them");
                 r = tick_look_at_everything(broker);
+        } else if (id == broker->root_watch_id) {
+                if (news == WATCH_GONE)
+                        r = root_gone(broker);
         } else {
                 HASH_FIND(hh_watch, broker->by_watch, &id, sizeof(id), lease);
                 if (lease)
@@ -288,7 +298,8 @@ static int apply_policy(struct broker *broker) {
         reserve = policy->reserve.amount[RESOURCE_MEMORY];
         low = broker->host.capacity.amount[RESOURCE_MEMORY];
         low = limits_page_ceil(low > reserve ? low - reserve : 0);
-        if (cgroup_root_protect(&broker->root, low, ROOT_WEIGHT_MAX, &why))
+        if (broker->in_scope ? service_protect(low, ROOT_WEIGHT_MAX, &why)
+                             : cgroup_root_protect(&broker->root, low, ROOT_WEIGHT_MAX, &why))
                 log_warning("%s: other programs of this host may push VMs aside", why.text);
         return 0;
 }
@@ -323,28 +334,27 @@ int broker_reload(struct broker *broker, struct policy_errors *errors, struct wh
 static int open_root(struct broker *broker, struct why *why) {
         const struct options *options = broker->options;
         const char *relative = options->cgroup_root;
-        char self[512], mount[256];
-        ssize_t n;
+        char mount[256];
         int r;
 
         if (!relative && !options->no_systemd && service_booted()) {
-                n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-                if (n < 0)
-                        return why_errno(why, BROKER_E_HOST, errno, "cannot read /proc/self/exe");
-                self[n] = '\0';
                 r = cgroup_find_mount(options->cgroup_mount, mount, sizeof(mount), why);
                 if (r)
                         return r < 0 ? r : BROKER_E_HOST;
-                r = service_open_scope(mount, self, why);
+                /* By this name the binary is found even when a package has just replaced it. */
+                r = service_open_scope(mount, "/proc/self/exe", why);
                 if (r)
                         return r;
                 relative = SERVICE_ROOT;
+                broker->in_scope = true;
         }
         r = cgroup_root_open(&broker->root, options->cgroup_mount, relative ?: ROOT_DIRECTORY, true,
                              why);
         if (r)
                 return r < 0 ? r : r == CGROUP_E_BUSY ? BROKER_E_EXISTS : BROKER_E_HOST;
         r = cgroup_root_key(&broker->root, broker->key, why);
+        if (r == 0)
+                r = watch_add(&broker->watch, broker->root.dir_fd, false, &broker->root_watch_id, why);
         return r < 0 ? r : r ? BROKER_E_HOST : 0;
 }
 
@@ -392,6 +402,7 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         broker->options = options;
         broker->root = (struct cgroup_root)CGROUP_ROOT_NULL;
         broker->watch = (struct watch)WATCH_NULL;
+        broker->root_watch_id = -1;
         broker->control.listen_fd = broker->control.spare_fd = -1;
         TAILQ_INIT(&broker->leases);
         TAILQ_INIT(&broker->unbalanced);
@@ -432,12 +443,9 @@ int broker_init(struct broker *broker, const struct options *options, struct why
 }
 
 int broker_run(struct broker *broker) {
-        int r;
-
         sd_notifyf(0, "READY=1\nMAINPID=%d\nSTATUS=%llu VMs", getpid(),
                    (unsigned long long)broker->ledger.vms);
-        r = sd_event_loop(broker->event);
-        return r < 0 ? r : 0;
+        return sd_event_loop(broker->event);
 }
 
 void broker_deinit(struct broker *broker) {

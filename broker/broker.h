@@ -34,6 +34,8 @@ struct broker {
         struct cgroup_root root;
         unsigned char key[CGROUP_ROOT_KEY_SIZE]; /* for tickets */
         struct watch watch;
+        int root_watch_id;
+        bool in_scope; /* the root is systemd's provium-vms.scope */
         struct spawner spawner;
 
         struct policy *policy;
@@ -86,7 +88,7 @@ enum {
 _must_check_ int broker_init(struct broker *broker, const struct options *options, struct why *why);
 void broker_deinit(struct broker *broker);
 
-/* Runs until told to stop. 0, or a fault. */
+/* Runs until told to stop (0), or until the root is gone (BROKER_E_HOST, told); or a fault. */
 _must_check_ int broker_run(struct broker *broker);
 
 /* Loads the policies again. Answers BROKER_E_POLICY with the errors logged and in @errors; the last

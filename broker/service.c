@@ -19,6 +19,7 @@
 #define BUS_PATH "/org/freedesktop/systemd1"
 #define BUS_MANAGER "org.freedesktop.systemd1.Manager"
 #define JOB_USEC UINT64_C(10000000)
+#define CALL_USEC UINT64_C(5000000) /* systemd answers in milliseconds, or something is very wrong */
 #define LEAF "holder"
 
 bool service_booted(void) {
@@ -93,13 +94,15 @@ static int await(sd_bus *bus, struct job *job, struct why *why) {
         return 0;
 }
 
-static int start_scope(sd_bus *bus, pid_t holder, struct why *why) {
+/* Answers with *existsp set instead, if there is such a scope already. */
+static int start_scope(sd_bus *bus, pid_t holder, bool *existsp, struct why *why) {
         __attribute__((__cleanup__(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
         __attribute__((__cleanup__(sd_bus_slot_unrefp))) sd_bus_slot *slot = NULL;
         __attribute__((__cleanup__(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
         struct job job = {};
         int r;
 
+        *existsp = false;
         r = sd_bus_match_signal(bus, &slot, BUS_NAME, BUS_PATH, BUS_MANAGER, "JobRemoved",
                                 on_job_removed, &job);
         if (r >= 0)
@@ -108,10 +111,11 @@ static int start_scope(sd_bus *bus, pid_t holder, struct why *why) {
                                        "PIDs", "au", 1, (uint32_t)holder, "Delegate", "b", 1,
                                        "Slice", "s", SERVICE_SLICE, "Description", "s",
                                        "Provium virtual machines", "CollectMode", "s",
-                                       "inactive-or-failed", "TasksMax", "t", UINT64_MAX,
-                                       "KillMode", "s", "control-group", 0);
+                                       "inactive-or-failed", "TasksMax", "t", UINT64_MAX, "KillMode",
+                                       "s", "control-group", 0);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "o", &job.path);
+        *existsp = r < 0 && sd_bus_error_has_name(&error, BUS_NAME ".UnitExists");
         if (r < 0)
                 return why_set(why, BROKER_E_HOST, "systemd does not start %s: %s", SERVICE_SCOPE,
                                error.message ?: strerrordesc_np(-r));
@@ -141,24 +145,64 @@ static bool scope_is_held(const char *mount) {
         return file_read_at(AT_FDCWD, path, text, sizeof(text)) == 0 && text[0];
 }
 
+static int open_bus(sd_bus **busp, struct why *why) {
+        int r;
+
+        r = sd_bus_open_system(busp);
+        if (r >= 0)
+                r = sd_bus_set_method_call_timeout(*busp, CALL_USEC);
+        if (r < 0)
+                return why_errno(why, BROKER_E_HOST, -r,
+                                 "cannot reach systemd over the system bus");
+        return 0;
+}
+
 int service_open_scope(const char *mount, const char *self, struct why *why) {
         __attribute__((__cleanup__(sd_bus_flush_close_unrefp))) sd_bus *bus = NULL;
+        bool exists = false;
         pid_t holder = 0;
         int r;
 
         if (scope_is_held(mount))
                 return 0;
-        r = sd_bus_open_system(&bus);
-        if (r < 0)
-                return why_errno(why, BROKER_E_HOST, -r,
-                                 "cannot reach systemd over the system bus");
-        r = start_holder(self, &holder, why);
+        r = open_bus(&bus, why);
+        if (!r)
+                r = start_holder(self, &holder, why);
         if (r)
                 return r;
-        r = start_scope(bus, holder, why);
-        if (!r)
+        r = start_scope(bus, holder, &exists, why);
+        /* A scope without a holder: somebody killed it, and VMs have kept the scope alive. It only needs
+         * a new one. */
+        if (!r || exists)
                 r = settle_holder(mount, holder, why);
         if (r)
                 kill(holder, SIGKILL);
+        return r;
+}
+
+/* Through systemd, because it writes what it believes to be true at every daemon-reload. */
+static int protect_unit(sd_bus *bus, const char *unit, uint64_t memory_low_bytes, uint64_t cpu_weight,
+                        struct why *why) {
+        __attribute__((__cleanup__(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r;
+
+        r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "SetUnitProperties", &error, NULL,
+                               "sba(sv)", unit, 1, 2, "MemoryLow", "t", memory_low_bytes, "CPUWeight",
+                               "t", cpu_weight);
+        if (r < 0)
+                return why_set(why, BROKER_E_HOST, "systemd does not protect %s: %s", unit,
+                               error.message ?: strerrordesc_np(-r));
+        return 0;
+}
+
+int service_protect(uint64_t memory_low_bytes, uint64_t cpu_weight, struct why *why) {
+        __attribute__((__cleanup__(sd_bus_flush_close_unrefp))) sd_bus *bus = NULL;
+        int r;
+
+        r = open_bus(&bus, why);
+        if (!r)
+                r = protect_unit(bus, SERVICE_SLICE, memory_low_bytes, cpu_weight, why);
+        if (!r)
+                r = protect_unit(bus, SERVICE_SCOPE, memory_low_bytes, cpu_weight, why);
         return r;
 }
