@@ -4,7 +4,6 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -162,9 +161,36 @@ static int descend(int mount_fd, const char *mount, const char *relative, bool c
         return 0;
 }
 
+/*
+ * A record lock, because it belongs to the process and not to a descriptor: flock(2) would live on in
+ * a child that has not got to execve when its broker is killed, and keep the next broker out. The
+ * price: closing any descriptor of that file gives the lock up, so it is a file nobody else opens.
+ */
+static int lock(int dir_fd, const char *path, int *fdp, struct why *why) {
+        _cleanup_(fd_closep) int fd = -1;
+        struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+        fd = openat(dir_fd, "cgroup.max.depth", O_RDWR | O_CLOEXEC);
+        if (fd < 0)
+                return why_errno(why, CGROUP_E_HOST, errno, "cannot lock '%s'", path);
+        if (fcntl(fd, F_SETLK, &whole) < 0) {
+                int saved = errno;
+
+                if (saved != EAGAIN && saved != EACCES)
+                        return why_errno(why, CGROUP_E_HOST, saved, "cannot lock '%s'", path);
+                if (fcntl(fd, F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK && whole.l_pid > 0)
+                        return why_set(why, CGROUP_E_BUSY,
+                                       "another provium-broker, process %d, already owns '%s'",
+                                       (int)whole.l_pid, path);
+                return why_set(why, CGROUP_E_BUSY, "another provium-broker already owns '%s'", path);
+        }
+        *fdp = take_fd(fd);
+        return 0;
+}
+
 int cgroup_root_open(struct cgroup_root *root, const char *mount, const char *relative, bool create,
                      struct why *why) {
-        _cleanup_(fd_closep) int mount_fd = -1, dir_fd = -1;
+        _cleanup_(fd_closep) int mount_fd = -1, dir_fd = -1, lock_fd = -1;
         char found[256], missing[64];
         int r;
 
@@ -190,24 +216,22 @@ int cgroup_root_open(struct cgroup_root *root, const char *mount, const char *re
         } else {
                 dir_fd = take_fd(root->dir_fd);
         }
-        /* A lock that came with the descriptor is simply confirmed. */
-        if (flock(dir_fd, LOCK_EX | LOCK_NB) < 0)
-                return why_errno(why, errno == EWOULDBLOCK ? CGROUP_E_BUSY : CGROUP_E_HOST, errno,
-                                 errno == EWOULDBLOCK
-                                         ? "another provium-broker already owns '%s/%s'"
-                                         : "cannot lock '%s/%s'",
-                                 found, relative);
         snprintf(root->path, sizeof(root->path), "%s/%s", found, relative);
+        r = lock(dir_fd, root->path, &lock_fd, why);
+        if (r)
+                return r;
         r = cgroup_enable_controllers(dir_fd, root->path, why);
         if (r)
                 return r;
         snprintf(root->mount, sizeof(root->mount), "%s", found);
         root->dir_fd = take_fd(dir_fd);
+        root->lock_fd = take_fd(lock_fd);
         return 0;
 }
 
 void cgroup_root_close(struct cgroup_root *root) {
         root->dir_fd = fd_close(root->dir_fd);
+        root->lock_fd = fd_close(root->lock_fd);
 }
 
 int cgroup_root_key(struct cgroup_root *root, unsigned char key[CGROUP_ROOT_KEY_SIZE],

@@ -17,20 +17,21 @@
 
 struct cgroup_root {
         int dir_fd;     /* our directory; -1: none */
+        int lock_fd;    /* a file in it, locked as long as we live; -1: none */
         char path[512]; /* of it, absolute, for people and for clients */
         char mount[256];
 };
 
 #define CGROUP_ROOT_NULL                                                                           \
-        { .dir_fd = -1 }
+        { .dir_fd = -1, .lock_fd = -1 }
 
 /*
  * Opens @relative ("provium", or "provium.slice/provium-vms.scope") below the mount of the unified
  * hierarchy, @mount, or where libcgroup finds it if NULL. The last component is made if @create;
  * those above must be there. Switches the controllers on, from the top down to and including our
  * own directory; above it only where one is missing. Takes the lock that says this root has a
- * broker (flock(2) on the directory, which goes with the descriptor). If @root already has a
- * descriptor, kept over a re-execution, that one, locked as it is, is used.
+ * broker. If @root already has a descriptor, kept over a re-execution, that one is used, and the
+ * lock, which execve gave up, taken again.
  *
  * Answers UNSUPPORTED (with the line that mends it), BUSY (another broker; or processes in an inner
  * group, with the first of them named), GONE, HOST.

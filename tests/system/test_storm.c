@@ -22,9 +22,11 @@
 #define KILLS 200
 #define ATTACHED 8
 #define DETACHED 6
+#define QUICK 5
 #define SEED 20240229
 
 static uint64_t random_state;
+static unsigned n_seen[2]; /* replies "started" and "exited" to the quick ones */
 
 static uint32_t any(uint32_t below) {
         random_state = random_state * 6364136223846793005u + 1442695040888963407u;
@@ -66,6 +68,36 @@ static void start_steady(struct steady *vm, int i, bool attached) {
         vm->pidfd = pidfd_open(vm->pid, 0);
 }
 
+/* Short VMs without the 50 ms that a client's start takes in the rig: for these the broker dies at every
+ * step of a launch. Nobody comes back for them. */
+static void start_quick(struct line *quick, unsigned n) {
+        char path[1024], live[16];
+
+        snprintf(path, sizeof(path), "PATH=%s", getenv("PATH"));
+        for (unsigned i = 0; i < QUICK; i++) {
+                quick[i] = (struct line){.stream = STREAM_NULL};
+                if (i >= n || !line_open(&quick[i]))
+                        continue;
+                snprintf(live, sizeof(live), "%u", any(10));
+                line_run(&quick[i], json_pack("{s:s s:[s,s,s] s:[s]}", "slice", "t", "command", "vm", "live", live,
+                                              "environment", path));
+        }
+}
+
+static void end_quick(struct line *quick) {
+        for (unsigned i = 0; i < QUICK; i++) {
+                json_t *reply;
+
+                if (quick[i].stream.fd < 0)
+                        continue;
+                while ((reply = line_reply(&quick[i], 0, NULL))) {
+                        n_seen[strcmp(reply_word(reply), "exited") == 0 ? 1 : 0]++;
+                        json_decref(reply);
+                }
+                line_close(&quick[i]);
+        }
+}
+
 /*
  * The storm: between two kills short VMs come and go, so that the broker dies in the middle of
  * everything it ever does. Their clients may be told anything but "started" twice or a wrong status.
@@ -74,6 +106,7 @@ static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
         static struct steady vms[ATTACHED + DETACHED];
         static struct job shorts[64];
         static unsigned n_shorts;
+        struct line quick[QUICK];
         struct house house;
         char *before, *after;
         uint64_t slowest_ms = 0, total_ms = 0;
@@ -89,16 +122,18 @@ static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
         for (int kills = 0; kills < KILLS; kills++) {
                 uint64_t begin;
 
-                while (n_shorts < 3) {
+                while (n_shorts < 2) {
                         char live[16];
 
                         snprintf(live, sizeof(live), "%u", any(40));
                         JOB_RUN(&shorts[n_shorts], "--reconnect", "300s", "--", "vm", "live", live);
                         n_shorts++;
                 }
+                start_quick(quick, any(QUICK + 1));
                 /* A random moment is a moment in time: the one sleep that is meant. */
-                poll(NULL, 0, (int)any(60));
+                poll(NULL, 0, (int)any(90));
                 house_kill(&house);
+                end_quick(quick);
                 begin = now_ms();
                 house_start(&house);
                 begin = now_ms() - begin;
@@ -113,8 +148,9 @@ static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
                                 continue;
                         }
                         ended++;
-                        /* 0; or 125: it ended while the broker was away, and nobody could say how. */
-                        if (status != 0 && status != 125) {
+                        /* 0; 125: it ended while the broker was away, and nobody could say how; 69: the
+                         * broker was away when its client first asked. */
+                        if (status != 0 && status != 125 && status != 69) {
                                 wrong++;
                                 printf("          status %d: %s\n", status, shorts[i].err);
                         }
@@ -123,8 +159,10 @@ static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
                 for (int i = 0; i < ATTACHED + DETACHED; i++)
                         need_that(lives(vms[i].pidfd), "%s lives after %d kills", vms[i].name, kills + 1);
         }
-        unit_note("%u short VMs ended meanwhile; a start took %.0f ms, %ju at most", ended,
-                  (double)total_ms / KILLS, (uintmax_t)slowest_ms);
+        unit_note("%u short VMs ended meanwhile, %u more started and %u ended just before a kill", ended,
+                  n_seen[0], n_seen[1]);
+        unit_note("a start took %.0f ms, %ju at most", (double)total_ms / KILLS, (uintmax_t)slowest_ms);
+        expect(n_seen[0] > 0 && n_seen[1] > 0);
         expect_int(wrong, 0);
         for (unsigned i = 0; i < n_shorts; i++)
                 expect(job_wait(&shorts[i], HOUSE_WAIT_MS) >= 0);
@@ -266,14 +304,15 @@ static void fifty_vms_are_adopted_in_a_fraction_of_a_second(void) {
 static void a_second_broker_on_the_same_root_leaves_with_a_clear_message(void) {
         struct house house, second;
         struct job job;
+        char text[128];
 
         house_open(&house, NULL, NULL);
         JOB_RUN(&job, "--json", "--name", "mine", "--", "vm", "rest");
         job_wait_out(&job, "\"started\"");
         second = house;
         expect_int(house_try_start(&second, NULL), 1);
-        expect(house_log_has("another provium-broker"));
-        expect(house_log_has(HOUSE_ROOT));
+        snprintf(text, sizeof(text), "another provium-broker, process %d, already owns '" HOUSE_ROOT "'", house.broker);
+        expect(house_log_has(text));
         /* The first one was not disturbed, its socket least of all. */
         expect_int(count_vms(), 1);
         job_kill(&job, SIGTERM);
