@@ -14,8 +14,9 @@
 #include <broker/adopt.h>
 #include <broker/broker.h>
 #include <broker/charge.h>
-#include <broker/provision.h>
+#include <broker/lease.h>
 #include <broker/release.h>
+#include <broker/slice.h>
 
 #define PROCESSES_MAX 65536
 
@@ -289,7 +290,8 @@ static int each_group(struct broker *broker, int dir_fd, const char *suffix, str
 /* Groups of VMs have ids for names (claim.c). Any other is somebody else's, whatever it holds. */
 static int adopt_vm(struct broker *broker, struct slice *slice, const char *name, size_t stem) {
         if (stem != RECORD_ID_MAX || strspn(name, "abcdefghijklmnopqrstuv0123456789") != stem) {
-                log_warning("group '%s' in slice '%s' is not ours and left alone", name, slice->name);
+                log_warning("group '%s' in slice '%s' is not ours and left alone", name,
+                            slice->name);
                 return 0;
         }
         return adopt_group(broker, slice, name);

@@ -11,21 +11,27 @@
  * adopts them.
  */
 
+#include <jansson.h>
+#include <sys/queue.h>
 #include <systemd/sd-event.h>
 
 #include <admission/queue.h>
 #include <base/why.h>
-#include <broker/control.h>
 #include <broker/events.h>
 #include <broker/host.h>
-#include <broker/lease.h>
 #include <broker/log.h>
 #include <broker/options.h>
-#include <broker/slice.h>
 #include <cgroup/root.h>
 #include <cgroup/watch.h>
 #include <launcher/spawn.h>
 #include <policies/policy.h>
+
+struct control;
+struct lease;
+struct slice;
+
+TAILQ_HEAD(lease_list, lease);
+TAILQ_HEAD(slice_list, slice);
 
 struct broker {
         sd_event *event;
@@ -35,7 +41,8 @@ struct broker {
         unsigned char key[CGROUP_ROOT_KEY_SIZE]; /* for tickets */
         struct watch watch;
         int root_watch_id;
-        bool in_scope; /* the root is systemd's provium-vms.scope */
+        bool in_scope;   /* the root is systemd's provium-vms.scope */
+        bool root_ended; /* which was stopped */
         struct spawner spawner;
 
         struct policy *policy;
@@ -55,7 +62,7 @@ struct broker {
         uint64_t last_order;
 
         struct events events;
-        struct control control;
+        struct control *control;
 
         sd_event_source *settle; /* after releases: weights down, the queue on */
         sd_event_source *tick;   /* the next deadline of anything */
@@ -74,35 +81,24 @@ struct broker {
 uint64_t broker_now_usec(void);
 uint64_t broker_now_ns(void);
 uint64_t broker_realtime_ns(void);
+uint64_t broker_monotonic_usec(void); /* for systemd only */
 
-/*
- * Makes everything: policy, root, adoption of what runs, sockets. Answers with a sentence
- * (BROKER_E_*), because what fails here is the operator's to mend.
- */
+/* What whoever starts, reloads or is asked answers with. */
 enum {
         _BROKER_E_SUCCESS,
         BROKER_E_POLICY, /* a policy file is bad; every error was logged */
         BROKER_E_HOST,   /* cgroups, sockets, systemd */
         BROKER_E_EXISTS, /* another broker has this root */
 };
-_must_check_ int broker_init(struct broker *broker, const struct options *options, struct why *why);
-void broker_deinit(struct broker *broker);
-
-/* Runs until told to stop (0), or until the root is gone (BROKER_E_HOST, told); or a fault. */
-_must_check_ int broker_run(struct broker *broker);
-
-/* Loads the policies again. Answers BROKER_E_POLICY with the errors logged and in @errors; the last
- * good ones stay in force. */
-_must_check_ int broker_reload(struct broker *broker, struct policy_errors *errors,
-                               struct why *why);
 
 /* Sees to it that broker_tick() runs at @usec at the latest. */
 void broker_tick_at(struct broker *broker, uint64_t usec);
 
+/* Whatever waits to be settled (weights that are to come down, claims that may start) is, later in
+ * this turn of the loop. */
+void broker_settle_later(struct broker *broker);
+
 /* Ends the loop because of a fault in a callback; returns it. */
 int broker_fault(struct broker *broker, int r);
-
-/* The loop's callback for news of groups (cgroup/watch). */
-_must_check_ int broker_watch_news(struct broker *broker);
 
 #endif

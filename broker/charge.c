@@ -6,6 +6,8 @@
 #include <base/units.h>
 #include <broker/broker.h>
 #include <broker/charge.h>
+#include <broker/lease.h>
+#include <broker/slice.h>
 
 #define MEMORY_MAX_FLOOR (UINT64_C(16) * 1024 * 1024) /* below, execve itself could run out */
 #define PIDS_BASE 64
@@ -151,4 +153,27 @@ void charge_limits(const struct broker *broker, const struct lease *lease, struc
         if (pids == POLICY_AUTO)
                 pids = PIDS_BASE + PIDS_PER_CPU * ((lease->record.cpu_milli + 999) / 1000);
         limits->pids_max = pids == POLICY_NONE ? LIMIT_NONE : pids;
+}
+
+enum wait_reason claim_reason(const struct lease *lease) {
+        const struct claim *claim = &lease->claim, *head;
+
+        if (claim->reason != WAIT_QUEUED || !claim->lane)
+                return claim->reason;
+        if (lease->broker->window_usec)
+                return WAIT_RECONNECT;
+        /* It waits for what the one before it waits for. */
+        head = TAILQ_FIRST(&claim->lane->claims);
+        return head->reason == WAIT_SLICE_FULL ? WAIT_SLICE_FULL : WAIT_POOL_FULL;
+}
+
+void claim_detail(const struct lease *lease, uint64_t position, char *text, size_t size) {
+        text[0] = '\0';
+        if (lease->claim.reason == WAIT_POOL_FULL || lease->claim.reason == WAIT_SLICE_FULL)
+                shortage_describe(&lease->claim.shortage, false, text, size);
+        else if (lease->broker->window_usec)
+                snprintf(text, size, "the broker was started again and collects who waited before");
+        else
+                snprintf(text, size, "%" PRIu64 " %s before it", position,
+                         position == 1 ? "claim is" : "claims are");
 }

@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#include <admission/ledger.h>
+#include <admission/queue.h>
 
 struct broker;
 struct lease;
@@ -25,6 +25,11 @@ _must_check_ int charge_size(struct lease *lease, struct why *why);
 
 /* The VM's limits, as they will be written. */
 void charge_limits(const struct broker *broker, const struct lease *lease, struct limits *limits);
+
+/* What it waits for, by the name users see, and the sentence to it; @position: how many are before
+ * it. */
+enum wait_reason claim_reason(const struct lease *lease);
+void claim_detail(const struct lease *lease, uint64_t position, char *text, size_t size);
 
 /*
  * The sentence for a shortage: "memory: 2G asked, the host has 512M left (limit 4G at ratio 1, 3.5G

@@ -8,8 +8,10 @@
 #include <broker/broker.h>
 #include <broker/charge.h>
 #include <broker/claim.h>
+#include <broker/lease.h>
 #include <broker/provision.h>
 #include <broker/report.h>
+#include <broker/slice.h>
 #include <broker/ticket.h>
 #include <broker/waiting.h>
 

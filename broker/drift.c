@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include <broker/broker.h>
 #include <broker/drift.h>
+#include <broker/lease.h>
+#include <broker/slice.h>
 
 static void tell(struct broker *broker, const char *what, const char *name, const char *found,
                  const char *failed) {
         events_add(&broker->events, "drift", 0, true, broker_realtime_ns(),
                    json_pack("{s:s s:s s:s s:b}", what, name, "detail", failed ?: found, "repaired",
                              !failed));
-        control_events_added(broker);
+        connections_push_events(broker);
         if (failed)
                 log_error("%s '%s': %s, and cannot be repaired: %s", what, name, found, failed);
         else

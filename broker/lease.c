@@ -3,6 +3,8 @@
 
 #include <base/fd.h>
 #include <broker/broker.h>
+#include <broker/lease.h>
+#include <broker/slice.h>
 
 static const char *const state_names[_LEASE_STATE_N] = {
         [LEASE_WAITING] = "waiting",   [LEASE_STARTING] = "starting",
@@ -51,6 +53,11 @@ struct lease *lease_find(struct broker *broker, const char *name) {
         if (!lease)
                 HASH_FIND(hh_id, broker->by_id, name, strlen(name), lease);
         return lease;
+}
+
+const char *lease_directory(const struct lease *lease, char *buffer, size_t size) {
+        snprintf(buffer, size, "%s.vm", lease->record.id);
+        return buffer;
 }
 
 void lease_drop_launch(struct lease *lease) {
@@ -107,5 +114,5 @@ void lease_event(struct lease *lease, const char *kind, json_t *fields) {
         json_decref(fields);
         events_add(&lease->broker->events, kind, lease->record.uid, false, broker_realtime_ns(),
                    object);
-        control_events_added(lease->broker);
+        connections_push_events(lease->broker);
 }

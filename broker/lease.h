@@ -12,11 +12,12 @@
  * From STARTING on it is charged; the charge goes back when its directory is gone, and not before.
  */
 
-#include <sys/queue.h>
 #include <systemd/sd-event.h>
 #include <uthash.h>
 
 #include <admission/queue.h>
+#include <broker/broker.h>
+#include <broker/connection.h>
 #include <cgroup/limits.h>
 #include <cgroup/record.h>
 #include <launcher/spawn.h>
@@ -93,8 +94,6 @@ struct lease {
         UT_hash_handle hh_id, hh_name, hh_watch, hh_pid;
 };
 
-TAILQ_HEAD(lease_list, lease);
-
 /* A lease with nothing in it yet, not listed anywhere. NULL: out of memory. */
 struct lease *lease_new(struct broker *broker);
 
@@ -107,6 +106,10 @@ void lease_index(struct lease *lease);
 
 /* By name, id or ticket id; also those that wait. NULL if there is none. */
 struct lease *lease_find(struct broker *broker, const char *name);
+
+/* "ID.vm", the name of its directory. */
+#define LEASE_DIRECTORY_MAX (RECORD_ID_MAX + 4)
+const char *lease_directory(const struct lease *lease, char *buffer, size_t size);
 
 /* Drops what only the launch needed: the request, the client's descriptors, argv. */
 void lease_drop_launch(struct lease *lease);

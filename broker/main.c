@@ -5,6 +5,7 @@
 
 #include <broker/broker.h>
 #include <broker/service.h>
+#include <broker/start.h>
 
 #define EXIT_USAGE 64
 #define EXIT_BAD_POLICY 78

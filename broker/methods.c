@@ -5,11 +5,14 @@
 #include <base/fd.h>
 #include <broker/broker.h>
 #include <broker/claim.h>
+#include <broker/lease.h>
 #include <broker/methods.h>
 #include <broker/provision.h>
+#include <broker/reload.h>
 #include <broker/release.h>
 #include <broker/report.h>
 #include <broker/upgrade.h>
+#include <broker/waiting.h>
 
 static int invalid(struct connection *connection, const char *message) {
         return connection_error(connection, "Invalid", json_pack("{s:s}", "field", "parameters"),
@@ -114,7 +117,7 @@ static int method_kill(struct connection *connection, const struct call *call) {
                 char id[RECORD_ID_MAX + 1];
 
                 strcpy(id, lease->record.id);
-                r = release_start(lease, "kill", request.signal, grace);
+                r = claim_refuse(lease, "killed", "the claim was ended by 'provium kill'");
                 return r < 0 ? r
                              : connection_reply(connection, json_pack("{s:s}", "id", id), false);
         }
@@ -188,7 +191,7 @@ static int method_events(struct connection *connection, const struct call *call)
                                                         : events_first(&broker->events);
         if (call->more) {
                 connection->subscribed = true;
-                TAILQ_INSERT_TAIL(&broker->control.subscribers, connection, subscriber);
+                TAILQ_INSERT_TAIL(&broker->control->subscribers, connection, subscriber);
                 /* Says that the reader is in place, so that it can start what it wants to watch. */
                 return connection_reply(connection, json_pack("{s:[]}", "events"), true);
         }
@@ -216,7 +219,7 @@ static int method_policy_reload(struct connection *connection, const struct call
         errors = calloc(1, sizeof(*errors));
         if (!errors)
                 return fault(-ENOMEM);
-        r = broker_reload(broker, errors, &why);
+        r = policies_reload(broker, errors, &why);
         if (r < 0)
                 return r;
         if (r == 0)

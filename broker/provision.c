@@ -6,18 +6,16 @@
 #include <base/fd.h>
 #include <broker/broker.h>
 #include <broker/charge.h>
+#include <broker/lease.h>
 #include <broker/provision.h>
 #include <broker/release.h>
+#include <broker/slice.h>
 #include <broker/ticket.h>
 #include <launcher/command.h>
 
-#define LAUNCH_USEC UINT64_C(30000000) /* from clone to execve, at most: a path may never answer   \
-                                        */
-
-const char *provision_directory(const struct lease *lease, char *buffer, size_t size) {
-        snprintf(buffer, size, "%s.vm", lease->record.id);
-        return buffer;
-}
+#define LAUNCH_USEC                                                                                \
+        UINT64_C(30000000) /* from clone to execve, at most: a path may never answer               \
+                            */
 
 int provision_prepare(struct lease *lease, struct connection *connection, struct why *why) {
         char cpus[24], mib[24];
@@ -66,7 +64,7 @@ static void fill_args(struct lease *lease) {
                 .gid = lease->record.gid,
                 .groups = lease->groups,
                 .n_groups = lease->n_groups,
-                .nofile = lease->broker->control.nofile,
+                .nofile = lease->broker->control->nofile,
         };
 }
 
@@ -79,7 +77,7 @@ static int make(struct lease *lease, struct why *why) {
         r = slice_open(broker, lease->slice, why);
         if (r)
                 return r;
-        r = cgroup_create_at(lease->slice->dir_fd, provision_directory(lease, name, sizeof(name)),
+        r = cgroup_create_at(lease->slice->dir_fd, lease_directory(lease, name, sizeof(name)),
                              &lease->dir_fd, why);
         if (r)
                 return r;
@@ -154,8 +152,8 @@ int provision_tell_started(struct lease *lease) {
                         (json_int_t)(lease->made_usec - lease->admitted_usec), "exec_us",
                         (json_int_t)(lease->executed_usec - lease->made_usec));
         lease->told_started = true;
-        /* The call that made a detached VM ends here, one that came later to follow it does not; and
-         * one that was not asked to be followed does, too. */
+        /* The call that made a detached VM ends here, one that came later to follow it does not;
+         * and one that was not asked to be followed does, too. */
         if ((lease->record.detached && first) || !follower->more) {
                 lease_detach_follower(lease);
                 return connection_reply(

@@ -37,7 +37,4 @@ _must_check_ int provision_progress(struct lease *lease);
 /* Sends "started" (again) to the lease's follower. */
 _must_check_ int provision_tell_started(struct lease *lease);
 
-/* "ID.vm" */
-const char *provision_directory(const struct lease *lease, char *buffer, size_t size);
-
 #endif

@@ -7,10 +7,10 @@
 #include <base/fd.h>
 #include <base/units.h>
 #include <broker/broker.h>
-#include <broker/provision.h>
+#include <broker/lease.h>
 #include <broker/release.h>
 #include <broker/report.h>
-#include <broker/waiting.h>
+#include <broker/slice.h>
 #include <cgroup/stats.h>
 
 #define RETRY_USEC UINT64_C(250000) /* after the first cgroup.kill that left something */
@@ -96,8 +96,7 @@ int release_start(struct lease *lease, const char *reason, int signo, uint64_t g
                         broker_tick_at(lease->broker, kill_at);
                 }
                 return 0;
-        case LEASE_WAITING:
-                return claim_refuse(lease, "killed", "the claim was ended by 'provium kill'");
+        case LEASE_WAITING: /* holds nothing: broker/waiting refuses it */
         case LEASE_KILLING:
         case LEASE_LINGERING:
         case _LEASE_STATE_N:
@@ -127,14 +126,8 @@ void release_note_oom(struct lease *lease) {
 int release_main_ended(struct lease *lease, const siginfo_t *info) {
         struct broker *broker = lease->broker;
         bool failed = true;
-        int r;
 
-        /* It has not rung, or the bell is still in the queue: what it left is final now either way.
-         */
-        r = provision_progress(lease);
-        if (r < 0)
-                return r;
-        assert(!lease->process.shares_memory);
+        assert(!lease->launching);
         if (lease->own_child)
                 HASH_DELETE(hh_pid, broker->by_pid, lease);
         lease->own_child = false;
@@ -229,7 +222,7 @@ static int finish(struct lease *lease) {
         if (r < 0)
                 return r;
         lease_free(lease);
-        sd_event_source_set_enabled(broker->settle, SD_EVENT_ONESHOT);
+        broker_settle_later(broker);
         return 0;
 }
 
@@ -241,8 +234,8 @@ int release_try(struct lease *lease) {
 
         if (lease->own_child)
                 return 0; /* its status is not collected yet: SIGCHLD is on its way */
-        r = cgroup_remove_tree_at(lease->slice->dir_fd,
-                                  provision_directory(lease, name, sizeof(name)), &why);
+        r = cgroup_remove_tree_at(lease->slice->dir_fd, lease_directory(lease, name, sizeof(name)),
+                                  &why);
         if (r == 0)
                 return finish(lease);
         if (r != CGROUP_E_BUSY) {
@@ -288,7 +281,7 @@ int release_unmade(struct lease *lease) {
 
         if (lease->dir_fd >= 0) {
                 r = cgroup_remove_tree_at(lease->slice->dir_fd,
-                                          provision_directory(lease, name, sizeof(name)), &why);
+                                          lease_directory(lease, name, sizeof(name)), &why);
                 if (r) {
                         log_error("VM '%s': %s", lease->record.name, why.text);
                         lease->main_gone = true;
@@ -296,9 +289,4 @@ int release_unmade(struct lease *lease) {
                 }
         }
         return finish(lease);
-}
-
-int release_settle(struct broker *broker) {
-        slices_settle(broker);
-        return claims_advance(broker);
 }

@@ -29,7 +29,8 @@ struct why;
 _must_check_ int release_start(struct lease *lease, const char *reason, int signo,
                                uint64_t grace_usec);
 
-/* The main process has ended, with @info if its status is known. Negative on a fault. */
+/* The main process of a lease whose launch is over has ended, with @info if its status is known.
+ * Negative on a fault. */
 _must_check_ int release_main_ended(struct lease *lease, const siginfo_t *info);
 
 /* Is the group empty now? Then it is removed and the lease is over (and freed). Negative on a
@@ -48,8 +49,5 @@ void release_note_oom(struct lease *lease);
 /* Sends a signal to the main process, or to all that are left if it is gone. Answers ESRCH and the
  * like as a positive errno. */
 _must_check_ int release_signal(struct lease *lease, int signo);
-
-/* Carries out what a release leaves for later: slices' weights down, waiting claims. */
-_must_check_ int release_settle(struct broker *broker);
 
 #endif

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include <broker/broker.h>
+#include <broker/charge.h>
+#include <broker/lease.h>
 #include <broker/report.h>
-#include <broker/waiting.h>
+#include <broker/slice.h>
 #include <cgroup/stats.h>
 
 json_t *report_demand(const struct demand *demand) {

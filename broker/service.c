@@ -19,7 +19,8 @@
 #define BUS_PATH "/org/freedesktop/systemd1"
 #define BUS_MANAGER "org.freedesktop.systemd1.Manager"
 #define JOB_USEC UINT64_C(10000000)
-#define CALL_USEC UINT64_C(5000000) /* systemd answers in milliseconds, or something is very wrong */
+#define CALL_USEC                                                                                  \
+        UINT64_C(5000000) /* systemd answers in milliseconds, or something is very wrong */
 #define LEAF "holder"
 
 bool service_booted(void) {
@@ -111,8 +112,8 @@ static int start_scope(sd_bus *bus, pid_t holder, bool *existsp, struct why *why
                                        "PIDs", "au", 1, (uint32_t)holder, "Delegate", "b", 1,
                                        "Slice", "s", SERVICE_SLICE, "Description", "s",
                                        "Provium virtual machines", "CollectMode", "s",
-                                       "inactive-or-failed", "TasksMax", "t", UINT64_MAX, "KillMode",
-                                       "s", "control-group", 0);
+                                       "inactive-or-failed", "TasksMax", "t", UINT64_MAX,
+                                       "KillMode", "s", "control-group", 0);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "o", &job.path);
         *existsp = r < 0 && sd_bus_error_has_name(&error, BUS_NAME ".UnitExists");
@@ -171,8 +172,8 @@ int service_open_scope(const char *mount, const char *self, struct why *why) {
         if (r)
                 return r;
         r = start_scope(bus, holder, &exists, why);
-        /* A scope without a holder: somebody killed it, and VMs have kept the scope alive. It only needs
-         * a new one. */
+        /* A scope without a holder: somebody killed it, and VMs have kept the scope alive. It only
+         * needs a new one. */
         if (!r || exists)
                 r = settle_holder(mount, holder, why);
         if (r)
@@ -181,14 +182,14 @@ int service_open_scope(const char *mount, const char *self, struct why *why) {
 }
 
 /* Through systemd, because it writes what it believes to be true at every daemon-reload. */
-static int protect_unit(sd_bus *bus, const char *unit, uint64_t memory_low_bytes, uint64_t cpu_weight,
-                        struct why *why) {
+static int protect_unit(sd_bus *bus, const char *unit, uint64_t memory_low_bytes,
+                        uint64_t cpu_weight, struct why *why) {
         __attribute__((__cleanup__(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r;
 
-        r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "SetUnitProperties", &error, NULL,
-                               "sba(sv)", unit, 1, 2, "MemoryLow", "t", memory_low_bytes, "CPUWeight",
-                               "t", cpu_weight);
+        r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "SetUnitProperties", &error,
+                               NULL, "sba(sv)", unit, 1, 2, "MemoryLow", "t", memory_low_bytes,
+                               "CPUWeight", "t", cpu_weight);
         if (r < 0)
                 return why_set(why, BROKER_E_HOST, "systemd does not protect %s: %s", unit,
                                error.message ?: strerrordesc_np(-r));

@@ -30,9 +30,9 @@ bool service_booted(void);
 _must_check_ int service_open_scope(const char *mount, const char *self, struct why *why);
 
 /*
- * Guarantees memory and CPU to all VMs together against the rest of the host: on the scope and on the
- * slice around it, since a group is protected no better than its parent. Waits for systemd, a few
- * milliseconds. Answers BROKER_E_HOST.
+ * Guarantees memory and CPU to all VMs together against the rest of the host: on the scope and on
+ * the slice around it, since a group is protected no better than its parent. Waits for systemd, a
+ * few milliseconds. Answers BROKER_E_HOST.
  */
 _must_check_ int service_protect(uint64_t memory_low_bytes, uint64_t cpu_weight, struct why *why);
 

@@ -5,6 +5,7 @@
 
 #include <base/fd.h>
 #include <broker/broker.h>
+#include <broker/slice.h>
 
 struct slice *slice_find(struct broker *broker, const char *name) {
         struct slice *slice;

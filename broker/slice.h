@@ -13,6 +13,7 @@
 #include <uthash.h>
 
 #include <admission/queue.h>
+#include <broker/broker.h>
 #include <cgroup/limits.h>
 
 struct broker;
@@ -37,8 +38,6 @@ struct slice {
         TAILQ_ENTRY(slice) unbalanced_link;
         UT_hash_handle hh, hh_watch;
 };
-
-TAILQ_HEAD(slice_list, slice);
 
 /* The slice of that name, or NULL. */
 struct slice *slice_find(struct broker *broker, const char *name);

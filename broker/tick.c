@@ -4,19 +4,13 @@
 
 #include <broker/broker.h>
 #include <broker/drift.h>
+#include <broker/lease.h>
 #include <broker/provision.h>
 #include <broker/release.h>
+#include <broker/slice.h>
 #include <broker/tick.h>
 #include <broker/upgrade.h>
 #include <broker/waiting.h>
-
-void broker_tick_at(struct broker *broker, uint64_t usec) {
-        if (!broker->tick || usec >= broker->tick_usec)
-                return;
-        broker->tick_usec = usec;
-        sd_event_source_set_time(broker->tick, usec);
-        sd_event_source_set_enabled(broker->tick, SD_EVENT_ONESHOT);
-}
 
 static bool due(uint64_t deadline, uint64_t now, uint64_t *nextp) {
         if (deadline == 0)

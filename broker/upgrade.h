@@ -23,12 +23,4 @@ _must_check_ int upgrade_begin(struct broker *broker, struct why *why);
 /* Writes the state and executes; comes back only if that failed, with everything as it was. */
 _must_check_ int upgrade_execute(struct broker *broker, struct why *why);
 
-/*
- * In the new binary, first: reads @fd and takes the listening socket and the root's lock from it,
- * before anything else is opened. Then, after adoption, the rest. Answers BROKER_E_HOST; negative
- * on a fault.
- */
-_must_check_ int upgrade_resume_sockets(struct broker *broker, int fd, struct why *why);
-_must_check_ int upgrade_resume_clients(struct broker *broker, struct why *why);
-
 #endif

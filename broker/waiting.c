@@ -5,7 +5,7 @@
 #include <base/units.h>
 #include <broker/broker.h>
 #include <broker/charge.h>
-#include <broker/claim.h>
+#include <broker/lease.h>
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/report.h>
@@ -14,31 +14,8 @@
 
 #define PLACES_TOLD 256 /* claims at the front that are told their place every second */
 
-enum wait_reason claim_reason(const struct lease *lease) {
-        const struct claim *claim = &lease->claim, *head;
-
-        if (claim->reason != WAIT_QUEUED || !claim->lane)
-                return claim->reason;
-        if (lease->broker->window_usec)
-                return WAIT_RECONNECT;
-        /* It waits for what the one before it waits for. */
-        head = TAILQ_FIRST(&claim->lane->claims);
-        return head->reason == WAIT_SLICE_FULL ? WAIT_SLICE_FULL : WAIT_POOL_FULL;
-}
-
-void claim_detail(const struct lease *lease, uint64_t position, char *text, size_t size) {
-        text[0] = '\0';
-        if (lease->claim.reason == WAIT_POOL_FULL || lease->claim.reason == WAIT_SLICE_FULL)
-                shortage_describe(&lease->claim.shortage, false, text, size);
-        else if (lease->broker->window_usec)
-                snprintf(text, size, "the broker was started again and collects who waited before");
-        else
-                snprintf(text, size, "%" PRIu64 " %s before it", position,
-                         position == 1 ? "claim is" : "claims are");
-}
-
 static void leave_queue(struct lease *lease) {
-        struct user *user = control_user(lease->broker, lease->record.uid);
+        struct user *user = user_find(lease->broker, lease->record.uid);
 
         queue_remove(&lease->broker->queue, &lease->claim);
         if (user && user->n_waiting > 0)
@@ -52,7 +29,7 @@ int claim_refuse(struct lease *lease, const char *reason, const char *message) {
 
         leave_queue(lease);
         /* Whoever stood behind it may fit where it did not. */
-        sd_event_source_set_enabled(lease->broker->settle, SD_EVENT_ONESHOT);
+        broker_settle_later(lease->broker);
         fields = json_pack("{s:s s:s}", "reason", reason, "detail", message);
         lease_event(lease, "claim_released", fields);
         lease_detach_follower(lease);
@@ -101,7 +78,7 @@ int claim_follower_gone(struct lease *lease) {
 /* One claim has its charge; it is in no queue any more. */
 static int granted(struct lease *lease) {
         struct broker *broker = lease->broker;
-        struct user *user = control_user(broker, lease->record.uid);
+        struct user *user = user_find(broker, lease->record.uid);
 
         if (user && user->n_waiting > 0)
                 user->n_waiting--;

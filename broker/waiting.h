@@ -27,9 +27,4 @@ _must_check_ int claim_follower_gone(struct lease *lease);
 /* Tells followers of waiting claims their place and reason, where it changed. */
 _must_check_ int claims_tell_places(struct broker *broker);
 
-/* What it waits for, by the name users see, and the sentence to it; @position: how many are before
- * it. */
-enum wait_reason claim_reason(const struct lease *lease);
-void claim_detail(const struct lease *lease, uint64_t position, char *text, size_t size);
-
 #endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_BROKER_CONNECTION_H
+#define PROVIUM_BROKER_CONNECTION_H
+
+/*
+ * The control socket: who is connected, with what rights, and what each of them is owed.
+ *
+ * A connection that ends, from either side or because its peer does not read, is only marked; a
+ * turn of the loop later it is taken down with everything that hung on it. So no answer ever
+ * changes a lease under the hands of whoever gave it.
+ *
+ * One call at a time per connection, as varlink has it: while an answer is outstanding (a claim
+ * that waits, a VM that is followed, a kill that is not done) nothing more is read from it, but its
+ * end is noticed. Connections are counted per user, so that one user's flood ends at that user.
+ */
+
+#include <jansson.h>
+#include <sys/queue.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+#include <uthash.h>
+
+#include <proto/call.h>
+#include <proto/stream.h>
+
+struct broker;
+struct lease;
+
+#define CONTROL_GROUPS_MAX 256        /* supplementary groups looked at */
+#define CONTROL_CONNECTIONS_MAX 16384 /* all users together */
+#define CONTROL_EVENTS_BACKLOG                                                                     \
+        (64 * 1024) /* bytes given to an events reader ahead of its reading */
+
+struct user {
+        uid_t uid;
+        uint64_t n_connections, n_waiting;
+        UT_hash_handle hh;
+};
+
+struct connection {
+        struct broker *broker;
+        struct user *user;
+        struct stream stream;
+        sd_event_source *source;
+        uint32_t watched; /* epoll events asked for */
+
+        uid_t uid;
+        gid_t gid;
+        pid_t pid; /* for the log only */
+
+        bool busy;    /* a call is being answered */
+        bool more;    /* it may be answered more than once */
+        bool closing; /* goes when all is written */
+        bool recheck; /* messages may be waiting in the buffer: look without reading */
+        bool dead;    /* on the list of the dead; nothing is sent or read any more */
+
+        struct lease *following; /* Run, Attach: the lease whose life is told here */
+        struct lease *killing;   /* Kill: the lease whose end is waited for */
+        bool subscribed;         /* Events with more */
+        uint64_t next_event;
+
+        TAILQ_ENTRY(connection) link, killer, subscriber, grave;
+};
+
+TAILQ_HEAD(connection_list, connection);
+
+struct control {
+        struct rlimit nofile; /* as we were started with: what VMs get */
+        int listen_fd,
+                spare_fd; /* the spare is given up to turn somebody away when descriptors are out */
+        bool inherited;   /* socket activation: the socket's file is not ours to remove */
+        sd_event_source *source, *reaper;
+        struct connection_list connections, subscribers, dead;
+        uint64_t n_connections;
+        struct user *users;
+};
+
+/* Closes it, a turn of the loop later, with everything that hung on it. */
+void connection_close(struct connection *connection);
+
+/* Asks the loop for what is needed now: nothing is read while an answer is outstanding. */
+_must_check_ int connection_watch(struct connection *connection);
+
+/* Writes what waits to be written; what cannot be delivered closes it. Negative on a fault. */
+_must_check_ int connection_flush(struct connection *connection);
+
+/* Frees it: it hangs on nothing any more. */
+void connection_free(struct connection *connection);
+
+/* Answers the outstanding call; @parameters is taken over. With @continues the call stays open.
+ * What cannot be delivered ends the connection; negative only on a fault. */
+_must_check_ int connection_reply(struct connection *connection, json_t *parameters,
+                                  bool continues);
+/* The same with an error of our interface ("Refused"); takes over @parameters, adds message. */
+_must_check_ int connection_error(struct connection *connection, const char *name,
+                                  json_t *parameters, const char *message);
+
+/* The peer's supplementary groups (SO_PEERGROUPS): malloc'd, the caller's. 0, or negative: a fault;
+ * none on kernels that do not tell. */
+_must_check_ int connection_groups(struct connection *connection, gid_t **groupsp, size_t *np);
+
+/* Events were added: readers who keep up get them. */
+void connections_push_events(struct broker *broker);
+/* One reader's part of that. Negative on a fault. */
+_must_check_ int connection_push_events(struct connection *connection);
+
+/* What is known of @uid; NULL: nothing is connected or waits. */
+struct user *user_find(struct broker *broker, uid_t uid);
+/* The same, made if need be. Negative: out of memory. */
+_must_check_ int user_get(struct broker *broker, uid_t uid, struct user **userp);
+/* Forgets a user of whom nothing is left. */
+void user_put(struct broker *broker, struct user *user);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include <systemd/sd-daemon.h>
+
+#include <base/units.h>
+#include <broker/broker.h>
+#include <broker/charge.h>
+#include <broker/lease.h>
+#include <broker/reload.h>
+#include <broker/service.h>
+#include <broker/slice.h>
+
+#define ROOT_WEIGHT_MAX 10000
+
+int policies_load(struct broker *broker, struct policy_errors *errors, struct policy **policyp,
+                  struct why *why) {
+        int r;
+
+        r = policy_load(policyp, broker->options->config_dir, broker->options->vendor_dir, errors);
+        if (r <= 0)
+                return r;
+        for (size_t i = 0; i < errors->n; i++) {
+                char line[1200];
+
+                log_error("%s", policy_error_format(&errors->list[i], line, sizeof(line)));
+        }
+        return why_set(why, BROKER_E_POLICY, "%zu errors in the policy files below '%s' and '%s'",
+                       errors->n + errors->n_more, broker->options->config_dir,
+                       broker->options->vendor_dir);
+}
+
+/* Takes the policy in force into the books. */
+int policies_apply(struct broker *broker) {
+        const struct broker_policy *policy = &broker->policy->broker;
+        bool enforced[_RESOURCE_N];
+        struct lease *lease;
+        struct why why = {};
+        uint64_t reserve, low;
+        int r;
+
+        host_discover(&broker->host, broker->options, policy, &broker->root);
+        for (unsigned i = 0; i < _RESOURCE_N; i++) {
+                enforced[i] = broker->host.source[i] != SOURCE_UNKNOWN;
+                if (policy->ratio_clamped[i])
+                        log_warning("ratio of %s clamped to %.3g", resource_name(i),
+                                    (double)policy->ratio_milli.amount[i] / 1000);
+        }
+        ledger_configure(&broker->ledger, &broker->host.capacity, &policy->reserve,
+                         &policy->ratio_milli, enforced, policy->vms_max);
+        r = slices_configure(broker);
+        if (r < 0)
+                return r;
+
+        /* VMs that run keep their limits; what is guaranteed to them follows the new ratios. */
+        TAILQ_FOREACH (lease, &broker->leases, link) {
+                struct limits limits;
+
+                if (lease->state == LEASE_UNKNOWN || lease->dir_fd < 0)
+                        continue;
+                charge_limits(broker, lease, &limits);
+                if (limits.cpu_weight == lease->limits.cpu_weight &&
+                    limits.memory_low_bytes == lease->limits.memory_low_bytes)
+                        continue;
+                lease->limits.cpu_weight = limits.cpu_weight;
+                lease->limits.memory_low_bytes = limits.memory_low_bytes;
+                if (limits_apply(lease->dir_fd, &lease->limits, &why))
+                        log_error("VM '%s': %s", lease->record.name, why.text);
+        }
+
+        /* Of the host's memory and CPUs the reserve is the host's, the rest is the VMs'. */
+        reserve = policy->reserve.amount[RESOURCE_MEMORY];
+        low = broker->host.capacity.amount[RESOURCE_MEMORY];
+        low = limits_page_ceil(low > reserve ? low - reserve : 0);
+        if (broker->in_scope ? service_protect(low, ROOT_WEIGHT_MAX, &why)
+                             : cgroup_root_protect(&broker->root, low, ROOT_WEIGHT_MAX, &why))
+                log_warning("%s: other programs of this host may push VMs aside", why.text);
+        return 0;
+}
+
+int policies_reload(struct broker *broker, struct policy_errors *errors, struct why *why) {
+        struct policy *policy = NULL, *old = broker->policy;
+        int r;
+
+        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+                   (unsigned long long)broker_monotonic_usec());
+        r = policies_load(broker, errors, &policy, why);
+        if (r == 0) {
+                broker->policy = policy;
+                r = policies_apply(broker);
+                policy_free(old);
+        }
+        sd_notify(0, "READY=1");
+        if (r < 0)
+                return r;
+        events_add(&broker->events, "policy_reloaded", 0, true, broker_realtime_ns(),
+                   json_pack("{s:b s:s}", "ok", r == 0, "detail", r ? why->text : ""));
+        connections_push_events(broker);
+        if (r) {
+                log_error("policies not reloaded: %s; the last good ones stay in force", why->text);
+                return r;
+        }
+        log_info("policies reloaded: %zu slices", broker->policy->n_slices);
+        broker_settle_later(broker);
+        return 0;
+}

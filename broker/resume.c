@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+#include <broker/broker.h>
+#include <broker/claim.h>
+#include <broker/control.h>
+#include <broker/lease.h>
+#include <broker/release.h>
+#include <broker/resume.h>
+#include <broker/ticket.h>
+
+#define STATE_MAX (256 * 1024 * 1024)
+
+static void hold_back(int fd) {
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+static int take_bytes(json_t *object, const char *name, char **bytesp, size_t *lengthp) {
+        const char *text = json_string_value(json_object_get(object, name)) ?: "";
+        size_t size = strlen(text) + 1;
+
+        *bytesp = malloc(size);
+        if (!*bytesp)
+                return fault(-ENOMEM);
+        if (sodium_base642bin((unsigned char *)*bytesp, size, text, size - 1, NULL, lengthp, NULL,
+                              sodium_base64_VARIANT_ORIGINAL) != 0)
+                *lengthp = 0;
+        return 0;
+}
+
+int resume_sockets(struct broker *broker, int fd, struct why *why) {
+        _cleanup_(fd_closep) int state_fd = fd;
+        json_int_t soft, hard;
+        json_error_t error;
+        struct stat st;
+        int version, inherited;
+        void *map;
+
+        if (fstat(state_fd, &st) < 0 || st.st_size <= 0 || st.st_size > STATE_MAX)
+                return why_set(why, BROKER_E_HOST, "--resume %d: not a state of ours", fd);
+        map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, state_fd, 0);
+        if (map == MAP_FAILED)
+                return why_errno(why, BROKER_E_HOST, errno, "cannot read the state");
+        broker->resume = json_loadb(map, (size_t)st.st_size, 0, &error);
+        munmap(map, (size_t)st.st_size);
+        if (!broker->resume ||
+            json_unpack(broker->resume, "{s:i s:i s:b s:i s:[I,I]}", "version", &version,
+                        "listen_fd", &broker->control->listen_fd, "inherited", &inherited,
+                        "root_fd", &broker->root.dir_fd, "nofile", &soft, &hard) < 0)
+                return why_set(why, BROKER_E_HOST, "--resume %d: not a state of ours", fd);
+        broker->control->inherited = inherited;
+        broker->control->nofile = (struct rlimit){(rlim_t)soft, (rlim_t)hard};
+        fcntl(broker->root.dir_fd, F_SETFD, FD_CLOEXEC);
+        return 0;
+}
+
+static struct lease *find_id(struct broker *broker, const char *id) {
+        struct lease *lease = NULL;
+
+        if (id)
+                HASH_FIND(hh_id, broker->by_id, id, strlen(id), lease);
+        return lease;
+}
+
+static int resume_leases(struct broker *broker) {
+        size_t i;
+        json_t *object;
+        int r = 0;
+
+        json_array_foreach (json_object_get(broker->resume, "leases"), i, object) {
+                struct lease *lease =
+                        find_id(broker, json_string_value(json_object_get(object, "id")));
+                json_int_t state = json_integer_value(json_object_get(object, "state"));
+                const char *reason = json_string_value(json_object_get(object, "end_reason"));
+
+                if (!lease || lease->state != LEASE_RUNNING)
+                        continue;
+                lease->oom_kills =
+                        (uint64_t)json_integer_value(json_object_get(object, "oom_kills"));
+                lease->client_until_usec =
+                        (uint64_t)json_integer_value(json_object_get(object, "client_until_usec"));
+                if (state == LEASE_STOPPING || state == LEASE_KILLING || state == LEASE_LINGERING)
+                        snprintf(lease->end_reason, sizeof(lease->end_reason), "%s",
+                                 reason ?: "kill");
+                if (state == LEASE_STOPPING) {
+                        lease->state = LEASE_STOPPING;
+                        lease->kill_at_usec = (uint64_t)json_integer_value(
+                                json_object_get(object, "kill_at_usec"));
+                        broker_tick_at(broker, lease->kill_at_usec);
+                } else if (state == LEASE_KILLING || state == LEASE_LINGERING) {
+                        r = release_start(lease, "kill", 0, 0);
+                }
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* A claim that waits is made again, with a ticket for the place it has. */
+static int resume_waiting(struct connection *connection, json_t *waiting) {
+        struct broker *broker = connection->broker;
+        struct run_request request = RUN_REQUEST_NULL;
+        struct lease_fds fds;
+        struct why why = {};
+        json_int_t order, left;
+        json_t *parameters;
+        const char *id;
+        int r;
+
+        if (json_unpack(waiting, "{s:o s:[i,i,i,i] s:s s:I s:I}", "request", &parameters, "fds",
+                        &fds.fd[0], &fds.fd[1], &fds.fd[2], &fds.fd[3], "id", &id, "order", &order,
+                        "left_usec", &left) < 0)
+                return connection_error(connection, "Failed", NULL,
+                                        "the claim was lost in an upgrade");
+        for (size_t i = 0; i < _REQUEST_FDS_N; i++)
+                hold_back(fds.fd[i]);
+        r = run_request_parse(&request, parameters, &why);
+        if (r) {
+                fd_close_many(fds.fd, _REQUEST_FDS_N);
+                return r < 0 ? r : connection_error(connection, "Failed", NULL, why.text);
+        }
+        request.wait_usec = left == INT64_MAX ? REQUEST_WAIT_FOREVER : (uint64_t)left;
+        ticket_format(request.ticket, broker->key, id, (uint64_t)order, connection->uid);
+        return claim_submit(connection, &request, &fds);
+}
+
+static int resume_following(struct connection *connection, const char *following,
+                            const char *killing) {
+        struct broker *broker = connection->broker;
+        struct lease *lease = find_id(broker, following);
+
+        if (following && !lease)
+                return connection_error(connection, "NotFound", NULL,
+                                        "the VM ended during an upgrade");
+        if (lease) {
+                lease->follower = connection;
+                connection->following = lease;
+                lease->client_until_usec = 0;
+        }
+        if (!killing)
+                return 0;
+        lease = find_id(broker, killing);
+        if (!lease)
+                return connection_reply(connection, json_pack("{s:s}", "id", killing), false);
+        connection->killing = lease;
+        TAILQ_INSERT_TAIL(&lease->killers, connection, killer);
+        return 0;
+}
+
+static int resume_stream(struct connection *connection, json_t *object) {
+        _cleanup_(freep) char *unread = NULL, *unsent = NULL;
+        size_t n_unread = 0, n_unsent = 0, i;
+        struct stream *stream = &connection->stream;
+        json_t *pair;
+        int r;
+
+        r = take_bytes(object, "unread", &unread, &n_unread);
+        if (r == 0)
+                r = take_bytes(object, "unsent", &unsent, &n_unsent);
+        if (r == 0)
+                r = stream_load(stream, unread, n_unread, unsent, n_unsent);
+        if (r < 0)
+                return r;
+        json_array_foreach (json_object_get(object, "fds"), i, pair) {
+                json_int_t at;
+                int fd;
+
+                if (i >= STREAM_FDS_MAX || json_unpack(pair, "[i,I]", &fd, &at) < 0)
+                        break;
+                hold_back(fd);
+                stream->in_fds[stream->n_in_fds] = fd;
+                stream->in_fds_at[stream->n_in_fds++] = (size_t)at;
+        }
+        return 0;
+}
+
+static int resume_client(struct broker *broker, json_t *object) {
+        struct connection *connection;
+        json_t *waiting = json_object_get(object, "waiting");
+        int fd = (int)json_integer_value(json_object_get(object, "fd")), r;
+
+        hold_back(fd);
+        r = control_adopt(broker, fd, &connection);
+        if (r < 0 || !connection)
+                return r;
+        r = resume_stream(connection, object);
+        if (r < 0)
+                return r;
+        connection->busy = json_is_true(json_object_get(object, "busy"));
+        connection->more = json_is_true(json_object_get(object, "more"));
+        connection->next_event =
+                (uint64_t)json_integer_value(json_object_get(object, "next_event"));
+        if (json_is_true(json_object_get(object, "subscribed"))) {
+                connection->subscribed = true;
+                TAILQ_INSERT_TAIL(&broker->control->subscribers, connection, subscriber);
+        }
+        if (waiting)
+                r = resume_waiting(connection, waiting);
+        else
+                r = resume_following(connection,
+                                     json_string_value(json_object_get(object, "following")),
+                                     json_string_value(json_object_get(object, "killing")));
+        return r < 0 ? r : control_resume(connection);
+}
+
+int resume_clients(struct broker *broker, struct why *why) {
+        json_t *object;
+        size_t i;
+        int r;
+
+        /* Nothing is granted until everybody who waits is in place. */
+        broker->window_usec = UINT64_MAX;
+        r = resume_leases(broker);
+        json_array_foreach (json_object_get(broker->resume, "clients"), i, object) {
+                if (r < 0)
+                        return r;
+                r = resume_client(broker, object);
+        }
+        if (r < 0)
+                return r;
+        /* Nobody else will come back: the queue goes on at once. Children that ended meanwhile are
+         * collected as soon as the loop runs. */
+        broker->window_usec = 0;
+        kill(getpid(), SIGCHLD);
+        broker_settle_later(broker);
+        log_info("went on as a new program with %zu clients",
+                 json_array_size(json_object_get(broker->resume, "clients")));
+        json_decref(take(broker->resume));
+        return 0;
+}
