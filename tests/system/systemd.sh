@@ -1,0 +1,211 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# rig: --systemd --mem 1G --timeout 240
+#
+# Installed under systemd as a package would do it: the first call starts the broker, and a VM with
+# its limits and its client outlives daemon-reload, daemon-reexec, a restart, SIGKILL, a hang and a
+# stop of the broker, and the end of the holder. Stopping the scope ends the VMs.
+set -euo pipefail
+
+readonly unit=provium-broker.service
+readonly scope=/sys/fs/cgroup/provium.slice/provium-vms.scope
+passed=0 failed=0
+
+expect() {
+        local sentence=$1
+        shift
+        if "$@"; then
+                echo "  ok      $sentence"
+                passed=$((passed + 1))
+        else
+                echo "  FAILED  $sentence"
+                failed=$((failed + 1))
+        fi
+}
+same() {
+        [[ $1 == "$2" ]] || { diff <(echo "$1") <(echo "$2") && return 1; }
+}
+refused() {
+        ! "$@" >/dev/null 2>&1
+}
+# until_deadline SECONDS COMMAND...: 0 as soon as it succeeds.
+until_deadline() {
+        local deadline=$((SECONDS + $1))
+        shift
+        until "$@"; do
+                ((SECONDS < deadline)) || return 1
+                read -rt 0.05 <> <(:) || true
+        done
+}
+state() {
+        systemctl show -P ActiveState "$1"
+}
+is_state() {
+        [[ $(state "$1") == "$2" ]]
+}
+main_pid() {
+        systemctl show -P MainPID $unit
+}
+journal_says() {
+        journalctl -u $unit --no-pager -q | grep -q -- "$1"
+}
+
+# What must not change while the broker comes and goes: the process, what the kernel holds it to, and
+# the books. (The start time tells a process from another with its pid.)
+facts() {
+        local dir file
+        dir=$(compgen -G "$scope/demo.slice/*.vm") || { echo 'no VM' && return 0; }
+        echo "main $(<"$dir/cgroup.procs") since $(awk '{ print $22 }' "/proc/$(<"$dir/cgroup.procs")/stat")"
+        for file in cpu.max cpu.weight memory.max memory.low memory.swap.max pids.max \
+                memory.oom.group; do
+                echo "$file $(<"$dir/$file")"
+        done
+        for dir in "$scope" "$scope/demo.slice"; do
+                echo "${dir##*/} $(<"$dir/cgroup.subtree_control") low $(<"$dir/memory.low")" \
+                        "weight $(<"$dir/cpu.weight") max $(<"$dir/memory.max") $(<"$dir/cpu.max")"
+        done
+        dir=/sys/fs/cgroup/provium.slice
+        echo "provium.slice low $(<$dir/memory.low) weight $(<$dir/cpu.weight)"
+        provium resources | awk '$1 == "cpu" || $1 == "memory"'
+        provium --json ps | jq -c '[.. | objects | select(has("name")) | {name, state, pid}]'
+}
+unchanged() {
+        local now
+        now=$(facts)
+        same "$before" "$now"
+}
+
+# ---- install ---------------------------------------------------------------------------------------
+
+# CMake is the host's; it cannot write its manifest into the build, and says so at the end.
+LD_LIBRARY_PATH=/host/usr/lib/x86_64-linux-gnu /host/usr/bin/cmake --install "$PROVIUM_BUILD" \
+        --prefix /usr >/tmp/install 2>&1 || true
+for file in /usr/sbin/provium-broker /usr/bin/provium /usr/lib/systemd/system/$unit \
+        /usr/lib/systemd/system/provium-broker.socket /usr/lib/systemd/system/provium.slice \
+        /usr/lib/provium/slices/default.slice /usr/share/doc/provium/examples/slices/demo.slice; do
+        expect "$file is installed" test -f "$file"
+done
+hash -r
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+cp /usr/share/doc/provium/examples/slices/demo.slice /etc/provium/slices/
+systemctl daemon-reload
+expect 'the units are sound' systemd-analyze verify --man=no $unit provium-broker.socket
+systemctl --quiet enable --now provium-broker.socket $unit 2>/tmp/enable || cat /tmp/enable
+systemctl stop $unit 2>/dev/null
+
+# ---- the first call starts the broker --------------------------------------------------------------
+
+expect 'nothing runs before the first call' is_state $unit inactive
+expect 'the first call is answered' provium ps
+expect 'by a broker that systemd started for it' is_state $unit active
+expect 'the socket is for everybody' test "$(stat -c %a /run/provium/control)" = 666
+expect 'the OOM killer is told to spare it' test "$(<"/proc/$(main_pid)/oom_score_adj")" = -1000
+
+provium run --slice demo --name attached --cpus 0.5 --mem 64M -- sleep 600 2>/tmp/client &
+client=$!
+vm_runs() {
+        [[ $(provium ps | grep -c running) == "$1" ]]
+}
+expect 'a VM starts' until_deadline 20 vm_runs 1
+before=$(facts)
+echo "$before" | sed 's/^/          /'
+vm_pid=$(<"$(compgen -G "$scope/demo.slice/*.vm")/cgroup.procs")
+expect 'the io controller is there' grep -qw io "$scope/demo.slice/cgroup.subtree_control"
+expect 'the OOM killer may choose the VM' test "$(<"/proc/$vm_pid/oom_score_adj")" = 0
+expect 'its soft limit of files is an ordinary one' \
+        test "$(awk '/open files/ { print $4 }' "/proc/$vm_pid/limits")" = 1024
+expect 'nothing of the service is left in its environment' \
+        refused grep -qE 'NOTIFY_SOCKET|LISTEN_|WATCHDOG|INVOCATION_ID=' "/proc/$vm_pid/environ"
+
+# ---- what it must outlive --------------------------------------------------------------------------
+
+systemctl daemon-reload
+expect 'daemon-reload changes nothing' unchanged
+systemctl daemon-reexec
+expect 'daemon-reexec changes nothing' unchanged
+
+pid=$(main_pid)
+systemctl restart $unit
+expect 'a restart makes a new broker' test "$(main_pid)" != "$pid"
+expect 'and changes nothing' unchanged
+
+pid=$(main_pid)
+kill -KILL "$pid"
+another_broker() {
+        local now
+        now=$(main_pid)
+        ((now > 0 && now != pid)) && is_state $unit active
+}
+expect 'a killed broker is replaced' until_deadline 20 another_broker
+expect 'and nothing has changed' unchanged
+
+expect 'a broker can be upgraded in place' provium upgrade
+pid=$(main_pid)
+expect 'it keeps its pid' test "$(state $unit) $(main_pid)" = "active $pid"
+expect 'and nothing has changed then' until_deadline 10 unchanged
+
+systemctl stop $unit 2>/dev/null
+expect 'a stopped broker leaves its VM' test -e "/proc/$vm_pid"
+expect 'whose limit is in force' \
+        test "$(<"$(compgen -G "$scope/demo.slice/*.vm")/cpu.max")" = "$(awk '$1 == "cpu.max" { print $2, $3 }' <<<"$before")"
+expect 'the next call starts it again' unchanged
+
+# A broker that hangs: the watchdog ends it. 30 s are long for a test.
+mkdir -p /run/systemd/system/$unit.d
+printf '[Service]\nWatchdogSec=2\n' >/run/systemd/system/$unit.d/watchdog.conf
+systemctl daemon-reload
+systemctl restart $unit
+pid=$(main_pid)
+kill -STOP "$pid"
+expect 'a broker that hangs is replaced' until_deadline 30 another_broker
+expect 'by the watchdog' journal_says 'Watchdog timeout'
+expect 'and nothing has changed after it' unchanged
+rm -r /run/systemd/system/$unit.d
+systemctl daemon-reload
+systemctl restart $unit
+
+expect 'a reload succeeds' systemctl reload $unit
+echo 'garbage' >/etc/provium/slices/bad.slice
+expect 'a reload of a bad file fails' refused systemctl reload $unit
+expect 'with file and line in the journal' journal_says '/etc/provium/slices/bad.slice:1:'
+expect 'the broker goes on' unchanged
+rm /etc/provium/slices/bad.slice
+expect 'a reload succeeds again' systemctl reload $unit
+
+kill -KILL "$(<"$scope/holder/cgroup.procs")"
+systemctl restart $unit
+expect 'a lost holder is replaced' grep -q . "$scope/holder/cgroup.procs"
+expect 'and nothing has changed without it' unchanged
+
+expect 'the client is still there' test -e "/proc/$client"
+provium run --slice demo --name second --cpus 0.1 --mem 32M --detach -- sleep 600 >/dev/null
+expect 'a second VM starts' vm_runs 2
+expect 'kill ends one' provium kill attached >/dev/null
+status=0
+wait "$client" || status=$?
+# This kernel tells the exit status of a process to its parent only, which was killed above.
+expect 'its client learns that, through all brokers' test $status = 125
+expect 'in words' grep -q 'exit status was lost with the broker' /tmp/client
+
+# ---- the end -----------------------------------------------------------------------------------------
+
+pid=$(main_pid)
+systemctl stop provium-vms.scope
+expect 'stopping the scope ends the VMs' refused pgrep -x sleep
+expect 'the broker starts over' until_deadline 30 another_broker
+expect 'with empty books' test "$(provium ps | wc -l)" = 1
+expect 'and a new scope, in which a VM runs' \
+        test "$(provium run --slice demo -- sed 's/[a-z0-9]*\.vm$//' /proc/self/cgroup)" = \
+        '0::/provium.slice/provium-vms.scope/demo.slice/'
+
+systemctl stop provium-broker.socket $unit
+expect 'both stop' is_state $unit inactive
+expect 'the socket is gone' test ! -e /run/provium/control
+systemctl stop provium.slice
+until_deadline 10 test ! -e $scope || true
+expect 'nothing is left in the slice' test ! -e $scope
+expect 'no process is left' refused pgrep -f provium-broker
+
+((failed == 0)) || journalctl -u $unit --no-pager -q | tail -60
+echo "$passed passed, $failed failed, 0 skipped"
+((failed == 0))
