@@ -137,7 +137,7 @@ static int enter(struct lease *lease) {
 
         if (!ledger_restore(&broker->ledger, &lease->slice->account, &lease->claim.demand))
                 return fault(-EOVERFLOW);
-        TAILQ_INSERT_TAIL(&broker->leases, lease, link);
+        lease_list_add(lease);
         lease_index(lease);
         r = watch_add(&broker->watch, lease->dir_fd, true, &lease->watch_id, &why);
         if (r)

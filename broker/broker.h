@@ -59,7 +59,7 @@ struct broker {
         struct lease *by_watch;   /* those with a group */
         struct lease *by_pid;     /* our own children */
         uint64_t n_launching;     /* children that still share our memory */
-        uint64_t last_order;
+        uint64_t last_order, last_number;
 
         struct events events;
         struct control *control;

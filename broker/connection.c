@@ -65,7 +65,8 @@ int connection_watch(struct connection *connection) {
                 events |= EPOLLIN;
         /* A socket that can be written, as nearly all can always, is also how to be called again.
          */
-        if (stream_pending(&connection->stream) || (connection->recheck && !connection->busy))
+        if (stream_pending(&connection->stream) || (connection->recheck && !connection->busy) ||
+            connection->listing)
                 events |= EPOLLOUT;
         if (events == connection->watched)
                 return 0;

@@ -38,6 +38,13 @@ struct user {
         UT_hash_handle hh;
 };
 
+/* How far a list of VMs and claims was told; both only ever grow at their end. */
+struct list_cursor {
+        bool waiting;   /* the VMs are through */
+        uint64_t after; /* the number of the last VM, or the order of the last claim, that was told
+                         */
+};
+
 struct connection {
         struct broker *broker;
         struct user *user;
@@ -57,7 +64,9 @@ struct connection {
 
         struct lease *following; /* Run, Attach: the lease whose life is told here */
         struct lease *killing;   /* Kill: the lease whose end is waited for */
-        bool subscribed;         /* Events with more */
+        bool listing;            /* List: parts of it are still to be told */
+        struct list_cursor list;
+        bool subscribed; /* Events with more */
         uint64_t next_event;
 
         TAILQ_ENTRY(connection) link, killer, subscriber, grave;

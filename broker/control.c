@@ -122,6 +122,9 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
                 r = connection_flush(connection);
         if (r == 0)
                 r = connection_process(connection);
+        if (r == 0 && connection->listing && !connection->dead &&
+            !stream_pending(&connection->stream))
+                r = methods_list_part(connection);
         if (r == 0 && connection->subscribed)
                 r = connection_push_events(connection);
         if (r == 0 && !connection->dead)

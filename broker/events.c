@@ -30,6 +30,14 @@ void events_add(struct events *events, const char *kind, uid_t uid, bool anyone,
         events->next++;
 }
 
+void events_restore(struct events *events, uint64_t seq, uid_t uid, bool anyone, const char *text) {
+        struct event_entry *entry = &events->ring[seq % EVENTS_RING];
+
+        free(entry->text);
+        *entry = (struct event_entry){
+                .seq = seq, .uid = uid, .anyone = anyone, .text = strdup(text)};
+}
+
 uint64_t events_first(const struct events *events) {
         uint64_t first = events->next > EVENTS_RING ? events->next - EVENTS_RING : 0;
 

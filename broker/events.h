@@ -40,6 +40,10 @@ void events_deinit(struct events *events);
 void events_add(struct events *events, const char *kind, uid_t uid, bool anyone,
                 uint64_t realtime_ns, json_t *fields);
 
+/* Puts an event of a former program back, in order; the number of the next one is the caller's to
+ * set. Does nothing when memory is short. */
+void events_restore(struct events *events, uint64_t seq, uid_t uid, bool anyone, const char *text);
+
 /* The entry with number @seq, or NULL if it is not in the ring (any more, or yet). */
 const struct event_entry *events_find(const struct events *events, uint64_t seq);
 

@@ -34,6 +34,11 @@ struct lease *lease_new(struct broker *broker) {
         return lease;
 }
 
+void lease_list_add(struct lease *lease) {
+        lease->number = ++lease->broker->last_number;
+        TAILQ_INSERT_TAIL(&lease->broker->leases, lease, link);
+}
+
 void lease_index(struct lease *lease) {
         struct broker *broker = lease->broker;
         struct lease *other;

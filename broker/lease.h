@@ -66,6 +66,7 @@ struct lease {
         size_t n_groups;
         char **argv, **paths;
         bool launching;    /* the child may still share our memory */
+        uint64_t number;   /* counts up along broker->leases */
         bool told_started; /* the follower has had its "started" */
 
         struct process process;
@@ -100,6 +101,9 @@ struct lease *lease_new(struct broker *broker);
 /* Takes it off every list and frees it. It holds no charge, has no group and no process any more.
  */
 void lease_free(struct lease *lease);
+
+/* Puts it at the end of the list of those that hold a charge. */
+void lease_list_add(struct lease *lease);
 
 /* Enters it into the maps of ids and names. */
 void lease_index(struct lease *lease);

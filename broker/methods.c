@@ -14,9 +14,23 @@
 #include <broker/upgrade.h>
 #include <broker/waiting.h>
 
-static int invalid(struct connection *connection, const char *message) {
-        return connection_error(connection, "Invalid", json_pack("{s:s}", "field", "parameters"),
-                                message);
+#define LIST_PART 128   /* entries in one of many answers */
+#define LIST_WHOLE 2048 /* entries in an only answer */
+
+static int invalid(struct connection *connection, const struct why *why) {
+        char field[64];
+
+        return connection_error(
+                connection, "Invalid",
+                json_pack("{s:s}", "field", request_invalid_field(why, field, sizeof(field))),
+                why->text);
+}
+
+static int invalid_text(struct connection *connection, const char *text) {
+        struct why why = {};
+
+        why_set(&why, 1, "%s", text);
+        return invalid(connection, &why);
 }
 
 /* Refusals are logged with who asked. */
@@ -38,20 +52,22 @@ static int method_run(struct connection *connection, const struct call *call, in
 
         if (n_fds != _REQUEST_FDS_N) {
                 fd_close_many(fds, n_fds);
-                return invalid(connection,
-                               "Run takes four descriptors with the call: stdin, stdout, stderr "
-                               "and the working directory");
+                return invalid_text(
+                        connection,
+                        "descriptors: Run takes four with the call: stdin, stdout, stderr "
+                        "and the working directory");
         }
         for (size_t i = 0; i < _REQUEST_FDS_N; i++)
                 lease_fds.fd[i] = fds[i];
         r = run_request_parse(&request, call->parameters, &why);
         if (r == 0 && !call->more && !request.detach && !request.dry_run) {
                 run_request_deinit(&request);
-                r = why_set(&why, 1, "Run without 'more' needs detach: nobody would follow the VM");
+                r = why_set(&why, 1,
+                            "detach: Run without 'more' needs it: nobody would follow the VM");
         }
         if (r) {
                 fd_close_many(fds, n_fds);
-                return r < 0 ? r : invalid(connection, why.text);
+                return r < 0 ? r : invalid(connection, &why);
         }
         return claim_submit(connection, &request, &lease_fds);
 }
@@ -65,7 +81,7 @@ static struct lease *find_vm(struct connection *connection, const struct call *c
 
         *rp = vm_request_parse(request, call->parameters, &why);
         if (*rp) {
-                *rp = *rp < 0 ? *rp : invalid(connection, why.text);
+                *rp = *rp < 0 ? *rp : invalid(connection, &why);
                 return NULL;
         }
         lease = lease_find(connection->broker, request->vm);
@@ -87,13 +103,14 @@ static int method_attach(struct connection *connection, const struct call *call)
         if (!lease)
                 return r;
         if (!call->more)
-                return invalid(connection, "Attach is called with 'more'");
+                return invalid_text(connection, "more: Attach is called with it");
         if (lease->follower)
                 return connection_error(connection, "Exists", NULL,
                                         "somebody else follows this VM");
         if (lease->state == LEASE_WAITING)
-                return invalid(connection,
-                               "a waiting claim is taken up again with Run and its ticket");
+                return invalid_text(
+                        connection,
+                        "vm: a waiting claim is taken up again with Run and its ticket");
         lease->follower = connection;
         connection->following = lease;
         lease->client_until_usec = 0;
@@ -135,7 +152,7 @@ static int method_signal(struct connection *connection, const struct call *call)
         if (!lease)
                 return r;
         if (request.signal == 0)
-                return invalid(connection, "Signal needs a signal from 1 to 64");
+                return invalid_text(connection, "signal: a number from 1 to 64 is needed");
         if (lease->state != LEASE_RUNNING && lease->state != LEASE_STOPPING)
                 return connection_error(connection, "NotFound", NULL, "this VM does not run");
         r = release_signal(lease, request.signal);
@@ -162,33 +179,61 @@ static int method_explain(struct connection *connection, const struct call *call
         return lease ? connection_reply(connection, report_explain(lease), false) : r;
 }
 
+int methods_list_part(struct connection *connection) {
+        json_t *part;
+        bool end;
+
+        part = report_list(connection->broker, connection->uid, LIST_PART, &connection->list, &end);
+        connection->listing = !end;
+        return connection_reply(connection, part, !end);
+}
+
+/* With "more" in parts, as fast as the reader reads; without, in one, if it is not too long. */
 static int method_list(struct connection *connection, const struct call *call) {
-        return connection_reply(connection, report_list(connection->broker, connection->uid),
-                                false);
+        struct why why = {};
+        json_t *list;
+        bool end;
+
+        if (request_parse_none(call->parameters, &why))
+                return invalid(connection, &why);
+        connection->list = (struct list_cursor){};
+        if (connection->more)
+                return methods_list_part(connection);
+        list = report_list(connection->broker, connection->uid, LIST_WHOLE, &connection->list,
+                           &end);
+        if (list && !end) {
+                json_decref(list);
+                why_set(&why, 1, "list: there is too much for one answer; call List with 'more'");
+                return invalid(connection, &why);
+        }
+        return connection_reply(connection, list, false);
 }
 
 static int method_resources(struct connection *connection, const struct call *call) {
-        const json_t *instance = json_object_get(call->parameters, "instance");
+        char instance[TEXT_NAME_MAX + 1];
+        struct why why = {};
+        int r;
 
-        if (instance && !json_is_null(instance) && !json_is_string(instance))
-                return invalid(connection, "instance: a name or an id is needed");
-        return connection_reply(
-                connection,
-                report_resources(connection->broker, connection->uid, json_string_value(instance)),
-                false);
+        r = request_parse_text(call->parameters, "instance", instance, sizeof(instance), &why);
+        if (r)
+                return r < 0 ? r : invalid(connection, &why);
+        return connection_reply(connection,
+                                report_resources(connection->broker, connection->uid,
+                                                 instance[0] ? instance : NULL),
+                                false);
 }
 
 static int method_events(struct connection *connection, const struct call *call) {
         struct broker *broker = connection->broker;
-        const json_t *since = json_object_get(call->parameters, "since");
+        struct why why = {};
+        uint64_t since;
         json_t *array;
 
-        if (since && !json_is_null(since) &&
-            (!json_is_integer(since) || json_integer_value(since) < 0))
-                return invalid(connection, "since: a number of an event is needed");
-        connection->next_event = json_is_integer(since) ? (uint64_t)json_integer_value(since)
-                                 : call->more           ? broker->events.next
-                                                        : events_first(&broker->events);
+        if (request_parse_number(call->parameters, "since", &since, &why))
+                return invalid(connection, &why);
+        connection->next_event = since != REQUEST_DEFAULT ? since
+                                 : call->more             ? broker->events.next
+                                                          : events_first(&broker->events);
         if (call->more) {
                 connection->subscribed = true;
                 TAILQ_INSERT_TAIL(&broker->control->subscribers, connection, subscriber);
@@ -240,14 +285,17 @@ static int method_policy_reload(struct connection *connection, const struct call
 
 static int method_policy_show(struct connection *connection, const struct call *call) {
         struct broker *broker = connection->broker;
-        const json_t *name = json_object_get(call->parameters, "slice");
         const struct slice_policy *slice = NULL;
         _cleanup_(freep) char *text = NULL;
+        char name[TEXT_NAME_MAX + 1];
+        struct why why = {};
+        int r;
 
-        if (name && !json_is_null(name) && !json_is_string(name))
-                return invalid(connection, "slice: a name is needed");
-        if (json_is_string(name)) {
-                slice = policy_find_slice(broker->policy, json_string_value(name));
+        r = request_parse_text(call->parameters, "slice", name, sizeof(name), &why);
+        if (r)
+                return r < 0 ? r : invalid(connection, &why);
+        if (name[0]) {
+                slice = policy_find_slice(broker->policy, name);
                 if (!slice)
                         return connection_error(connection, "NotFound", NULL,
                                                 "there is no slice of that name");
@@ -323,7 +371,8 @@ int methods_dispatch(struct connection *connection, const struct call *call, int
         if (call->oneway) {
                 fd_close_many(fds, n_fds);
                 connection->closing = true;
-                return invalid(connection, "no method of this interface is called with 'oneway'");
+                return invalid_text(connection,
+                                    "oneway: no method of this interface is called with it");
         }
         if (strcmp(call->method, PROTO_INTERFACE ".Run") == 0)
                 return method_run(connection, call, fds, n_fds);

@@ -19,4 +19,7 @@ struct connection;
 _must_check_ int methods_dispatch(struct connection *connection, const struct call *call, int *fds,
                                   size_t n_fds);
 
+/* The next part of a list that is being told. Negative on a fault. */
+_must_check_ int methods_list_part(struct connection *connection);
+
 #endif

@@ -66,21 +66,57 @@ static bool visible(const struct lease *lease, uid_t uid) {
         return uid == 0 || lease->record.uid == uid;
 }
 
-json_t *report_list(const struct broker *broker, uid_t uid) {
-        json_t *vms = json_array(), *waiting = json_array();
-        const struct claim *claim;
+static json_t *list_vms(const struct broker *broker, uid_t uid, size_t *leftp,
+                        struct list_cursor *cursor) {
+        json_t *array = json_array();
         const struct lease *lease;
-        uint64_t position = 0;
 
-        TAILQ_FOREACH (lease, &broker->leases, link)
-                if (visible(lease, uid))
-                        json_array_append_new(vms, report_vm(lease));
-        TAILQ_FOREACH (claim, &broker->queue.claims, all) {
-                lease = claim_lease((struct claim *)claim);
-                if (visible(lease, uid))
-                        json_array_append_new(waiting, report_waiting(lease, position));
-                position++;
+        TAILQ_FOREACH (lease, &broker->leases, link) {
+                if (lease->number <= cursor->after)
+                        continue;
+                if (*leftp == 0)
+                        return array;
+                cursor->after = lease->number;
+                if (!visible(lease, uid))
+                        continue;
+                json_array_append_new(array, report_vm(lease));
+                (*leftp)--;
         }
+        *cursor = (struct list_cursor){.waiting = true};
+        return array;
+}
+
+static json_t *list_waiting(const struct broker *broker, uid_t uid, size_t *leftp,
+                            struct list_cursor *cursor, bool *endp) {
+        json_t *array = json_array();
+        uint64_t position = 0;
+        struct claim *claim;
+
+        TAILQ_FOREACH (claim, &broker->queue.claims, all) {
+                const struct lease *lease = claim_lease(claim);
+                uint64_t mine = position++;
+
+                if (claim->order <= cursor->after)
+                        continue;
+                if (*leftp == 0)
+                        return array;
+                cursor->after = claim->order;
+                if (!visible(lease, uid))
+                        continue;
+                json_array_append_new(array, report_waiting(lease, mine));
+                (*leftp)--;
+        }
+        *endp = true;
+        return array;
+}
+
+json_t *report_list(const struct broker *broker, uid_t uid, size_t max, struct list_cursor *cursor,
+                    bool *endp) {
+        json_t *vms, *waiting;
+
+        *endp = false;
+        vms = cursor->waiting ? json_array() : list_vms(broker, uid, &max, cursor);
+        waiting = cursor->waiting ? list_waiting(broker, uid, &max, cursor, endp) : json_array();
         return json_pack("{s:o s:o}", "vms", vms, "waiting", waiting);
 }
 

@@ -20,8 +20,13 @@ json_t *report_limits(const struct limits *limits);
 /* One VM, as type Vm; one waiting claim, as type Waiting. */
 json_t *report_vm(const struct lease *lease);
 json_t *report_waiting(const struct lease *lease, uint64_t position);
-/* List: what @uid may see (root: everything). */
-json_t *report_list(const struct broker *broker, uid_t uid);
+/*
+ * List: the next part, at most @max of what @uid may see (root: everything), from @cursor on, which
+ * is moved. *endp: that was the last.
+ */
+struct list_cursor;
+json_t *report_list(const struct broker *broker, uid_t uid, size_t max, struct list_cursor *cursor,
+                    bool *endp);
 /* Show: the VM with its limits and statistics as the kernel has them now. */
 json_t *report_show(const struct lease *lease);
 /* Resources; @instance (NULL: all): the allocations of one VM only. */

@@ -36,6 +36,22 @@ static int take_bytes(json_t *object, const char *name, char **bytesp, size_t *l
         return 0;
 }
 
+static void resume_events(struct broker *broker) {
+        json_t *state = json_object_get(broker->resume, "events"), *event;
+        size_t i;
+
+        json_array_foreach (json_object_get(state, "ring"), i, event) {
+                json_int_t seq, uid;
+                const char *text;
+                int anyone;
+
+                if (json_unpack(event, "[I,I,b,s]", &seq, &uid, &anyone, &text) == 0)
+                        events_restore(&broker->events, (uint64_t)seq, (uid_t)uid, anyone, text);
+        }
+        if (json_is_integer(json_object_get(state, "next")))
+                broker->events.next = (uint64_t)json_integer_value(json_object_get(state, "next"));
+}
+
 int resume_sockets(struct broker *broker, int fd, struct why *why) {
         _cleanup_(fd_closep) int state_fd = fd;
         json_int_t soft, hard;
@@ -57,6 +73,7 @@ int resume_sockets(struct broker *broker, int fd, struct why *why) {
                         "root_fd", &broker->root.dir_fd, "nofile", &soft, &hard) < 0)
                 return why_set(why, BROKER_E_HOST, "--resume %d: not a state of ours", fd);
         broker->control->inherited = inherited;
+        resume_events(broker);
         broker->control->nofile = (struct rlimit){(rlim_t)soft, (rlim_t)hard};
         fcntl(broker->root.dir_fd, F_SETFD, FD_CLOEXEC);
         return 0;

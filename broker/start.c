@@ -32,7 +32,7 @@
 #include <sodium.h>
 
 #define ROOT_DIRECTORY "provium"
-#define WINDOW_USEC UINT64_C(500000) /* for clients of the last broker to come back in */
+#define WINDOW_USEC UINT64_C(500000)  /* for clients of the last broker to come back in */
 #define SUSPECT_USEC UINT64_C(500000) /* from somebody's write to our looking */
 
 static void slice_news(struct broker *broker, int id, enum watch_news news, const char *file) {

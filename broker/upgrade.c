@@ -5,7 +5,7 @@
  *     {version, listen_fd, inherited, root_fd, nofile: [soft, hard],
  *      clients: [{fd, unread, unsent, fds, busy, more, following, killing, subscribed, next_event,
  *                 waiting: {request, fds, id, order, left_usec}}],
- *      leases: [{id, ...}]}
+ *      leases: [{id, ...}], events: {next, ring}}
  *
  * and the descriptors it names, which are let through execve. If execve fails they are
  * closed-on-exec again and nothing has happened. VMs are not in it but for what the tree does not
@@ -141,6 +141,20 @@ static json_t *pack_client(const struct connection *connection, uint64_t now) {
         return object;
 }
 
+static json_t *pack_events(const struct events *events) {
+        json_t *array = json_array();
+
+        for (uint64_t seq = events_first(events); seq < events->next; seq++) {
+                const struct event_entry *entry = events_find(events, seq);
+
+                if (entry)
+                        json_array_append_new(array, json_pack("[I,I,b,s]", (json_int_t)entry->seq,
+                                                               (json_int_t)entry->uid,
+                                                               entry->anyone, entry->text));
+        }
+        return json_pack("{s:I s:o}", "next", (json_int_t)events->next, "ring", array);
+}
+
 static json_t *pack_state(const struct broker *broker) {
         uint64_t now = broker_now_usec();
         json_t *clients = json_array(), *leases = json_array();
@@ -158,11 +172,12 @@ static json_t *pack_state(const struct broker *broker) {
                                   (json_int_t)lease->kill_at_usec, "client_until_usec",
                                   (json_int_t)lease->client_until_usec, "oom_kills",
                                   (json_int_t)lease->oom_kills, "end_reason", lease->end_reason));
-        return json_pack(
-                "{s:i s:i s:b s:i s:[I,I] s:o s:o}", "version", STATE_VERSION, "listen_fd",
-                broker->control->listen_fd, "inherited", broker->control->inherited, "root_fd",
-                broker->root.dir_fd, "nofile", (json_int_t)broker->control->nofile.rlim_cur,
-                (json_int_t)broker->control->nofile.rlim_max, "clients", clients, "leases", leases);
+        return json_pack("{s:i s:i s:b s:i s:[I,I] s:o s:o s:o}", "version", STATE_VERSION,
+                         "listen_fd", broker->control->listen_fd, "inherited",
+                         broker->control->inherited, "root_fd", broker->root.dir_fd, "nofile",
+                         (json_int_t)broker->control->nofile.rlim_cur,
+                         (json_int_t)broker->control->nofile.rlim_max, "clients", clients, "leases",
+                         leases, "events", pack_events(&broker->events));
 }
 
 /* Calls @fn with every descriptor that goes along. */

@@ -86,7 +86,7 @@ static int granted(struct lease *lease) {
         lease->state = LEASE_STARTING;
         lease->admitted_usec = broker_now_usec();
         lease->wait_until_usec = 0;
-        TAILQ_INSERT_TAIL(&broker->leases, lease, link);
+        lease_list_add(lease);
         lease_event(lease, "claim_acquired",
                     json_pack("{s:I s:o}", "admission_us",
                               (json_int_t)(lease->admitted_usec - lease->arrived_usec), "charge",
