@@ -874,40 +874,50 @@ void vm_file(const char *name, const char *file, char *text, size_t size) {
         file_get(path, text, size);
 }
 
-static void walk_vm(int slice_fd, const char *name, struct tree *tree) {
-        char path[512], text[64];
-        uint64_t quota = 0, period = 1, memory;
-        int fd = -1;
-        ssize_t n;
+#define TREE_VMS_MAX 4096
 
-        snprintf(path, sizeof(path), "%s/memory.max", name);
-        fd = openat(slice_fd, path, O_RDONLY | O_CLOEXEC);
-        n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+struct tree_vm {
+        char path[128]; /* below the root */
+        uint64_t memory, cpu_usec;
+};
+
+static bool read_at(int dir_fd, const char *name, const char *file, char *text, size_t size) {
+        char path[512];
+        ssize_t n;
+        int fd;
+
+        snprintf(path, sizeof(path), "%s/%s", name, file);
+        fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+        n = fd >= 0 ? read(fd, text, size - 1) : -1;
         if (fd >= 0)
                 close(fd);
-        if (n <= 0)
-                return; /* gone while we looked */
-        text[n] = '\0';
-        memory = strncmp(text, "max", 3) == 0 ? 0 : strtoull(text, NULL, 10);
-        snprintf(path, sizeof(path), "%s/cpu.max", name);
-        fd = openat(slice_fd, path, O_RDONLY | O_CLOEXEC);
-        n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-        if (fd >= 0)
-                close(fd);
-        if (n <= 0)
-                return;
-        text[n] = '\0';
-        /* Being made, before its first limit: it is sold, but nothing runs in it. */
-        if (sscanf(text, "%lu %lu", &quota, &period) != 2)
-                quota = 0;
-        tree->vms++;
-        tree->memory_max += memory;
-        tree->cpu_usec += quota * 100000 / period;
+        text[n > 0 ? n : 0] = '\0';
+        return n > 0;
 }
 
+/* "max": being made, before its limit. It is sold, but nothing runs in it. False: it is gone. */
+static bool look_at_vm(int root_fd, struct tree_vm *vm) {
+        uint64_t quota = 0, period = 1;
+        char text[64];
+
+        if (!read_at(root_fd, vm->path, "memory.max", text, sizeof(text)))
+                return false;
+        vm->memory = strncmp(text, "max", 3) == 0 ? 0 : strtoull(text, NULL, 10);
+        if (!read_at(root_fd, vm->path, "cpu.max", text, sizeof(text)))
+                return false;
+        vm->cpu_usec = sscanf(text, "%lu %lu", &quota, &period) == 2 ? quota * 100000 / period : 0;
+        return true;
+}
+
+/*
+ * What was seen in a walk need not have been there at one instant. But what was seen, and is still
+ * there when the walk is over, was there when it ended, all of it: names do not come back.
+ */
 void tree_walk(struct tree *tree) {
+        static struct tree_vm vms[TREE_VMS_MAX];
         DIR *root = opendir(HOUSE_ROOT), *slice;
         struct dirent *entry, *vm;
+        size_t n = 0;
 
         *tree = (struct tree){};
         while (root && (entry = readdir(root))) {
@@ -917,11 +927,21 @@ void tree_walk(struct tree *tree) {
                         continue;
                 fd = openat(dirfd(root), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
                 slice = fd >= 0 ? fdopendir(fd) : NULL;
-                while (slice && (vm = readdir(slice)))
-                        if (strstr(vm->d_name, ".vm"))
-                                walk_vm(fd, vm->d_name, tree);
+                while (slice && (vm = readdir(slice)) && n < TREE_VMS_MAX) {
+                        if (!strstr(vm->d_name, ".vm"))
+                                continue;
+                        snprintf(vms[n].path, sizeof(vms[n].path), "%.60s/%.60s", entry->d_name, vm->d_name);
+                        n += look_at_vm(dirfd(root), &vms[n]);
+                }
                 if (slice)
                         closedir(slice);
+        }
+        for (size_t i = 0; i < n; i++) {
+                if (faccessat(dirfd(root), vms[i].path, F_OK, 0) < 0)
+                        continue;
+                tree->vms++;
+                tree->memory_max += vms[i].memory;
+                tree->cpu_usec += vms[i].cpu_usec;
         }
         if (root)
                 closedir(root);
