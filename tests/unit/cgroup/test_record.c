@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+#include <base/why.h>
+#include <cgroup/limits.h>
+#include <cgroup/record.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "unit.h"
+
+static struct record sample(void) {
+        struct record record = {
+                .id = "abcdefghijklmn01", .name = "web", .slice = "demo", .cpu_milli = 1500,
+                .memory_bytes = 1 << 30, .download_bytes_per_s = 3, .upload_bytes_per_s = 4, .uid = 4294967294u,
+                .gid = 5, .order = 6, .created_ns = 7, .grace_usec = 8, .detached = true,
+                .command = "qemu -name \\\"x\\\"",
+        };
+
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                record.charge.amount[i] = i + 100;
+        return record;
+}
+
+static int parse(const char *text, struct record *record, bool *knownp, struct why *why) {
+        return record_parse(record, text, strlen(text), knownp, why);
+}
+
+static void what_was_written_is_what_is_read(void) {
+        struct record record = sample(), again = {};
+        char text[RECORD_MAX];
+        struct why why = {};
+        bool known;
+        int n = record_format(&record, text);
+
+        need(n > 0);
+        expect_int(record_parse(&again, text, (size_t)n, &known, &why), 0);
+        expect(known);
+        expect_int(memcmp(&record, &again, sizeof(record)), 0);
+}
+
+static void the_largest_record_fits_its_attribute(void) {
+        struct record record = sample();
+        char text[RECORD_MAX];
+
+        memset(record.name, 'n', TEXT_NAME_MAX);
+        memset(record.slice, 's', TEXT_NAME_MAX);
+        memset(record.command, '\\', RECORD_COMMAND_MAX);
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                record.charge.amount[i] = UINT64_MAX;
+        record.order = record.created_ns = record.cpu_milli = record.memory_bytes = INT64_MAX;
+        expect_within(record_format(&record, text), 500, RECORD_MAX);
+}
+
+/* Cut at any byte: never taken for whole; the charge is known as soon as its line is. */
+static void a_torn_record_is_never_taken_for_whole(void) {
+        struct record record = sample(), again;
+        char text[RECORD_MAX];
+        int n = record_format(&record, text), line = (int)(strchr(text, '\n') - text);
+
+        for (int cut = 0; cut < n; cut++) {
+                struct why why = {};
+                bool known;
+
+                memset(&again, 0, sizeof(again));
+                need_int(record_parse(&again, text, (size_t)cut, &known, &why), CGROUP_E_RECORD);
+                need_int(known, cut > line);
+                need(why.text[0]);
+                if (known)
+                        need(demand_equal(&again.charge, &record.charge));
+        }
+}
+
+static void a_newer_record_tells_its_charge_and_nothing_else(void) {
+        struct record record = {};
+        struct why why = {};
+        bool known;
+
+        expect_int(parse("charge cpu=1 memory=2 disk=3 disk_io=4 network=5 gpu=6 vram=7\n{\"version\":2}", &record,
+                         &known, &why), CGROUP_E_RECORD);
+        expect(known);
+        expect_uint(record.charge.amount[RESOURCE_GPU], 6);
+        expect_in(why.text, "version 2");
+}
+
+static void a_charge_that_is_not_whole_is_unknown(void) {
+        static const char *const lines[] = {
+                "", "\n", "charge\n{}", "charge cpu=1\n{}", "charged cpu=1 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
+                "charge cpu=1 cpu=1 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
+                "charge cpu=-1 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
+                "charge cpu=18446744073709551616 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
+                "charge cpu= memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
+                "charge cpu=1  memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
+                "charge cpu=1 memory=2 disk=3 disk_io=4 network=5 gpu=6",
+                "charge cpu=1x memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+                struct record record = {};
+                struct why why = {};
+                bool known = true;
+
+                expect_int(parse(lines[i], &record, &known, &why), CGROUP_E_RECORD);
+                expect_that(!known, "'%s' has no charge", lines[i]);
+        }
+}
+
+static void values_that_cannot_be_are_refused(void) {
+        static const char *const changes[][2] = {
+                {"\"name\":\"web\"", "\"name\":\"../x\""}, {"\"name\":\"web\"", "\"name\":\"\""},
+                {"\"name\":\"web\"", "\"name\":7"},        {"\"slice\":\"demo\"", "\"slice\":\"a/b\""},
+                {"\"uid\":4294967294", "\"uid\":-1"},      {"\"uid\":4294967294", "\"uid\":4294967296"},
+                {"\"order\":6", "\"order\":-6"},           {"\"grace_usec\":8", "\"grace_usec\":1.5"},
+                {"\"detached\":true", "\"detached\":1"},   {"\"version\":1", "\"version\":\"1\""},
+                {"\"id\":\"abcdefghijklmn01\"", "\"id\":\"abcdefghijklmn012\""},
+        };
+        struct record record = sample(), again;
+        char text[RECORD_MAX], changed[RECORD_MAX + 64];
+        int n = record_format(&record, text);
+
+        text[n] = '\0';
+        for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+                char *at = strstr(text, changes[i][0]);
+                struct why why = {};
+                bool known;
+
+                need_that(at != NULL, "the record has %s", changes[i][0]);
+                snprintf(changed, sizeof(changed), "%.*s%s%s", (int)(at - text), text, changes[i][1],
+                         at + strlen(changes[i][0]));
+                expect_that(parse(changed, &again, &known, &why) == CGROUP_E_RECORD && known, "%s is refused",
+                            changes[i][1]);
+        }
+}
+
+static void a_quota_keeps_to_what_the_kernel_can_set(void) {
+        struct limits limits = LIMITS_KEEP_ALL;
+
+        limits_set_cpu(&limits, 500, 40);
+        expect_uint(limits.cpu_quota_usec, 52000);
+        expect_uint(limits.cpu_period_usec, 100000);
+        /* Too small for 100 ms: a longer period keeps it exact. */
+        limits_set_cpu(&limits, 5, 0);
+        expect_uint(limits.cpu_quota_usec, 5000);
+        expect_uint(limits.cpu_period_usec, 1000000);
+        limits_set_cpu(&limits, 1, 0);
+        expect_uint(limits.cpu_quota_usec, 1000);
+        limits_set_cpu(&limits, UINT64_MAX, 1000);
+        expect(limits.cpu_quota_usec <= UINT32_MAX);
+        expect_uint(limits_page_ceil(1), 4096);
+        expect_uint(limits_page_ceil(4096), 4096);
+        expect_uint(limits_page_ceil(0), 0);
+        expect_uint(limits_page_ceil(UINT64_MAX), UINT64_MAX);
+}
+
+UNIT_MAIN(
+        TEST(what_was_written_is_what_is_read),
+        TEST(the_largest_record_fits_its_attribute),
+        TEST(a_torn_record_is_never_taken_for_whole),
+        TEST(a_newer_record_tells_its_charge_and_nothing_else),
+        TEST(a_charge_that_is_not_whole_is_unknown),
+        TEST(values_that_cannot_be_are_refused),
+        TEST(a_quota_keeps_to_what_the_kernel_can_set),
+)
