@@ -96,7 +96,7 @@ int connection_push_events(struct connection *connection) {
                         if (!entry || (!entry->anyone && connection->uid != 0 &&
                                        entry->uid != connection->uid))
                                 continue;
-                        object = json_loads(entry->text, 0, NULL);
+                        object = event_format(entry);
                 }
                 r = connection_reply(connection, json_pack("{s:[o]}", "events", object), true);
                 if (r < 0)

@@ -6,9 +6,14 @@
 
 static void tell(struct broker *broker, const char *what, const char *name, const char *found,
                  const char *failed) {
-        events_add(&broker->events, "drift", 0, true, broker_realtime_ns(),
-                   json_pack("{s:s s:s s:s s:b}", what, name, "detail", failed ?: found, "repaired",
-                             !failed));
+        const struct event_field fields[] = {
+                event_text(what, name),
+                event_text("detail", failed ?: found),
+                event_bool("repaired", !failed),
+        };
+
+        events_add(&broker->events, "drift", NULL, broker_realtime_ns(), fields,
+                   ARRAY_SIZE(fields));
         connections_push_events(broker);
         if (failed)
                 log_error("%s '%s': %s, and cannot be repaired: %s", what, name, found, failed);

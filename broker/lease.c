@@ -109,15 +109,15 @@ void lease_free(struct lease *lease) {
         free(lease);
 }
 
-void lease_event(struct lease *lease, const char *kind, json_t *fields) {
-        json_t *object;
+void lease_event_fields(struct lease *lease, const char *kind, const struct event_field *fields,
+                        size_t n) {
+        const struct event_subject subject = {
+                .id = lease->record.id,
+                .name = lease->record.name,
+                .slice = lease->record.slice,
+                .uid = lease->record.uid,
+        };
 
-        object = json_pack("{s:s s:s s:s s:I}", "id", lease->record.id, "name", lease->record.name,
-                           "slice", lease->record.slice, "uid", (json_int_t)lease->record.uid);
-        if (object && fields)
-                json_object_update(object, fields);
-        json_decref(fields);
-        events_add(&lease->broker->events, kind, lease->record.uid, false, broker_realtime_ns(),
-                   object);
+        events_add(&lease->broker->events, kind, &subject, broker_realtime_ns(), fields, n);
         connections_push_events(lease->broker);
 }

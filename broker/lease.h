@@ -121,8 +121,12 @@ void lease_drop_launch(struct lease *lease);
 /* The follower, if there is one, is told no more; the lease goes on alone. */
 void lease_detach_follower(struct lease *lease);
 
-/* Adds an event about this lease; takes over @fields, an object or NULL. */
-void lease_event(struct lease *lease, const char *kind, json_t *fields);
+/* Adds an event about this lease, with fields made by event_number() and its like. */
+void lease_event_fields(struct lease *lease, const char *kind, const struct event_field *fields,
+                        size_t n);
+#define lease_event(lease, kind, ...)                                                              \
+        lease_event_fields(lease, kind, (const struct event_field[]){__VA_ARGS__},                 \
+                           ARRAY_SIZE(((const struct event_field[]){__VA_ARGS__})))
 
 static inline struct lease *claim_lease(struct claim *claim) {
         return container_of(claim, struct lease, claim);

@@ -247,7 +247,7 @@ static int method_events(struct connection *connection, const struct call *call)
 
                 if (entry &&
                     (entry->anyone || connection->uid == 0 || entry->uid == connection->uid))
-                        json_array_append_new(array, json_loads(entry->text, 0, NULL));
+                        json_array_append_new(array, event_format(entry));
         }
         return connection_reply(connection, json_pack("{s:o}", "events", array), false);
 }

@@ -192,9 +192,8 @@ int provision_progress(struct lease *lease) {
         if (lease->state != LEASE_STARTING)
                 return 0;
         lease->state = LEASE_RUNNING;
-        lease_event(lease, "vm_spawned",
-                    json_pack("{s:i s:I s:I}", "pid", (int)lease->process.pid, "setup_us",
-                              (json_int_t)(lease->made_usec - lease->admitted_usec), "exec_us",
-                              (json_int_t)(lease->executed_usec - lease->made_usec)));
+        lease_event(lease, "vm_spawned", event_number("pid", lease->process.pid),
+                    event_number("setup_us", lease->made_usec - lease->admitted_usec),
+                    event_number("exec_us", lease->executed_usec - lease->made_usec));
         return provision_tell_started(lease);
 }

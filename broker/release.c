@@ -113,11 +113,9 @@ void release_note_oom(struct lease *lease) {
             events.oom_kill <= lease->oom_kills)
                 return;
         snprintf(limit, sizeof(limit), "%llu", (unsigned long long)lease->limits.memory_max_bytes);
-        lease_event(lease, "vm_oom",
-                    json_pack("{s:I s:I s:I}", "kills",
-                              (json_int_t)(events.oom_kill - lease->oom_kills), "total",
-                              (json_int_t)events.oom_kill, "memory_max",
-                              (json_int_t)lease->limits.memory_max_bytes));
+        lease_event(lease, "vm_oom", event_number("kills", events.oom_kill - lease->oom_kills),
+                    event_number("total", events.oom_kill),
+                    event_number("memory_max", lease->limits.memory_max_bytes));
         log_warning("VM '%s': out of memory, killed by the kernel (memory.max %s)",
                     lease->record.name, limit);
         lease->oom_kills = events.oom_kill;
@@ -180,20 +178,19 @@ static int tell_exited(struct lease *lease, struct connection *connection) {
 }
 
 static void end_events(struct lease *lease) {
-        json_t *fields;
+        struct event_field fields[3] = {
+                event_text("reason", lease->end_reason),
+                event_bool("oom", lease->oom_kills > 0),
+        };
 
-        if (lease->executed_usec) {
-                fields = json_pack("{s:s s:b}", "reason", lease->end_reason, "oom",
-                                   lease->oom_kills > 0);
-                if (fields && lease->status_known && lease->exit_code >= 0)
-                        json_object_set_new(fields, "exit_code", json_integer(lease->exit_code));
-                else if (fields && lease->status_known)
-                        json_object_set_new(fields, "signal", json_integer(lease->exit_signal));
-                lease_event(lease, "vm_shutdown", fields);
-        }
-        lease_event(lease, "claim_released",
-                    json_pack("{s:s s:o}", "reason", lease->end_reason, "charge",
-                              report_demand(&lease->claim.demand)));
+        if (lease->status_known && lease->exit_code >= 0)
+                fields[2] = (struct event_field)event_number("exit_code", lease->exit_code);
+        else if (lease->status_known)
+                fields[2] = (struct event_field)event_number("signal", lease->exit_signal);
+        if (lease->executed_usec)
+                lease_event_fields(lease, "vm_shutdown", fields, ARRAY_SIZE(fields));
+        lease_event(lease, "claim_released", event_text("reason", lease->end_reason),
+                    event_demand("charge", &lease->claim.demand));
 }
 
 /* The directory is gone: the charge goes back, everybody is told, the lease is freed. */

@@ -76,6 +76,14 @@ int policies_apply(struct broker *broker) {
         return 0;
 }
 
+static void tell_reloaded(struct broker *broker, bool ok, const char *detail) {
+        const struct event_field fields[] = {event_bool("ok", ok), event_text("detail", detail)};
+
+        events_add(&broker->events, "policy_reloaded", NULL, broker_realtime_ns(), fields,
+                   ARRAY_SIZE(fields));
+        connections_push_events(broker);
+}
+
 int policies_reload(struct broker *broker, struct policy_errors *errors, struct why *why) {
         struct policy *policy = NULL, *old = broker->policy;
         int r;
@@ -91,9 +99,7 @@ int policies_reload(struct broker *broker, struct policy_errors *errors, struct 
         sd_notify(0, "READY=1");
         if (r < 0)
                 return r;
-        events_add(&broker->events, "policy_reloaded", 0, true, broker_realtime_ns(),
-                   json_pack("{s:b s:s}", "ok", r == 0, "detail", r ? why->text : ""));
-        connections_push_events(broker);
+        tell_reloaded(broker, r == 0, r ? why->text : "");
         if (r) {
                 log_error("policies not reloaded: %s; the last good ones stay in force", why->text);
                 return r;

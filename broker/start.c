@@ -326,7 +326,9 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         TAILQ_INIT(&broker->control->connections);
         queue_init(&broker->queue);
         broker->tick_usec = UINT64_MAX;
-        events_init(&broker->events, broker_now_ns() / 1000);
+        r = events_init(&broker->events, broker_now_ns() / 1000);
+        if (r < 0)
+                return r;
         if (sodium_init() < 0)
                 return why_set(why, BROKER_E_HOST, "libsodium cannot be initialised");
         raise_nofile(broker);

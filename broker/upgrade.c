@@ -141,6 +141,17 @@ static json_t *pack_client(const struct connection *connection, uint64_t now) {
         return object;
 }
 
+static json_t *pack_event(const struct event_entry *entry) {
+        json_t *object = event_format(entry), *packed = NULL;
+        _cleanup_(freep) char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+        if (text)
+                packed = json_pack("[I,I,b,s]", (json_int_t)entry->seq, (json_int_t)entry->uid,
+                                   entry->anyone, text);
+        json_decref(object);
+        return packed;
+}
+
 static json_t *pack_events(const struct events *events) {
         json_t *array = json_array();
 
@@ -148,9 +159,7 @@ static json_t *pack_events(const struct events *events) {
                 const struct event_entry *entry = events_find(events, seq);
 
                 if (entry)
-                        json_array_append_new(array, json_pack("[I,I,b,s]", (json_int_t)entry->seq,
-                                                               (json_int_t)entry->uid,
-                                                               entry->anyone, entry->text));
+                        json_array_append_new(array, pack_event(entry));
         }
         return json_pack("{s:I s:o}", "next", (json_int_t)events->next, "ring", array);
 }

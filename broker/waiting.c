@@ -24,14 +24,13 @@ static void leave_queue(struct lease *lease) {
 
 int claim_refuse(struct lease *lease, const char *reason, const char *message) {
         struct connection *connection = lease->follower;
-        json_t *fields;
         int r = 0;
 
         leave_queue(lease);
         /* Whoever stood behind it may fit where it did not. */
         broker_settle_later(lease->broker);
-        fields = json_pack("{s:s s:s}", "reason", reason, "detail", message);
-        lease_event(lease, "claim_released", fields);
+        lease_event(lease, "claim_released", event_text("reason", reason),
+                    event_text("detail", message));
         lease_detach_follower(lease);
         if (connection)
                 r = connection_error(connection, "Refused",
@@ -57,7 +56,7 @@ int claim_follower_gone(struct lease *lease) {
         switch (lease->state) {
         case LEASE_WAITING:
                 leave_queue(lease);
-                lease_event(lease, "claim_released", json_pack("{s:s}", "reason", "client_gone"));
+                lease_event(lease, "claim_released", event_text("reason", "client_gone"));
                 lease_free(lease);
                 return claims_advance(broker);
         case LEASE_STARTING:
@@ -88,9 +87,8 @@ static int granted(struct lease *lease) {
         lease->wait_until_usec = 0;
         lease_list_add(lease);
         lease_event(lease, "claim_acquired",
-                    json_pack("{s:I s:o}", "admission_us",
-                              (json_int_t)(lease->admitted_usec - lease->arrived_usec), "charge",
-                              report_demand(&lease->claim.demand)));
+                    event_number("admission_us", lease->admitted_usec - lease->arrived_usec),
+                    event_demand("charge", &lease->claim.demand));
         return provision_start(lease);
 }
 
@@ -105,8 +103,9 @@ static int tell_place(struct lease *lease, uint64_t position) {
         claim_detail(lease, position, detail, sizeof(detail));
         if (lease->told_reason != reason)
                 lease_event(lease, first ? "claim_queued" : "claim_blocked",
-                            json_pack("{s:s s:s s:I}", "reason", wait_reason_name(reason), "detail",
-                                      detail, "order", (json_int_t)lease->claim.order));
+                            event_text("reason", wait_reason_name(reason)),
+                            event_text("detail", detail),
+                            event_number("order", lease->claim.order));
         lease->told_reason = reason;
         lease->told_position = position;
         if (!lease->follower || !lease->follower->more)
