@@ -139,11 +139,9 @@ static int enter(struct lease *lease) {
                 return fault(-EOVERFLOW);
         lease_list_add(lease);
         lease_index(lease);
-        r = watch_add(&broker->watch, lease->dir_fd, true, &lease->watch_id, &why);
+        r = lease_watch(lease, &why);
         if (r)
                 log_error("VM '%s': %s", lease->record.name, why.text);
-        else
-                HASH_ADD(hh_watch, broker->by_watch, watch_id, sizeof(lease->watch_id), lease);
         if (lease->record.order > broker->last_order && lease->record.order < broker_now_ns())
                 broker->last_order = lease->record.order;
         return 0;

@@ -26,6 +26,8 @@ struct lease *lease_new(struct broker *broker) {
                 return NULL;
         lease->broker = broker;
         lease->dir_fd = lease->watch_id = -1;
+        for (size_t i = 0; i < WATCH_HELD; i++)
+                lease->held_fds[i] = -1;
         lease->process = (struct process)PROCESS_NULL;
         for (size_t i = 0; i < _REQUEST_FDS_N; i++)
                 lease->fds.fd[i] = -1;
@@ -65,6 +67,30 @@ const char *lease_directory(const struct lease *lease, char *buffer, size_t size
         return buffer;
 }
 
+int lease_watch(struct lease *lease, struct why *why) {
+        struct broker *broker = lease->broker;
+        int r;
+
+        r = watch_hold(lease->dir_fd, lease->held_fds, why);
+        if (r == 0)
+                r = watch_add(&broker->watch, lease->dir_fd, true, &lease->watch_id, why);
+        if (r)
+                return r;
+        HASH_ADD(hh_watch, broker->by_watch, watch_id, sizeof(lease->watch_id), lease);
+        return 0;
+}
+
+void lease_unwatch(struct lease *lease) {
+        struct broker *broker = lease->broker;
+
+        fd_close_many(lease->held_fds, WATCH_HELD);
+        if (lease->watch_id < 0)
+                return;
+        HASH_DELETE(hh_watch, broker->by_watch, lease);
+        watch_remove(&broker->watch, lease->watch_id);
+        lease->watch_id = -1;
+}
+
 void lease_drop_launch(struct lease *lease) {
         for (size_t i = 0; i < _REQUEST_FDS_N; i++)
                 lease->fds.fd[i] = fd_close(lease->fds.fd[i]);
@@ -95,6 +121,7 @@ void lease_free(struct lease *lease) {
         lease_drop_launch(lease);
         sd_event_source_disable_unref(lease->pidfd_source);
         process_deinit(&lease->process);
+        lease_unwatch(lease);
         lease->dir_fd = fd_close(lease->dir_fd);
         if (lease->record.id[0])
                 HASH_DELETE(hh_id, broker->by_id, lease);

@@ -20,6 +20,7 @@
 #include <broker/connection.h>
 #include <cgroup/limits.h>
 #include <cgroup/record.h>
+#include <cgroup/watch.h>
 #include <launcher/spawn.h>
 #include <proto/request.h>
 
@@ -72,6 +73,7 @@ struct lease {
         struct process process;
         int dir_fd;
         int watch_id; /* -1: not watched */
+        int held_fds[WATCH_HELD]; /* so that it is told of; -1 */
         struct limits limits;
         bool own_child; /* waitid(2) will tell its status; it is in by_pid */
         bool main_gone; /* the hypervisor's main process has ended */
@@ -114,6 +116,10 @@ struct lease *lease_find(struct broker *broker, const char *name);
 /* "ID.vm", the name of its directory. */
 #define LEASE_DIRECTORY_MAX (RECORD_ID_MAX + 4)
 const char *lease_directory(const struct lease *lease, char *buffer, size_t size);
+
+/* News of its group, from now on; and no more. Answers CGROUP_E_*. */
+_must_check_ int lease_watch(struct lease *lease, struct why *why);
+void lease_unwatch(struct lease *lease);
 
 /* Drops what only the launch needed: the request, the client's descriptors, argv. */
 void lease_drop_launch(struct lease *lease);

@@ -91,10 +91,9 @@ static int make(struct lease *lease, struct why *why) {
         r = slice_protect(broker, lease->slice, why);
         if (r)
                 return r;
-        r = watch_add(&broker->watch, lease->dir_fd, true, &lease->watch_id, why);
+        r = lease_watch(lease, why);
         if (r)
                 return r;
-        HASH_ADD(hh_watch, broker->by_watch, watch_id, sizeof(lease->watch_id), lease);
         lease->made_usec = broker_now_usec();
 
         fill_args(lease);

@@ -201,9 +201,7 @@ static int finish(struct lease *lease) {
 
         ledger_return(&broker->ledger, &lease->slice->account, &lease->claim.demand);
         slice_unbalance(broker, lease->slice);
-        if (lease->watch_id >= 0)
-                HASH_DELETE(hh_watch, broker->by_watch, lease);
-        lease->watch_id = -1;
+        lease_unwatch(lease);
         TAILQ_REMOVE(&broker->leases, lease, link);
         if (!lease->end_reason[0])
                 snprintf(lease->end_reason, sizeof(lease->end_reason), "exit");

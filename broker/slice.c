@@ -124,8 +124,10 @@ int slices_configure(struct broker *broker) {
 }
 
 static void slice_close(struct broker *broker, struct slice *slice) {
-        if (slice->watch_id >= 0)
+        if (slice->watch_id >= 0) {
                 HASH_DELETE(hh_watch, broker->slices_by_watch, slice);
+                watch_remove(&broker->watch, slice->watch_id);
+        }
         slice->watch_id = -1;
         slice->dir_fd = fd_close(slice->dir_fd);
         slice->weight_fd = fd_close(slice->weight_fd);

@@ -106,8 +106,14 @@ static int compare(int fd, const struct limit_value *value, struct why *why) {
 static int apply_one(int dir_fd, const struct limit_value *value, bool write_it, int *fdp,
                      struct why *why) {
         *fdp = openat(dir_fd, value->file, (write_it ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-        if (*fdp < 0)
-                return refuse(why, value, "open", errno);
+        if (*fdp < 0) {
+                /* A file that is missing from a group that is there is a controller's. */
+                int saved = errno;
+
+                if (saved == ENOENT && faccessat(dir_fd, "cgroup.procs", F_OK, 0) < 0)
+                        saved = ENODEV;
+                return refuse(why, value, "open", saved);
+        }
         if (write_it && write(*fdp, value->text, strlen(value->text)) < 0)
                 return refuse(why, value, "write", errno);
         return compare(*fdp, value, why);

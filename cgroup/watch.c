@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -30,6 +31,22 @@ int watch_add(struct watch *watch, int dir_fd, bool closed_too, int *idp, struct
                                                    "fs.inotify.max_user_watches"
                                                  : "cannot watch the group");
         *idp = id;
+        return 0;
+}
+
+int watch_hold(int dir_fd, int fds[WATCH_HELD], struct why *why) {
+        static const char *const files[WATCH_HELD] = {"cgroup.events", "memory.events"};
+
+        for (size_t i = 0; i < WATCH_HELD; i++) {
+                fds[i] = openat(dir_fd, files[i], O_PATH | O_CLOEXEC);
+                if (fds[i] < 0) {
+                        int saved = errno;
+
+                        fd_close_many(fds, i);
+                        return why_errno(why, saved == ENOENT ? CGROUP_E_GONE : CGROUP_E_HOST, saved,
+                                         "cannot open %s", files[i]);
+                }
+        }
         return 0;
 }
 
