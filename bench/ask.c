@@ -58,8 +58,8 @@ void ask_run(struct ask_run *run, const char *socket, int stdout_fd) {
         run->request.argv = run->argv;
         run->request.envp = run->envp;
         connect_to(&client, socket);
-        if (client_call(&client, "Run", run_request_format(&run->request), !run->request.detach, fds,
-                        _REQUEST_FDS_N, &why))
+        if (client_call(&client, "Run", run_request_format(&run->request), !run->request.detach,
+                        fds, _REQUEST_FDS_N, &why))
                 errx(1, "Run: %s", why.text);
         do {
                 next_reply(&client, "Run", &reply);

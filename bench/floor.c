@@ -20,8 +20,8 @@
 static const struct {
         const char *file, *text;
 } limits[] = {
-        {"memory.max", "16777216"}, {"memory.high", "16777216"}, {"memory.swap.max", "0"},
-        {"memory.low", "16777216"}, {"memory.oom.group", "1"},   {"pids.max", "80"},
+        {"memory.max", "16777216"}, {"memory.high", "16777216"},  {"memory.swap.max", "0"},
+        {"memory.low", "16777216"}, {"memory.oom.group", "1"},    {"pids.max", "80"},
         {"cpu.weight", "6"},        {"cpu.max", "104000 100000"},
 };
 
@@ -75,9 +75,11 @@ static void set_limits(int dir_fd) {
 }
 
 void floor_launch(struct floor *floor, struct floor_times *times) {
-        static char stack[STACK_SIZE] __attribute__((__aligned__(16))); /* the child's, while we wait */
+        static char stack[STACK_SIZE]
+                __attribute__((__aligned__(16))); /* the child's, while we wait */
         struct clone_args clone = {
-                .flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+                .flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP | CLONE_PIDFD |
+                         CLONE_CLEAR_SIGHAND,
                 .exit_signal = SIGCHLD,
                 .stack = (uintptr_t)stack,
                 .stack_size = STACK_SIZE,

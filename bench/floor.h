@@ -26,8 +26,8 @@ struct floor_times {
         uint64_t began_ns, ended_ns; /* CLOCK_REALTIME: before mkdir, after rmdir */
 };
 
-/* Opens @path, a group, which is made with its parent, and switches its controllers on. Exits with a
- * sentence if that fails. */
+/* Opens @path, a group, which is made with its parent, and switches its controllers on. Exits with
+ * a sentence if that fails. */
 void floor_init(struct floor *floor, const char *path, const char *program, bool limits);
 
 /* One life. Exits with a sentence if a step fails: a floor with a hole is no floor. */

@@ -8,13 +8,14 @@
  * sleep), and "burst", ten in a row. Three metrics:
  *
  *   p50, p99          inside the broker: from the grant (its event claim_acquired) to the first
- *                     instruction of the VM's main(), and from the last one to the event claim_released,
- *                     which it writes when the directory is gone and the charge returned. Against the
+ *                     instruction of the VM's main(), and from the last one to the event
+ * claim_released, which it writes when the directory is gone and the charge returned. Against the
  *                     floor's same two stretches: mkdir to main(), and main()'s end to after rmdir.
  *   start, end        the two stretches by themselves
  *   request_p50, p99  the whole request: connect to the socket, Run with four descriptors, to the
  *                     reply "exited" in the client's hands. Against the whole floor.
- *   command_p50       `provium run` as a user types it, against each peer's command as a user types it
+ *   command_p50       `provium run` as a user types it, against each peer's command as a user types
+ * it
  */
 #include <err.h>
 #include <fcntl.h>
@@ -69,8 +70,10 @@ static void pause_msec(unsigned msec) {
         nanosleep(&time, NULL);
 }
 
-static void add(struct inside *inside, uint64_t from, uint64_t main_ns, uint64_t exit_ns, uint64_t to) {
-        double start = (double)(int64_t)(main_ns - from) / 1000, end = (double)(int64_t)(to - exit_ns) / 1000;
+static void add(struct inside *inside, uint64_t from, uint64_t main_ns, uint64_t exit_ns,
+                uint64_t to) {
+        double start = (double)(int64_t)(main_ns - from) / 1000,
+               end = (double)(int64_t)(to - exit_ns) / 1000;
 
         sample_add(&inside->start, start);
         sample_add(&inside->end, end);
@@ -92,8 +95,9 @@ static void read_events(struct bench *bench) {
         json_t *parameters, *event;
         size_t i;
 
-        parameters = ask(bench->socket, "Events", json_pack("{s:I}", "since", (json_int_t)bench->next_event));
-        json_array_foreach(json_object_get(parameters, "events"), i, event) {
+        parameters = ask(bench->socket, "Events",
+                         json_pack("{s:I}", "since", (json_int_t)bench->next_event));
+        json_array_foreach (json_object_get(parameters, "events"), i, event) {
                 const char *id = json_string_value(json_object_get(event, "id"));
                 const char *kind = json_string_value(json_object_get(event, "kind"));
                 uint64_t at = (uint64_t)json_integer_value(json_object_get(event, "ts_ns"));
@@ -116,7 +120,8 @@ static void read_events(struct bench *bench) {
 
                 if (!open->acquired_ns || !open->released_ns)
                         errx(1, "the broker has no events of %s", open->id);
-                add(&bench->ours, open->acquired_ns, open->main_ns, open->exit_ns, open->released_ns);
+                add(&bench->ours, open->acquired_ns, open->main_ns, open->exit_ns,
+                    open->released_ns);
         }
         bench->n_open = 0;
 }
@@ -182,25 +187,32 @@ static void report(struct bench *bench, bool idle) {
         sample_report("launch", "p99_us", 0.99, &ours->both, "floor", &other->both, context);
         sample_report("launch", "start_p50_us", 0.5, &ours->start, "floor", &other->start, context);
         sample_report("launch", "end_p50_us", 0.5, &ours->end, "floor", &other->end, context);
-        sample_report("launch", "request_p50_us", 0.5, &ours->whole, "floor", &other->whole, context);
-        sample_report("launch", "request_p99_us", 0.99, &ours->whole, "floor", &other->whole, context);
+        sample_report("launch", "request_p50_us", 0.5, &ours->whole, "floor", &other->whole,
+                      context);
+        sample_report("launch", "request_p99_us", 0.99, &ours->whole, "floor", &other->whole,
+                      context);
         if (!idle || !command)
                 return;
-        sample_report("launch", "command_p50_us", 0.5, &command->whole, "floor", &other->whole, context);
+        sample_report("launch", "command_p50_us", 0.5, &command->whole, "floor", &other->whole,
+                      context);
         for (size_t i = 1; i < bench->n_peers; i++) {
                 sample_report("launch", "request_p50_us", 0.5, &ours->whole, bench->peers[i].name,
                               &bench->peers[i].whole, context);
-                sample_report("launch", "command_p50_us", 0.5, &command->whole, bench->peers[i].name,
-                              &bench->peers[i].whole, context);
+                sample_report("launch", "command_p50_us", 0.5, &command->whole,
+                              bench->peers[i].name, &bench->peers[i].whole, context);
         }
 }
 
 static void parse(struct bench *bench, int argc, char **argv) {
         static const struct option longs[] = {
-                {"socket", required_argument, NULL, 's'},  {"floor", required_argument, NULL, 'f'},
-                {"program", required_argument, NULL, 'p'}, {"rounds", required_argument, NULL, 'n'},
-                {"bursts", required_argument, NULL, 'b'},  {"idle", required_argument, NULL, 'i'},
-                {"context", required_argument, NULL, 'c'}, {"peer", required_argument, NULL, 'P'},
+                {"socket", required_argument, NULL, 's'},
+                {"floor", required_argument, NULL, 'f'},
+                {"program", required_argument, NULL, 'p'},
+                {"rounds", required_argument, NULL, 'n'},
+                {"bursts", required_argument, NULL, 'b'},
+                {"idle", required_argument, NULL, 'i'},
+                {"context", required_argument, NULL, 'c'},
+                {"peer", required_argument, NULL, 'P'},
                 {},
         };
         int option;
@@ -237,14 +249,19 @@ static void parse(struct bench *bench, int argc, char **argv) {
                         exit(64);
                 }
         if (!bench->program || !bench->floor_path)
-                errx(64, "usage: bench-launch --program STATIC --floor GROUP [--socket PATH] [--rounds N] "
+                errx(64, "usage: bench-launch --program STATIC --floor GROUP [--socket PATH] "
+                         "[--rounds N] "
                          "[--bursts N] [--idle MSEC] [--context JSON] [--peer NAME=COMMAND]...\n"
                          "The first peer is our own command.");
 }
 
 int main(int argc, char **argv) {
         static struct bench bench = {
-                .socket = "/run/provium/control", .context = "", .rounds = 40, .burst_rounds = 5, .idle_msec = 80,
+                .socket = "/run/provium/control",
+                .context = "",
+                .rounds = 40,
+                .burst_rounds = 5,
+                .idle_msec = 80,
         };
         char fd_word[16];
 

@@ -4,12 +4,12 @@
  * to 100,000 claims waiting.
  *
  * One decision is a VM's end and what follows from it: its charge is returned, a new claim comes to
- * the queue's end, the next claim in order is found, checked against its slice and the pool on every
- * axis, charged and taken out. Two loads:
+ * the queue's end, the next claim in order is found, checked against its slice and the pool on
+ * every axis, charged and taken out. Two loads:
  *
  *   pool   the pool is full, and all claims wait for it
- *   own    all slices but one are full by themselves, each with claims that wait for it: whoever can
- *          start is found by passing over all of their heads
+ *   own    all slices but one are full by themselves, each with claims that wait for it: whoever
+ * can start is found by passing over all of their heads
  */
 #include <err.h>
 #include <stdio.h>
@@ -39,7 +39,8 @@ struct world {
 };
 
 /* No GPUs, as with nearly every claim. */
-static const struct demand one = {{1000, UINT64_C(1) << 30, UINT64_C(1) << 30, 1000000, 1000000, 0}};
+static const struct demand one = {
+        {1000, UINT64_C(1) << 30, UINT64_C(1) << 30, 1000000, 1000000, 0}};
 
 static double now_usec(void) {
         struct timespec now;
@@ -102,10 +103,12 @@ static void world_init(struct world *world, size_t waiting, size_t slices, bool 
         set_up_slices(world, own);
 
         for (size_t i = 0; i < n; i++) {
-                /* With full slices: RUNNING and half of the others may start, the rest waits in them. */
+                /* With full slices: RUNNING and half of the others may start, the rest waits in
+                 * them. */
                 bool last = own && (i < RUNNING || i % 2);
 
-                world->members[i].home = &world->lanes[last ? slices - 1 : i / (own ? 2 : 1) % slices];
+                world->members[i].home =
+                        &world->lanes[last ? slices - 1 : i / (own ? 2 : 1) % slices];
                 enter(world, &world->members[i]);
         }
         while (world->n_running < RUNNING && (member = start_next(world)))
@@ -151,8 +154,10 @@ static void measure(size_t waiting, size_t slices, bool own) {
         for (int i = 0; i < BATCHES; i++)
                 sample_add(&usec, time_batch(&world, n));
         each = sample_quantile(&usec, 0.5);
-        printf("{\"bench\":\"ledger\",\"metric\":\"decision_p50_us\",\"load\":\"%s\",\"waiting\":%zu,"
-               "\"slices\":%zu,\"ours\":%.3f,\"against\":\"aim\",\"other\":5.0,\"ratio\":%.3f,\"n\":%zu,"
+        printf("{\"bench\":\"ledger\",\"metric\":\"decision_p50_us\",\"load\":\"%s\",\"waiting\":%"
+               "zu,"
+               "\"slices\":%zu,\"ours\":%.3f,\"against\":\"aim\",\"other\":5.0,\"ratio\":%.3f,"
+               "\"n\":%zu,"
                "\"ours_p10\":%.3f,\"ours_p90\":%.3f,\"per_second\":%.0f}\n",
                own ? "own" : "pool", waiting, slices, each, each / 5, BATCHES * n,
                sample_quantile(&usec, 0.1), sample_quantile(&usec, 0.9), 1e6 / each);

@@ -49,7 +49,8 @@ static void wait_for_exec(struct native *native) {
         for (native->rung = false;;) {
                 struct pollfd pollfd = {native->watch.fd, POLLIN, 0};
 
-                r = native->rung ? spawn_result(&native->spawner, &native->process, &why) : SPAWN_E_AGAIN;
+                r = native->rung ? spawn_result(&native->spawner, &native->process, &why)
+                                 : SPAWN_E_AGAIN;
                 if (r == 0)
                         return;
                 if (r != SPAWN_E_AGAIN)
@@ -75,10 +76,16 @@ static void launch(struct native *native, struct floor_times *times) {
                 errx(1, "%s", why.text);
         *process = (struct process)PROCESS_NULL;
         process->args = (struct child_args){
-                .argv = argv, .envp = envp, .paths = paths, .cgroup_fd = dir_fd,
-                .mark_name = RECORD_MAIN_ATTRIBUTE, .bell_file = "cgroup.procs",
+                .argv = argv,
+                .envp = envp,
+                .paths = paths,
+                .cgroup_fd = dir_fd,
+                .mark_name = RECORD_MAIN_ATTRIBUTE,
+                .bell_file = "cgroup.procs",
                 .stdio = {native->stdio[0], native->stdio[1], native->stdio[2]},
-                .cwd_fd = -1, .set_identity = true, .nofile = {1024, 4096},
+                .cwd_fd = -1,
+                .set_identity = true,
+                .nofile = {1024, 4096},
         };
         if (spawn_start(&native->spawner, process, &why))
                 errx(1, "%s", why.text);
@@ -148,7 +155,8 @@ int main(int argc, char **argv) {
         spawner_init(&native.spawner, &exempt);
         if (watch_open(&native.watch) < 0)
                 err(1, "inotify");
-        measure(&native, "\"way\":\"idle\"", (unsigned)atoi(argv[3]), (unsigned)atoi(argv[4]), notes);
+        measure(&native, "\"way\":\"idle\"", (unsigned)atoi(argv[3]), (unsigned)atoi(argv[4]),
+                notes);
         measure(&native, "\"way\":\"burst\"", (unsigned)atoi(argv[3]) * 4, 0, notes);
         return 0;
 }

@@ -27,9 +27,9 @@ void sample_report(const char *bench, const char *metric, double q, struct sampl
         printf("{\"bench\":\"%s\",\"metric\":\"%s\",%s%s\"ours\":%.1f,\"against\":\"%s\","
                "\"other\":%.1f,\"ratio\":%.3f,\"n\":%zu,\"ours_p10\":%.1f,\"ours_p90\":%.1f,"
                "\"other_p10\":%.1f,\"other_p90\":%.1f}\n",
-               bench, metric, context, *context ? "," : "", a, against, b, b > 0 ? a / b : 0, ours->n,
-               sample_quantile(ours, 0.1), sample_quantile(ours, 0.9), sample_quantile(other, 0.1),
-               sample_quantile(other, 0.9));
+               bench, metric, context, *context ? "," : "", a, against, b, b > 0 ? a / b : 0,
+               ours->n, sample_quantile(ours, 0.1), sample_quantile(ours, 0.9),
+               sample_quantile(other, 0.1), sample_quantile(other, 0.9));
         fflush(stdout);
 }
 
