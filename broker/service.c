@@ -39,13 +39,24 @@ int service_hold(void) {
 static int start_holder(const char *self, pid_t *pidp, struct why *why) {
         char *const argv[] = {(char *)"provium-broker", (char *)"--hold", NULL};
         char *const envp[] = {NULL};
+        posix_spawn_file_actions_t files;
         posix_spawnattr_t attributes;
         int r;
 
-        /* A session of its own: it must outlive us, and no signal meant for us may reach it. */
+        /* A session of its own: it must outlive us, and no signal meant for us may reach it. Nor
+         * may it keep anything open, least of all the socket that systemd has passed to us: whoever
+         * connects to it when nobody listens must be told. */
         posix_spawnattr_init(&attributes);
         posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
-        r = posix_spawn(pidp, self, NULL, &attributes, argv, envp);
+        posix_spawn_file_actions_init(&files);
+        r = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
+        for (int fd = 1; !r && fd <= 2; fd++)
+                r = posix_spawn_file_actions_adddup2(&files, 0, fd);
+        if (!r)
+                r = posix_spawn_file_actions_addclosefrom_np(&files, 3);
+        if (!r)
+                r = posix_spawn(pidp, self, &files, &attributes, argv, envp);
+        posix_spawn_file_actions_destroy(&files);
         posix_spawnattr_destroy(&attributes);
         if (r)
                 return why_errno(why, BROKER_E_HOST, r, "cannot start the holder '%s'", self);
