@@ -177,6 +177,25 @@ systemctl restart $unit
 expect 'a lost holder is replaced' grep -q . "$scope/holder/cgroup.procs"
 expect 'and nothing has changed without it' unchanged
 
+# A mistake in the policies while no broker runs: it cannot start, and who asks is told so.
+systemctl stop $unit 2>/dev/null
+echo 'garbage' >/etc/provium/slices/bad.slice
+status=0
+timeout 60 provium ps >/dev/null 2>&1 || status=$?
+expect 'without a broker that can start, a call ends soon' test $status = 125
+expect 'the VM runs on' test -e "/proc/$vm_pid"
+rm /etc/provium/slices/bad.slice
+systemctl reset-failed $unit # an operator takes longer than the 4 s of the limit
+expect 'the socket can be opened again' systemctl restart provium-broker.socket
+expect 'and then nothing has changed' unchanged
+fds_of_holder() {
+        local fd
+        for fd in "/proc/$(<"$scope/holder/cgroup.procs")"/fd/*; do
+                readlink "$fd"
+        done | sort -u
+}
+expect 'the holder keeps nothing open' same /dev/null "$(fds_of_holder)"
+
 expect 'the client is still there' test -e "/proc/$client"
 provium run --slice demo --name second --cpus 0.1 --mem 32M --detach -- sleep 600 >/dev/null
 expect 'a second VM starts' vm_runs 2
