@@ -57,9 +57,29 @@ static void stack_drop(struct spawner *spawner, void *stack) {
                 munmap(stack, GUARD_SIZE + STACK_SIZE);
 }
 
+static void ignore(int signo) {
+}
+
+/*
+ * CLONE_CLEAR_SIGHAND takes handlers back in the child but leaves ignored signals ignored, which execve
+ * keeps as well: systemd starts its services with SIGPIPE ignored, and every VM would inherit that.
+ * A handler that does nothing is the same for us.
+ */
+static void handle_ignored_signals(void) {
+        for (int signo = 1; signo < NSIG; signo++) {
+                struct sigaction action;
+
+                if (sigaction(signo, NULL, &action) < 0 || action.sa_handler != SIG_IGN)
+                        continue;
+                action = (struct sigaction){.sa_handler = ignore, .sa_flags = SA_RESTART};
+                sigaction(signo, &action, NULL);
+        }
+}
+
 void spawner_init(struct spawner *spawner, bool *exemptp) {
         char text[16] = "";
 
+        handle_ignored_signals();
         *spawner = (struct spawner){};
         *exemptp = file_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "-1000") == 0;
         spawner->reset_oom =
