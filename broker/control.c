@@ -17,6 +17,18 @@
 
 #define MESSAGES_PER_TURN 16 /* of one connection before the others have their turn */
 
+/* A last word to a peer that gets no connection, or no longer has one: it must know that asking again
+ * is of no use. Nothing waits for it, so a full socket loses it. */
+static void dismiss(int fd, const char *message) {
+        char text[256];
+        int n;
+
+        n = snprintf(text, sizeof(text),
+                     "{\"error\":\"" PROTO_INTERFACE ".Failed\",\"parameters\":{\"message\":\"%s\"}}",
+                     message);
+        (void)!send(fd, text, (size_t)n + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* Everything that was outstanding for a peer that left ends here. */
 static int on_reap(sd_event_source *source, void *userdata) {
         struct broker *broker = userdata;
@@ -103,6 +115,12 @@ static int connection_read(struct connection *connection) {
         if (r != STREAM_E_CLOSED &&
             log_rate_pass(&connection->broker->client_lines, broker_now_usec()))
                 log_warning("uid %u, pid %d: %s", connection->uid, connection->pid, why.text);
+        if ((r == STREAM_E_FDS || r == STREAM_E_TOO_BIG) && !stream_pending(&connection->stream))
+                dismiss(connection->stream.fd,
+                        r == STREAM_E_FDS
+                                ? "too many descriptors came, or the broker has no room for them: "
+                                  "its limit of open files is reached"
+                                : "the message is too long");
         connection_close(connection);
         return 0;
 }
@@ -154,6 +172,7 @@ int control_adopt(struct broker *broker, int fd, struct connection **connectionp
                         log_warning("uid %u, pid %d: turned away, it has %llu connections",
                                     cred.uid, cred.pid, (unsigned long long)user->n_connections);
                 user_put(broker, user);
+                dismiss(fd, "this user has as many connections as one may have");
                 fd_close(fd);
                 return 0;
         }
@@ -192,8 +211,13 @@ int control_resume(struct connection *connection) {
 /* Out of descriptors: the spare one serves to accept and close, so that the peer learns of it and
  * the loop does not spin on a listening socket it cannot empty. */
 static void turn_away(struct control *control) {
+        int fd;
+
         control->spare_fd = fd_close(control->spare_fd);
-        fd_close(accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC));
+        fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0)
+                dismiss(fd, "the broker's limit of open files is reached");
+        fd_close(fd);
         control->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 

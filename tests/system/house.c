@@ -170,6 +170,8 @@ void house_slice(const char *name, const char *text) {
 static void notify_open(struct house *house) {
         struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = HOUSE_DIR "/notify"};
 
+        /* Nobody reads all of it, and sd_notify waits for room. */
+        file_put("/proc/sys/net/unix/max_dgram_qlen", "100000");
         unlink(address.sun_path);
         house->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         need(house->notify_fd >= 0);
