@@ -20,6 +20,7 @@ void ledger_configure(struct ledger *ledger, const struct demand *capacity,
         ledger->reserve = *reserve;
         ledger->ratio_milli = *ratio_milli;
         ledger->vms_max = vms_max;
+        ledger->changes++;
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
                 ledger->enforced[i] = enforced[i];
                 ledger->effective.amount[i] = ledger_effective(
@@ -44,6 +45,7 @@ void ledger_set_guarantee(struct ledger *ledger, struct account *account,
                           const struct demand *guarantee) {
         struct demand sum;
 
+        ledger->changes++;
         demand_sub(&ledger->guaranteed, &ledger->guaranteed, &account->guarantee);
         unfilled_update(ledger, account, -1);
         /* The policy's loader bounds the sum of all guarantees; a slice without one is safe. */
@@ -134,7 +136,7 @@ int ledger_check(const struct ledger *ledger, const struct account *account,
         r = short_of(ledger, account, demand, true, false, shortage);
         if (!r)
                 r = short_of(ledger, account, demand, true, true, shortage);
-        if (!r)
+        if (!r && ledger->vms_max == 0)
                 r = short_of_vms(ledger->vms, ledger->vms_max, false, shortage);
         /* The slice's own limit is asked before the pool's: a claim that waits for its slice holds
          * back its slice only, one that waits for the pool holds back everybody behind it. */
@@ -142,6 +144,8 @@ int ledger_check(const struct ledger *ledger, const struct account *account,
                 r = short_of_vms(account->vms, account->vms_max, true, shortage);
         if (!r)
                 r = short_of(ledger, account, demand, false, true, shortage);
+        if (!r)
+                r = short_of_vms(ledger->vms, ledger->vms_max, false, shortage);
         if (!r)
                 r = short_of(ledger, account, demand, false, false, shortage);
         return r;
@@ -187,6 +191,7 @@ void ledger_return(struct ledger *ledger, struct account *account, const struct 
         unfilled_update(ledger, account, 1);
         ledger->vms--;
         account->vms--;
+        account->changes++;
 }
 
 uint64_t ledger_available(const struct ledger *ledger, const struct account *account,

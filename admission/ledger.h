@@ -40,6 +40,8 @@ struct account {
 
         struct demand allocated;
         uint64_t vms;
+        uint64_t changes; /* times something was given back: who found the slice full may ask again
+                           */
 };
 
 struct ledger {
@@ -52,6 +54,7 @@ struct ledger {
         struct demand unfilled;   /* sum of max(0, guarantee - allocated) over all accounts */
         struct demand guaranteed; /* sum of the guarantees */
         uint64_t vms;
+        uint64_t changes; /* times it, or a guarantee in it, was configured */
 };
 
 /* The axis that did not fit, with the numbers a refusal names. */

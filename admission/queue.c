@@ -22,6 +22,27 @@ void lane_init(struct lane *lane, struct account *account) {
         TAILQ_INIT(&lane->claims);
 }
 
+/* Puts the lane where its head belongs, which is new. Nearly always that is the end: claims are
+ * inserted in order. */
+static void lane_place(struct queue *queue, struct lane *lane) {
+        struct claim *head = TAILQ_FIRST(&lane->claims);
+        struct lane *after;
+
+        if (lane->listed)
+                TAILQ_REMOVE(&queue->lanes, lane, link);
+        lane->full = false;
+        lane->listed = head;
+        if (!head)
+                return;
+        TAILQ_FOREACH_REVERSE(after, &queue->lanes, lane_list, link)
+        if (TAILQ_FIRST(&after->claims)->order < head->order)
+                break;
+        if (after)
+                TAILQ_INSERT_AFTER(&queue->lanes, after, lane, link);
+        else
+                TAILQ_INSERT_HEAD(&queue->lanes, lane, link);
+}
+
 void queue_insert(struct queue *queue, struct lane *lane, struct claim *claim) {
         struct claim *after;
 
@@ -43,10 +64,8 @@ void queue_insert(struct queue *queue, struct lane *lane, struct claim *claim) {
         else
                 TAILQ_INSERT_HEAD(&lane->claims, claim, in_lane);
 
-        if (!lane->listed) {
-                TAILQ_INSERT_TAIL(&queue->lanes, lane, link);
-                lane->listed = true;
-        }
+        if (TAILQ_FIRST(&lane->claims) == claim)
+                lane_place(queue, lane);
         claim->lane = lane;
         claim->reason = WAIT_QUEUED;
         lane->n++;
@@ -55,48 +74,38 @@ void queue_insert(struct queue *queue, struct lane *lane, struct claim *claim) {
 
 void queue_remove(struct queue *queue, struct claim *claim) {
         struct lane *lane = claim->lane;
+        bool was_head;
 
         if (!lane)
                 return;
         assert(lane->n > 0 && queue->n > 0);
 
+        was_head = TAILQ_FIRST(&lane->claims) == claim;
         TAILQ_REMOVE(&queue->claims, claim, all);
         TAILQ_REMOVE(&lane->claims, claim, in_lane);
         claim->lane = NULL;
         lane->n--;
         queue->n--;
-        if (lane->n == 0) {
-                TAILQ_REMOVE(&queue->lanes, lane, link);
-                lane->listed = false;
-        }
+        if (was_head)
+                lane_place(queue, lane);
 }
 
-/* The earliest head among the slices that were not passed over in this round. */
-static struct claim *earliest_head(struct queue *queue) {
-        struct claim *best = NULL;
-        struct lane *lane;
-
-        TAILQ_FOREACH (lane, &queue->lanes, link) {
-                struct claim *head = TAILQ_FIRST(&lane->claims);
-
-                if (!lane->passed_over && (!best || head->order < best->order))
-                        best = head;
-        }
-        return best;
+/* Is the slice as full as it was when its head was refused? */
+static bool still_full(const struct lane *lane, const struct ledger *ledger) {
+        return lane->full && lane->full_account == lane->account->changes &&
+               lane->full_ledger == ledger->changes;
 }
 
 struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *neverp) {
-        struct claim *claim;
         struct lane *lane;
 
         *neverp = false;
-        TAILQ_FOREACH (lane, &queue->lanes, link)
-                lane->passed_over = false;
-
-        while ((claim = earliest_head(queue))) {
+        TAILQ_FOREACH (lane, &queue->lanes, link) {
+                struct claim *claim = TAILQ_FIRST(&lane->claims);
                 int r;
 
-                lane = claim->lane;
+                if (still_full(lane, ledger))
+                        continue;
                 r = ledger_charge(ledger, lane->account, &claim->demand, &claim->shortage);
                 switch (r) {
                 case LEDGER_E_NEVER:
@@ -108,7 +117,9 @@ struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *never
                         return claim;
                 case LEDGER_E_SLICE_FULL:
                         claim->reason = WAIT_SLICE_FULL;
-                        lane->passed_over = true;
+                        lane->full = true;
+                        lane->full_account = lane->account->changes;
+                        lane->full_ledger = ledger->changes;
                         continue;
                 case LEDGER_E_POOL_FULL:
                         claim->reason = WAIT_POOL_FULL;

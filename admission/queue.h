@@ -52,7 +52,11 @@ struct lane {
         struct account *account;
         struct claim_list claims;
         uint64_t n;
-        bool listed, passed_over;
+        bool listed;
+        /* The head was refused because the slice is full, and will be until one of the numbers
+         * changes. */
+        bool full;
+        uint64_t full_account, full_ledger; /* account->changes, ledger->changes at that time */
         TAILQ_ENTRY(lane) link;
 };
 
@@ -60,7 +64,7 @@ TAILQ_HEAD(lane_list, lane);
 
 struct queue {
         struct claim_list claims; /* all, oldest first */
-        struct lane_list lanes;   /* those with claims */
+        struct lane_list lanes;   /* those with claims, in the order of their heads */
         uint64_t n;
 };
 

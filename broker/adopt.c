@@ -140,6 +140,8 @@ static int enter(struct lease *lease) {
         lease_list_add(lease);
         lease_index(lease);
         r = lease_watch(lease, &why);
+        if (r == 0 && lease->main_gone)
+                r = lease_hold(lease, &why);
         if (r)
                 log_error("VM '%s': %s", lease->record.name, why.text);
         if (lease->record.order > broker->last_order && lease->record.order < broker_now_ns())
@@ -194,6 +196,7 @@ static int adopt_running(struct lease *lease, pid_t pid) {
                 lease->client_until_usec = now + broker->policy->broker.reconnect_usec;
                 broker_tick_at(broker, lease->client_until_usec);
         }
+        lease_close_dir(lease);
         /* It may have ended between the look and the watch. */
         return lease->main_gone ? release_try(lease) : 0;
 }

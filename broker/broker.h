@@ -64,7 +64,7 @@ struct broker {
         struct events events;
         struct control *control;
 
-        sd_event_source *settle; /* after releases: weights down, the queue on */
+        sd_event_source *settle; /* after releases: the queue goes on */
         sd_event_source *tick;   /* the next deadline of anything */
         uint64_t tick_usec;      /* when it is set for; UINT64_MAX: not */
         uint64_t window_usec;    /* until when returning claims are collected; 0: not */
@@ -72,6 +72,8 @@ struct broker {
         bool stopping, upgrading;
         json_t *resume; /* the state of the program before us, until it is taken up; NULL */
         bool oom_exempt;
+        unsigned char random[256]; /* drawn in advance, for ids; n_random are left */
+        size_t n_random;
         struct log_rate client_lines;
         uint64_t decisions; /* for the wake-up check in tests */
 };
@@ -94,7 +96,7 @@ enum {
 /* Sees to it that broker_tick() runs at @usec at the latest. */
 void broker_tick_at(struct broker *broker, uint64_t usec);
 
-/* Whatever waits to be settled (weights that are to come down, claims that may start) is, later in
+/* Claims that may start now are granted, later in
  * this turn of the loop. */
 void broker_settle_later(struct broker *broker);
 

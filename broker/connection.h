@@ -60,6 +60,7 @@ struct connection {
         bool more;    /* it may be answered more than once */
         bool closing; /* goes when all is written */
         bool recheck; /* messages may be waiting in the buffer: look without reading */
+        bool crowded; /* something came while it was busy: listen for less */
         bool dead;    /* on the list of the dead; nothing is sent or read any more */
 
         struct lease *following; /* Run, Attach: the lease whose life is told here */

@@ -17,14 +17,15 @@
 
 #define MESSAGES_PER_TURN 16 /* of one connection before the others have their turn */
 
-/* A last word to a peer that gets no connection, or no longer has one: it must know that asking again
- * is of no use. Nothing waits for it, so a full socket loses it. */
+/* A last word to a peer that gets no connection, or no longer has one: it must know that asking
+ * again is of no use. Nothing waits for it, so a full socket loses it. */
 static void dismiss(int fd, const char *message) {
         char text[256];
         int n;
 
         n = snprintf(text, sizeof(text),
-                     "{\"error\":\"" PROTO_INTERFACE ".Failed\",\"parameters\":{\"message\":\"%s\"}}",
+                     "{\"error\":\"" PROTO_INTERFACE
+                     ".Failed\",\"parameters\":{\"message\":\"%s\"}}",
                      message);
         (void)!send(fd, text, (size_t)n + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -136,6 +137,8 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
                 r = connection_read(connection);
         else if (revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
                 connection_close(connection);
+        else if (revents & EPOLLIN)
+                connection->crowded = true;
         if (r == 0 && !connection->dead && (revents & EPOLLOUT))
                 r = connection_flush(connection);
         if (r == 0)

@@ -23,15 +23,19 @@ static void tell(struct broker *broker, const char *what, const char *name, cons
 
 void drift_check_vm(struct lease *lease) {
         struct why found = {}, failed = {};
-        int r;
+        bool was_open = lease->dir_fd >= 0;
+        int r, repaired = 0;
 
-        if (lease->state == LEASE_UNKNOWN || lease->dir_fd < 0)
+        if (lease->state == LEASE_UNKNOWN || lease_open_dir(lease, NULL))
                 return;
         r = limits_verify(lease->dir_fd, &lease->limits, &found);
+        if (r != 0 && r != CGROUP_E_GONE)
+                repaired = limits_apply(lease->dir_fd, &lease->limits, &failed);
+        if (!was_open)
+                lease_close_dir(lease);
         if (r == 0 || r == CGROUP_E_GONE)
                 return;
-        r = limits_apply(lease->dir_fd, &lease->limits, &failed);
-        tell(lease->broker, "vm", lease->record.name, found.text, r ? failed.text : NULL);
+        tell(lease->broker, "vm", lease->record.name, found.text, repaired ? failed.text : NULL);
 }
 
 /* A group whose parent switched a controller off and on again has lost what was set in it. */
@@ -64,7 +68,14 @@ static void check_own(struct broker *broker, struct slice *slice) {
 void drift_check_slice(struct broker *broker, struct slice *slice) {
         bool children = slice->suspect_children;
 
-        slice->suspect = slice->suspect_children = false;
+        /* Nearly always it was us: two reads say so. */
+        if (!slice->suspect && slice->suspect_weights && slice->dir_fd >= 0 &&
+            limits_holds_fd(slice->weight_fd, slice->weight) &&
+            limits_holds_fd(slice->low_fd, slice->low_bytes)) {
+                slice->suspect_weights = false;
+                return;
+        }
+        slice->suspect = slice->suspect_weights = slice->suspect_children = false;
         if (slice->dir_fd < 0)
                 return;
         check_own(broker, slice);
@@ -76,6 +87,6 @@ void drift_check_suspects(struct broker *broker) {
         struct slice *slice, *next;
 
         HASH_ITER(hh, broker->slices, slice, next)
-        if (slice->suspect)
+        if (slice->suspect || slice->suspect_weights)
                 drift_check_slice(broker, slice);
 }

@@ -67,13 +67,33 @@ const char *lease_directory(const struct lease *lease, char *buffer, size_t size
         return buffer;
 }
 
+int lease_open_dir(struct lease *lease, struct why *why) {
+        char name[LEASE_DIRECTORY_MAX];
+
+        if (lease->dir_fd >= 0)
+                return 0;
+        return cgroup_open_at(lease->slice->dir_fd, lease_directory(lease, name, sizeof(name)),
+                              &lease->dir_fd, why);
+}
+
+void lease_close_dir(struct lease *lease) {
+        lease->dir_fd = fd_close(lease->dir_fd);
+}
+
+int lease_hold(struct lease *lease, struct why *why) {
+        int r;
+
+        if (lease->held_fds[0] >= 0)
+                return 0;
+        r = lease_open_dir(lease, why);
+        return r ?: watch_hold(lease->dir_fd, lease->held_fds, why);
+}
+
 int lease_watch(struct lease *lease, struct why *why) {
         struct broker *broker = lease->broker;
         int r;
 
-        r = watch_hold(lease->dir_fd, lease->held_fds, why);
-        if (r == 0)
-                r = watch_add(&broker->watch, lease->dir_fd, true, &lease->watch_id, why);
+        r = watch_add(&broker->watch, lease->dir_fd, true, &lease->watch_id, why);
         if (r)
                 return r;
         HASH_ADD(hh_watch, broker->by_watch, watch_id, sizeof(lease->watch_id), lease);
@@ -92,8 +112,16 @@ void lease_unwatch(struct lease *lease) {
 }
 
 void lease_drop_launch(struct lease *lease) {
+        int fds[_REQUEST_FDS_N + 1];
+
+        /* The directory goes with the client's descriptors, in as few calls as their numbers allow.
+         */
+        memcpy(fds, lease->fds.fd, sizeof(lease->fds.fd));
+        fds[_REQUEST_FDS_N] = lease->dir_fd;
+        fd_close_many(fds, ARRAY_SIZE(fds));
         for (size_t i = 0; i < _REQUEST_FDS_N; i++)
-                lease->fds.fd[i] = fd_close(lease->fds.fd[i]);
+                lease->fds.fd[i] = -1;
+        lease->dir_fd = -1;
         run_request_deinit(&lease->request);
         lease->request = (struct run_request)RUN_REQUEST_NULL;
         free(take(lease->argv));
@@ -122,7 +150,7 @@ void lease_free(struct lease *lease) {
         sd_event_source_disable_unref(lease->pidfd_source);
         process_deinit(&lease->process);
         lease_unwatch(lease);
-        lease->dir_fd = fd_close(lease->dir_fd);
+        lease_close_dir(lease);
         if (lease->record.id[0])
                 HASH_DELETE(hh_id, broker->by_id, lease);
         HASH_FIND(hh_name, broker->by_name, lease->record.name, strlen(lease->record.name), named);

@@ -72,8 +72,8 @@ struct lease {
 
         struct process process;
         int dir_fd;
-        int watch_id; /* -1: not watched */
-        int held_fds[WATCH_HELD]; /* so that it is told of; -1 */
+        int watch_id;             /* -1: not watched */
+        int held_fds[WATCH_HELD]; /* -1 until it is waited for, see lease_hold() */
         struct limits limits;
         bool own_child; /* waitid(2) will tell its status; it is in by_pid */
         bool main_gone; /* the hypervisor's main process has ended */
@@ -117,8 +117,21 @@ struct lease *lease_find(struct broker *broker, const char *name);
 #define LEASE_DIRECTORY_MAX (RECORD_ID_MAX + 4)
 const char *lease_directory(const struct lease *lease, char *buffer, size_t size);
 
+/*
+ * Its directory, open; and closed again. A VM that runs costs no descriptor for it: the table of
+ * descriptors is copied for every launch. Answers CGROUP_E_*.
+ */
+_must_check_ int lease_open_dir(struct lease *lease, struct why *why);
+void lease_close_dir(struct lease *lease);
+
 /* News of its group, from now on; and no more. Answers CGROUP_E_*. */
 _must_check_ int lease_watch(struct lease *lease, struct why *why);
+/*
+ * From now on the kernel's own changes are news, too: the group running empty. Needed only when its
+ * main process is gone and others are left. What happened before is not told: look once more after
+ * it.
+ */
+_must_check_ int lease_hold(struct lease *lease, struct why *why);
 void lease_unwatch(struct lease *lease);
 
 /* Drops what only the launch needed: the request, the client's descriptors, argv. */

@@ -88,6 +88,7 @@ static int make(struct lease *lease, struct why *why) {
         r = limits_apply(lease->dir_fd, &lease->limits, why);
         if (r)
                 return r;
+        slices_settle(broker, lease->slice);
         r = slice_protect(broker, lease->slice, why);
         if (r)
                 return r;

@@ -25,6 +25,9 @@ static int signal_all(struct lease *lease, int signo) {
         size_t n = 0, n_again = 0;
         int r, result = ESRCH;
 
+        r = lease_open_dir(lease, NULL);
+        if (r)
+                return ESRCH;
         r = cgroup_processes(lease->dir_fd, pids, SIGNALLED_MAX, &n, NULL);
         if (r)
                 return ESRCH;
@@ -43,17 +46,21 @@ static int signal_all(struct lease *lease, int signo) {
 
 int release_signal(struct lease *lease, int signo) {
         if (lease->main_gone || lease->process.pidfd < 0)
-                return lease->dir_fd >= 0 ? signal_all(lease, signo) : ESRCH;
+                return signal_all(lease, signo);
         return pidfd_send_signal(lease->process.pidfd, signo, NULL, 0) < 0 ? errno : 0;
 }
 
 static int kill_now(struct lease *lease) {
         struct why why = {};
         uint64_t now = broker_now_usec(), wait;
+        int r;
 
         lease->state = lease->retries >= RETRIES_LINGERING ? LEASE_LINGERING : LEASE_KILLING;
         lease->kill_at_usec = 0;
-        if (cgroup_kill(lease->dir_fd, &why) && why.code != CGROUP_E_GONE) {
+        r = lease_open_dir(lease, &why);
+        if (!r)
+                r = cgroup_kill(lease->dir_fd, &why);
+        if (r && r != CGROUP_E_GONE) {
                 snprintf(lease->detail, sizeof(lease->detail), "%s", why.text);
                 log_error("VM '%s': %s", lease->record.name, why.text);
         }
@@ -106,11 +113,15 @@ int release_start(struct lease *lease, const char *reason, int signo, uint64_t g
 }
 
 void release_note_oom(struct lease *lease) {
-        struct memory_events events;
+        struct memory_events events = {};
+        bool was_open = lease->dir_fd >= 0;
         char limit[32];
 
-        if (stats_memory_events(lease->dir_fd, &events, NULL) ||
-            events.oom_kill <= lease->oom_kills)
+        if (lease_open_dir(lease, NULL) || stats_memory_events(lease->dir_fd, &events, NULL))
+                return;
+        if (!was_open)
+                lease_close_dir(lease);
+        if (events.oom_kill <= lease->oom_kills)
                 return;
         snprintf(limit, sizeof(limit), "%llu", (unsigned long long)lease->limits.memory_max_bytes);
         lease_event(lease, "vm_oom", event_number("kills", events.oom_kill - lease->oom_kills),
@@ -221,16 +232,30 @@ static int finish(struct lease *lease) {
         return 0;
 }
 
+/* Takes the empty directory away. BUSY: something is left, and the kernel will say when it is not.
+ */
+static int remove_group(struct lease *lease, struct why *why) {
+        char name[LEASE_DIRECTORY_MAX];
+        int r;
+
+        lease_directory(lease, name, sizeof(name));
+        r = cgroup_remove_tree_at(lease->slice->dir_fd, name, why);
+        if (r != CGROUP_E_BUSY || lease->held_fds[0] >= 0)
+                return r;
+        /* It may have run empty before we began to listen for that: once more. */
+        if (lease_hold(lease, why))
+                log_warning("VM '%s': %s", lease->record.name, why->text);
+        return cgroup_remove_tree_at(lease->slice->dir_fd, name, why);
+}
+
 int release_try(struct lease *lease) {
-        char name[RECORD_ID_MAX + 8];
         struct why why = {};
         bool populated = true;
         int r;
 
         if (lease->own_child)
                 return 0; /* its status is not collected yet: SIGCHLD is on its way */
-        r = cgroup_remove_tree_at(lease->slice->dir_fd, lease_directory(lease, name, sizeof(name)),
-                                  &why);
+        r = remove_group(lease, &why);
         if (r == 0)
                 return finish(lease);
         if (r != CGROUP_E_BUSY) {
@@ -240,7 +265,7 @@ int release_try(struct lease *lease) {
                 broker_tick_at(lease->broker, lease->retry_at_usec);
                 return 0;
         }
-        if (lease->state == LEASE_RUNNING && !lease->end_reason[0]) {
+        if (lease->state == LEASE_RUNNING && !lease->end_reason[0] && lease->dir_fd >= 0) {
                 r = cgroup_populated(lease->dir_fd, &populated, &why);
                 if (r == 0 && populated) {
                         snprintf(lease->detail, sizeof(lease->detail),

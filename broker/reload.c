@@ -29,6 +29,26 @@ int policies_load(struct broker *broker, struct policy_errors *errors, struct po
 }
 
 /* Takes the policy in force into the books. */
+/* A VM that runs keeps its limits; what is guaranteed to it follows the new ratios. */
+static void follow_ratios(struct lease *lease) {
+        bool was_open = lease->dir_fd >= 0;
+        struct limits limits;
+        struct why why = {};
+
+        if (lease->state == LEASE_UNKNOWN)
+                return;
+        charge_limits(lease->broker, lease, &limits);
+        if (limits.cpu_weight == lease->limits.cpu_weight &&
+            limits.memory_low_bytes == lease->limits.memory_low_bytes)
+                return;
+        lease->limits.cpu_weight = limits.cpu_weight;
+        lease->limits.memory_low_bytes = limits.memory_low_bytes;
+        if (lease_open_dir(lease, &why) || limits_apply(lease->dir_fd, &lease->limits, &why))
+                log_error("VM '%s': %s", lease->record.name, why.text);
+        if (!was_open)
+                lease_close_dir(lease);
+}
+
 int policies_apply(struct broker *broker) {
         const struct broker_policy *policy = &broker->policy->broker;
         bool enforced[_RESOURCE_N];
@@ -50,21 +70,8 @@ int policies_apply(struct broker *broker) {
         if (r < 0)
                 return r;
 
-        /* VMs that run keep their limits; what is guaranteed to them follows the new ratios. */
-        TAILQ_FOREACH (lease, &broker->leases, link) {
-                struct limits limits;
-
-                if (lease->state == LEASE_UNKNOWN || lease->dir_fd < 0)
-                        continue;
-                charge_limits(broker, lease, &limits);
-                if (limits.cpu_weight == lease->limits.cpu_weight &&
-                    limits.memory_low_bytes == lease->limits.memory_low_bytes)
-                        continue;
-                lease->limits.cpu_weight = limits.cpu_weight;
-                lease->limits.memory_low_bytes = limits.memory_low_bytes;
-                if (limits_apply(lease->dir_fd, &lease->limits, &why))
-                        log_error("VM '%s': %s", lease->record.name, why.text);
-        }
+        TAILQ_FOREACH (lease, &broker->leases, link)
+                follow_ratios(lease);
 
         /* Of the host's memory and CPUs the reserve is the host's, the rest is the VMs'. */
         reserve = policy->reserve.amount[RESOURCE_MEMORY];

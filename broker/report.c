@@ -120,12 +120,15 @@ json_t *report_list(const struct broker *broker, uid_t uid, size_t max, struct l
         return json_pack("{s:o s:o}", "vms", vms, "waiting", waiting);
 }
 
-json_t *report_show(const struct lease *lease) {
+json_t *report_show(struct lease *lease) {
         json_t *limits = json_object(), *stats = json_object(), *notes = json_array();
+        bool was_open = lease->dir_fd >= 0;
 
-        if (lease->dir_fd >= 0 && limits && stats) {
+        if (lease->state != LEASE_WAITING && lease_open_dir(lease, NULL) == 0 && limits && stats) {
                 stats_each_limit(lease->dir_fd, add_text, limits);
                 stats_each_statistic(lease->dir_fd, add_text, stats);
+                if (!was_open)
+                        lease_close_dir(lease);
         }
         if (lease->detail[0])
                 json_array_append_new(notes, json_string(lease->detail));

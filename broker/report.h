@@ -28,7 +28,7 @@ struct list_cursor;
 json_t *report_list(const struct broker *broker, uid_t uid, size_t max, struct list_cursor *cursor,
                     bool *endp);
 /* Show: the VM with its limits and statistics as the kernel has them now. */
-json_t *report_show(const struct lease *lease);
+json_t *report_show(struct lease *lease);
 /* Resources; @instance (NULL: all): the allocations of one VM only. */
 json_t *report_resources(const struct broker *broker, uid_t uid, const char *instance);
 /* Explain: where this lease is, and why. */

@@ -136,13 +136,14 @@ static void slice_close(struct broker *broker, struct slice *slice) {
 
 void slice_lost(struct broker *broker, struct slice *slice) {
         slice_close(broker, slice);
-        slice->suspect = slice->suspect_children = false;
+        slice->suspect = slice->suspect_weights = slice->suspect_children = false;
 }
 
 void slice_unbalance(struct broker *broker, struct slice *slice) {
         if (!slice->unbalanced)
                 TAILQ_INSERT_TAIL(&broker->unbalanced, slice, unbalanced_link);
         slice->unbalanced = true;
+        broker_tick_at(broker, broker_now_usec() + SLICE_SETTLE_USEC);
 }
 
 static void balance(struct broker *broker, struct slice *slice) {
@@ -151,12 +152,15 @@ static void balance(struct broker *broker, struct slice *slice) {
         slice->unbalanced = false;
 }
 
-void slices_settle(struct broker *broker) {
-        struct slice *slice;
+void slices_settle(struct broker *broker, struct slice *except) {
+        struct slice *slice, *next;
 
-        while ((slice = TAILQ_FIRST(&broker->unbalanced))) {
+        for (slice = TAILQ_FIRST(&broker->unbalanced); slice; slice = next) {
                 struct why why = {};
 
+                next = TAILQ_NEXT(slice, unbalanced_link);
+                if (slice == except)
+                        continue;
                 balance(broker, slice);
                 if (slice_protect(broker, slice, &why))
                         log_error("%s", why.text);
@@ -185,8 +189,8 @@ int slice_open(struct broker *broker, struct slice *slice, struct why *why) {
         r = limits_apply(dir_fd, &limits, why);
         if (r)
                 return r;
-        weight_fd = openat(dir_fd, "cpu.weight", O_WRONLY | O_CLOEXEC);
-        low_fd = openat(dir_fd, "memory.low", O_WRONLY | O_CLOEXEC);
+        weight_fd = openat(dir_fd, "cpu.weight", O_RDWR | O_CLOEXEC);
+        low_fd = openat(dir_fd, "memory.low", O_RDWR | O_CLOEXEC);
         if (weight_fd < 0 || low_fd < 0)
                 return why_errno(why, CGROUP_E_HOST, errno, "cannot open the weights of '%s'",
                                  name);

@@ -33,6 +33,7 @@ struct slice {
         struct limits limits;       /* as written */
         uint64_t weight, low_bytes; /* as written */
         bool suspect;               /* somebody wrote to its files: to be compared */
+        bool suspect_weights;       /* to cpu.weight or memory.low, as we do ourselves */
         bool suspect_children;      /* to its subtree_control: its VMs' limits may be lost */
         bool unbalanced;            /* a VM is gone: weight and low are to come down */
         TAILQ_ENTRY(slice) unbalanced_link;
@@ -54,9 +55,15 @@ _must_check_ int slices_configure(struct broker *broker);
 /* Makes or opens the directory and puts the slice's own limits in force. Answers CGROUP_E_*. */
 _must_check_ int slice_open(struct broker *broker, struct slice *slice, struct why *why);
 
-/* A VM of it is gone: slices_settle() will bring its weights down. */
+/*
+ * A VM of it is gone: its weights are to come down. Not at once, because mostly the next VM of the
+ * same slice is on its way, but within SLICE_SETTLE_USEC, and before any other slice is given more:
+ * at no instant is more guaranteed than there is.
+ */
+#define SLICE_SETTLE_USEC UINT64_C(1000000)
 void slice_unbalance(struct broker *broker, struct slice *slice);
-void slices_settle(struct broker *broker);
+/* Brings down what is to come down; of @except (may be NULL) nothing. */
+void slices_settle(struct broker *broker, struct slice *except);
 
 /* Its directory was taken away by somebody (it was empty): the next VM makes it again. */
 void slice_lost(struct broker *broker, struct slice *slice);

@@ -46,7 +46,12 @@ static void slice_news(struct broker *broker, int id, enum watch_news news, cons
                 slice_lost(broker, slice);
         } else if (news == WATCH_MODIFIED) {
                 /* Our own weights come here as well: looked at together, and not at once. */
-                slice->suspect = true;
+                if (strcmp(file, "cpu.weight") == 0 || strcmp(file, "memory.low") == 0)
+                        slice->suspect_weights = true;
+                else if (strcmp(file, "cgroup.events") != 0)
+                        slice->suspect = true;
+                else
+                        return; /* its VMs come and go */
                 if (strcmp(file, "cgroup.subtree_control") == 0)
                         slice->suspect_children = true;
                 broker_tick_at(broker, broker_now_usec() + SUSPECT_USEC);
@@ -127,7 +132,7 @@ static int on_watch(sd_event_source *source, int fd, uint32_t revents, void *use
 static int on_child(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         struct broker *broker = userdata;
 
-        for (;;) {
+        do {
                 siginfo_t status = {};
                 struct lease *lease;
                 int r;
@@ -136,16 +141,16 @@ static int on_child(sd_event_source *source, const struct signalfd_siginfo *info
                         return 0;
                 HASH_FIND(hh_pid, broker->by_pid, &status.si_pid, sizeof(status.si_pid), lease);
                 if (!lease)
-                        continue; /* the holder, or a half-made VM's child that was ended at
-                                     adoption */
-                /* The bell may still be in the queue; what the child left is final now either way.
-                 */
+                        continue; /* the holder, or a half-made VM's child, ended at adoption */
+                /* The bell may still be in the queue; what the child left is final either way. */
                 r = provision_progress(lease);
                 if (r == 0)
                         r = release_main_ended(lease, &status);
                 if (r < 0)
                         return broker_fault(broker, r);
-        }
+                /* One signal may stand for several children: asked until there are no more. */
+        } while (broker->by_pid);
+        return 0;
 }
 
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
@@ -169,16 +174,11 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
         return r < 0 ? broker_fault(broker, r) : 0;
 }
 
-static int settle(struct broker *broker) {
-        slices_settle(broker);
-        return claims_advance(broker);
-}
-
 static int on_settle(sd_event_source *source, void *userdata) {
         struct broker *broker = userdata;
         int r;
 
-        r = settle(broker);
+        r = claims_advance(broker);
         if (r < 0)
                 return broker_fault(broker, r);
         /* The ends of all VMs were told, and there is nothing to stand on: the next broker makes it

@@ -93,6 +93,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         int r;
 
         broker->tick_usec = UINT64_MAX;
+        slices_settle(broker, NULL);
         drift_check_suspects(broker);
         r = leases_tick(broker, now, &next);
         if (r == 0 && due(broker->window_usec, now, &next)) {
@@ -134,10 +135,8 @@ int tick_look_at_everything(struct broker *broker) {
                 r = provision_progress(lease);
                 if (r < 0)
                         return r;
-                if (lease->dir_fd >= 0) {
-                        release_note_oom(lease);
-                        drift_check_vm(lease);
-                }
+                release_note_oom(lease);
+                drift_check_vm(lease);
                 r = lease->main_gone ? release_try(lease) : 0;
                 if (r < 0)
                         return r;

@@ -149,13 +149,23 @@ void limits_each(const struct limits *limits,
                 fn(userdata, values[i].file, values[i].text);
 }
 
+static int format(char text[VALUE_MAX], uint64_t value) {
+        if (value == LIMIT_NONE)
+                return snprintf(text, VALUE_MAX, "max");
+        return snprintf(text, VALUE_MAX, "%llu", (unsigned long long)value);
+}
+
 int limits_write_fd(int fd, uint64_t value) {
         char text[VALUE_MAX];
-        int n;
+        int n = format(text, value);
 
-        if (value == LIMIT_NONE)
-                n = snprintf(text, sizeof(text), "max");
-        else
-                n = snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
         return pwrite(fd, text, (size_t)n, 0) < 0 ? errno : 0;
+}
+
+bool limits_holds_fd(int fd, uint64_t value) {
+        char text[VALUE_MAX], found[VALUE_MAX];
+        int n = format(text, value);
+
+        return pread(fd, found, sizeof(found), 0) == n + 1 && memcmp(found, text, (size_t)n) == 0 &&
+               found[n] == '\n';
 }

@@ -70,4 +70,7 @@ void limits_each(const struct limits *limits,
  * errno. */
 _must_check_ int limits_write_fd(int fd, uint64_t value);
 
+/* Does an open limit file hold @value? False also if it cannot be read. */
+_must_check_ bool limits_holds_fd(int fd, uint64_t value);
+
 #endif

@@ -162,9 +162,10 @@ static int descend(int mount_fd, const char *mount, const char *relative, bool c
 }
 
 /*
- * A record lock, because it belongs to the process and not to a descriptor: flock(2) would live on in
- * a child that has not got to execve when its broker is killed, and keep the next broker out. The
- * price: closing any descriptor of that file gives the lock up, so it is a file nobody else opens.
+ * A record lock, because it belongs to the process and not to a descriptor: flock(2) would live on
+ * in a child that has not got to execve when its broker is killed, and keep the next broker out.
+ * The price: closing any descriptor of that file gives the lock up, so it is a file nobody else
+ * opens.
  */
 static int lock(int dir_fd, const char *path, int *fdp, struct why *why) {
         _cleanup_(fd_closep) int fd = -1;
@@ -182,7 +183,8 @@ static int lock(int dir_fd, const char *path, int *fdp, struct why *why) {
                         return why_set(why, CGROUP_E_BUSY,
                                        "another provium-broker, process %d, already owns '%s'",
                                        (int)whole.l_pid, path);
-                return why_set(why, CGROUP_E_BUSY, "another provium-broker already owns '%s'", path);
+                return why_set(why, CGROUP_E_BUSY, "another provium-broker already owns '%s'",
+                               path);
         }
         *fdp = take_fd(fd);
         return 0;

@@ -43,8 +43,8 @@ int watch_hold(int dir_fd, int fds[WATCH_HELD], struct why *why) {
                         int saved = errno;
 
                         fd_close_many(fds, i);
-                        return why_errno(why, saved == ENOENT ? CGROUP_E_GONE : CGROUP_E_HOST, saved,
-                                         "cannot open %s", files[i]);
+                        return why_errno(why, saved == ENOENT ? CGROUP_E_GONE : CGROUP_E_HOST,
+                                         saved, "cannot open %s", files[i]);
                 }
         }
         return 0;
