@@ -299,6 +299,15 @@ int control_init(struct control *control, struct broker *broker, struct why *why
         return r < 0 ? fault(r) : 0;
 }
 
+void control_refuse_all(void) {
+        int fd;
+
+        if (sd_listen_fds(0) <= 0 || fcntl(SD_LISTEN_FDS_START, F_SETFL, O_NONBLOCK) < 0)
+                return;
+        while ((fd = accept4(SD_LISTEN_FDS_START, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+                fd_close(fd);
+}
+
 void control_deinit(struct control *control) {
         struct connection *connection;
 

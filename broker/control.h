@@ -15,6 +15,10 @@ struct why;
 _must_check_ int control_init(struct control *control, struct broker *broker, struct why *why);
 void control_deinit(struct control *control);
 
+/* For a broker that cannot start: whoever waits at the socket that systemd passed is hung up on, as
+ * when a broker leaves. Otherwise systemd would start the next one for them, and the next. */
+void control_refuse_all(void);
+
 /* Takes over a connected socket (accepted, or kept over a re-execution). Negative: a fault. NULL in
  * *connectionp if the peer was turned away. */
 _must_check_ int control_adopt(struct broker *broker, int fd, struct connection **connectionp);

@@ -4,6 +4,7 @@
 #include <systemd/sd-daemon.h>
 
 #include <broker/broker.h>
+#include <broker/control.h>
 #include <broker/service.h>
 #include <broker/start.h>
 
@@ -46,10 +47,12 @@ int main(int argc, char **argv) {
                 return check(&options);
 
         r = broker_init(broker, &options, &why);
-        if (r == 0)
+        if (r == 0) {
                 r = broker_run(broker);
-        else if (r > 0)
+        } else if (r > 0) {
                 log_error("%s", why.text);
+                control_refuse_all();
+        }
         sd_notify(0, "STOPPING=1");
         broker_deinit(broker);
         if (r < 0)

@@ -9,7 +9,13 @@ set -euo pipefail
 
 readonly unit=provium-broker.service
 readonly scope=/sys/fs/cgroup/provium.slice/provium-vms.scope
-passed=0 failed=0
+passed=0 failed=0 finished=no
+
+# Also when a command fails that must not.
+tell_more() {
+        [[ $finished == yes && $failed == 0 ]] || journalctl -u $unit --no-pager -q | tail -60
+}
+trap tell_more EXIT
 
 expect() {
         local sentence=$1
@@ -180,14 +186,15 @@ expect 'and nothing has changed without it' unchanged
 # A mistake in the policies while no broker runs: it cannot start, and who asks is told so.
 systemctl stop $unit 2>/dev/null
 echo 'garbage' >/etc/provium/slices/bad.slice
-status=0
-timeout 60 provium ps >/dev/null 2>&1 || status=$?
-expect 'without a broker that can start, a call ends soon' test $status = 125
+for _ in 1 2; do
+        status=0
+        timeout 60 provium ps >/dev/null 2>&1 || status=$?
+        expect 'without a broker that can start, a call ends' test $status = 125
+done
+expect 'the socket stays' is_state provium-broker.socket active
 expect 'the VM runs on' test -e "/proc/$vm_pid"
 rm /etc/provium/slices/bad.slice
-systemctl reset-failed $unit # an operator takes longer than the 4 s of the limit
-expect 'the socket can be opened again' systemctl restart provium-broker.socket
-expect 'and then nothing has changed' unchanged
+expect 'with the mistake mended nothing has changed' unchanged
 fds_of_holder() {
         local fd
         for fd in "/proc/$(<"$scope/holder/cgroup.procs")"/fd/*; do
@@ -225,6 +232,6 @@ until_deadline 10 test ! -e $scope || true
 expect 'nothing is left in the slice' test ! -e $scope
 expect 'no process is left' refused pgrep -f provium-broker
 
-((failed == 0)) || journalctl -u $unit --no-pager -q | tail -60
+finished=yes
 echo "$passed passed, $failed failed, 0 skipped"
 ((failed == 0))
