@@ -68,6 +68,16 @@ static void fill_args(struct lease *lease) {
         };
 }
 
+/* The policy says best effort: it starts with what can be set, and says what is not in force. */
+static int go_without(struct lease *lease) {
+        char missing[WHY_TEXT_MAX - 20];
+
+        limits_apply_best(lease->dir_fd, &lease->limits, missing, sizeof(missing));
+        snprintf(lease->detail, sizeof(lease->detail), "not enforced: %s", missing);
+        log_warning("VM '%s': %s", lease->record.name, lease->detail);
+        return 0;
+}
+
 /* Everything between the charge and the process. On a refusal what was made is still there. */
 static int make(struct lease *lease, struct why *why) {
         struct broker *broker = lease->broker;
@@ -86,6 +96,8 @@ static int make(struct lease *lease, struct why *why) {
                 return r;
         charge_limits(broker, lease, &lease->limits);
         r = limits_apply(lease->dir_fd, &lease->limits, why);
+        if (r == CGROUP_E_LIMIT && broker->policy->broker.best_effort)
+                r = go_without(lease);
         if (r)
                 return r;
         slices_settle(broker, lease->slice);

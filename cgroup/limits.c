@@ -16,6 +16,7 @@
 
 struct limit_value {
         const char *file;
+        size_t field; /* its offset in struct limits */
         char text[VALUE_MAX];
 };
 
@@ -42,11 +43,15 @@ uint64_t limits_page_ceil(uint64_t bytes) {
         return (bytes + page - 1) / page * page;
 }
 
-static void add(struct limit_value *values, size_t *np, const char *file, uint64_t value) {
+static void add(struct limit_value *values, size_t *np, const struct limits *limits, size_t field,
+                const char *file) {
+        uint64_t value = *(const uint64_t *)((const char *)limits + field);
+
         if (value == LIMIT_KEEP)
                 return;
         assert(*np < FILES_MAX);
         values[*np].file = file;
+        values[*np].field = field;
         if (value == LIMIT_NONE)
                 strcpy(values[*np].text, "max");
         else
@@ -59,14 +64,14 @@ static void add(struct limit_value *values, size_t *np, const char *file, uint64
 static size_t limits_values(const struct limits *limits, struct limit_value values[FILES_MAX]) {
         size_t n = 0;
 
-        add(values, &n, "memory.max", limits->memory_max_bytes);
-        add(values, &n, "memory.high", limits->memory_high_bytes);
-        add(values, &n, "memory.swap.max", limits->swap_max_bytes);
-        add(values, &n, "memory.low", limits->memory_low_bytes);
-        add(values, &n, "memory.oom.group", limits->oom_group);
-        add(values, &n, "pids.max", limits->pids_max);
-        add(values, &n, "cpu.weight", limits->cpu_weight);
-        add(values, &n, "cpu.max", limits->cpu_quota_usec);
+        add(values, &n, limits, offsetof(struct limits, memory_max_bytes), "memory.max");
+        add(values, &n, limits, offsetof(struct limits, memory_high_bytes), "memory.high");
+        add(values, &n, limits, offsetof(struct limits, swap_max_bytes), "memory.swap.max");
+        add(values, &n, limits, offsetof(struct limits, memory_low_bytes), "memory.low");
+        add(values, &n, limits, offsetof(struct limits, oom_group), "memory.oom.group");
+        add(values, &n, limits, offsetof(struct limits, pids_max), "pids.max");
+        add(values, &n, limits, offsetof(struct limits, cpu_weight), "cpu.weight");
+        add(values, &n, limits, offsetof(struct limits, cpu_quota_usec), "cpu.max");
         if (limits->cpu_quota_usec != LIMIT_KEEP) {
                 char *text = values[n - 1].text;
 
@@ -133,6 +138,26 @@ static int limits_run(int dir_fd, const struct limits *limits, bool write_it, st
 
 int limits_apply(int dir_fd, const struct limits *limits, struct why *why) {
         return limits_run(dir_fd, limits, true, why);
+}
+
+void limits_apply_best(int dir_fd, struct limits *limits, char *missing, size_t size) {
+        struct limit_value values[FILES_MAX];
+        size_t n, used = 0;
+
+        missing[0] = '\0';
+        n = limits_values(limits, values);
+        for (size_t i = 0; i < n; i++) {
+                struct why why = {};
+                int fd = -1;
+
+                if (apply_one(dir_fd, &values[i], true, &fd, &why)) {
+                        used += (size_t)snprintf(missing + used, size - used, "%s%s",
+                                                 used ? "; " : "", why.text);
+                        used = min_u64(used, size - 1);
+                        *(uint64_t *)((char *)limits + values[i].field) = LIMIT_KEEP;
+                }
+                fd_close(fd);
+        }
 }
 
 int limits_verify(int dir_fd, const struct limits *limits, struct why *why) {
