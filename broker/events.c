@@ -16,6 +16,8 @@ static void clear(struct event_entry *entry) {
         for (size_t i = 0; i < EVENT_FIELDS_MAX; i++)
                 if (entry->fields[i].type == EVENT_TEXT)
                         free(entry->fields[i].copy);
+                else if (entry->fields[i].type == EVENT_DEMAND)
+                        free(entry->fields[i].demand);
         free(entry->text);
         *entry = (struct event_entry){};
 }
@@ -33,8 +35,10 @@ static bool copy_field(struct event_field *to, const struct event_field *from) {
                 to->copy = strdup(from->text);
                 return to->copy != NULL;
         case EVENT_DEMAND:
-                to->demand = *from->charge;
-                return true;
+                to->demand = malloc(sizeof(*to->demand));
+                if (to->demand)
+                        *to->demand = *from->charge;
+                return to->demand != NULL;
         case EVENT_END:
         case EVENT_NUMBER:
         case EVENT_BOOL:
@@ -112,7 +116,7 @@ static json_t *format_field(const struct event_field *field) {
         case EVENT_TEXT:
                 return json_string(field->copy);
         case EVENT_DEMAND:
-                return format_demand(&field->demand);
+                return format_demand(field->demand);
         case EVENT_END:
                 break;
         }

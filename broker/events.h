@@ -28,10 +28,10 @@ struct event_field {
         enum event_type type;
         union {
                 int64_t number;
-                const char *text; /* the caller's; copied */
-                char *copy;       /* in the ring: owned */
-                const struct demand *charge;
-                struct demand demand; /* in the ring */
+                const char *text;            /* the caller's; copied */
+                char *copy;                  /* in the ring: owned */
+                const struct demand *charge; /* the caller's; copied */
+                struct demand *demand;       /* in the ring: owned */
         };
 };
 

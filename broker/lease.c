@@ -111,6 +111,17 @@ void lease_unwatch(struct lease *lease) {
         lease->watch_id = -1;
 }
 
+int lease_note_exec(struct lease *lease, int code, const struct why *why) {
+        if (lease->exec_why)
+                return 0;
+        lease->exec_why = malloc(sizeof(*why));
+        if (!lease->exec_why)
+                return fault(-ENOMEM);
+        *lease->exec_why = *why;
+        lease->exec_why->code = code;
+        return 0;
+}
+
 void lease_drop_launch(struct lease *lease) {
         int fds[_REQUEST_FDS_N + 1];
 
@@ -149,6 +160,7 @@ void lease_free(struct lease *lease) {
         lease_drop_launch(lease);
         sd_event_source_disable_unref(lease->pidfd_source);
         process_deinit(&lease->process);
+        free(lease->exec_why);
         lease_unwatch(lease);
         lease_close_dir(lease);
         if (lease->record.id[0])

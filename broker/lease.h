@@ -81,7 +81,7 @@ struct lease {
         int exit_code, exit_signal; /* one of them, if known; the other is 0 or -1 */
         uint64_t oom_kills;
         bool oom_told;
-        struct why exec_why;           /* why.code != 0: it never was executed */
+        struct why *exec_why;          /* it never was executed, and why; owned; else NULL */
         char end_reason[32];           /* "exit", "kill", "client_gone", "exec_failed", ... */
         sd_event_source *pidfd_source; /* adopted ones only */
 
@@ -133,6 +133,9 @@ _must_check_ int lease_watch(struct lease *lease, struct why *why);
  */
 _must_check_ int lease_hold(struct lease *lease, struct why *why);
 void lease_unwatch(struct lease *lease);
+
+/* Notes why it never was executed, unless that is noted already. Negative: out of memory. */
+_must_check_ int lease_note_exec(struct lease *lease, int code, const struct why *why);
 
 /* Drops what only the launch needed: the request, the client's descriptors, argv. */
 void lease_drop_launch(struct lease *lease);

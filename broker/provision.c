@@ -192,10 +192,10 @@ int provision_progress(struct lease *lease) {
         if (r) {
                 snprintf(lease->end_reason, sizeof(lease->end_reason), "exec_failed");
                 /* The child leaves by itself, or is made to; its end brings the answer. */
-                if (!lease->exec_why.code) {
-                        lease->exec_why = why;
-                        lease->exec_why.code = r;
-                }
+                int noted = lease_note_exec(lease, r, &why);
+
+                if (noted < 0)
+                        return noted;
                 lease_drop_launch(lease);
                 return r == SPAWN_E_STEP ? release_start(lease, "launch_failed", 0, 0) : 0;
         }

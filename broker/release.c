@@ -164,14 +164,14 @@ static int tell_exited(struct lease *lease, struct connection *connection) {
         char text[WHY_TEXT_MAX], limit[UNITS_TEXT_MAX];
         json_t *run;
 
-        if (lease->exec_why.code == SPAWN_E_EXEC)
+        if (lease->exec_why && lease->exec_why->code == SPAWN_E_EXEC)
                 return connection_error(connection, "ExecFailed",
-                                        json_pack("{s:i s:i}", "errno", lease->exec_why.errnum,
+                                        json_pack("{s:i s:i}", "errno", lease->exec_why->errnum,
                                                   "exit_code",
-                                                  spawn_exit_code(lease->exec_why.errnum)),
-                                        lease->exec_why.text);
-        if (lease->exec_why.code)
-                return connection_error(connection, "Failed", NULL, lease->exec_why.text);
+                                                  spawn_exit_code(lease->exec_why->errnum)),
+                                        lease->exec_why->text);
+        if (lease->exec_why)
+                return connection_error(connection, "Failed", NULL, lease->exec_why->text);
 
         if (lease->oom_kills > 0 && lease->exit_signal == SIGKILL)
                 snprintf(text, sizeof(text), "out of memory: the kernel killed it at memory.max %s",

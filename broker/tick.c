@@ -23,11 +23,17 @@ static bool due(uint64_t deadline, uint64_t now, uint64_t *nextp) {
 
 /* The deadlines of one lease that holds a charge. It may be gone afterwards. */
 static int lease_tick(struct lease *lease, uint64_t now, uint64_t *nextp) {
+        struct why why = {};
+        int r;
+
         if (due(lease->launch_until_usec, now, nextp)) {
                 lease->launch_until_usec = 0;
                 snprintf(lease->detail, sizeof(lease->detail),
                          "its command could not be reached in time");
-                why_set(&lease->exec_why, SPAWN_E_STEP, "executing the command took too long");
+                why_set(&why, SPAWN_E_STEP, "executing the command took too long");
+                r = lease_note_exec(lease, SPAWN_E_STEP, &why);
+                if (r < 0)
+                        return r;
                 return release_start(lease, "launch_failed", 0, 0);
         }
         if (due(lease->client_until_usec, now, nextp)) {

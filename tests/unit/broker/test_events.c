@@ -4,24 +4,31 @@
 
 #include "unit.h"
 
-static struct events events;
+static void add(struct events *events, const char *kind) {
+        const struct event_field fields[] = {event_number("x", 1)};
 
-static void add(const char *kind) {
-        const struct event_field fields[] = {event_number("x", -7), event_text("t", "a \"b\""), event_bool("yes", true)};
-        const struct event_subject subject = {"abcdefghijklmnop", "web", "demo", 1000};
+        events_add(events, kind, NULL, 42, fields, 1);
+}
 
-        events_add(&events, kind, &subject, 42, fields, ARRAY_SIZE(fields));
+static json_int_t number(json_t *object, const char *key) {
+        return json_integer_value(json_object_get(object, key));
+}
+
+static const char *text(json_t *object, const char *key) {
+        const char *value = json_string_value(json_object_get(object, key));
+
+        return value ? value : "(none)";
 }
 
 static void numbers_go_on_and_the_ring_keeps_the_last_of_them(void) {
+        struct events events;
+
         need_int(events_init(&events, 1000), 0);
         expect(events_find(&events, 1000) == NULL);
+        add(&events, "first");
         expect_uint(events_first(&events), 1000);
-        add("first");
-        expect_uint(events_first(&events), 1000);
-        expect_str(events_find(&events, 1000)->kind, "first");
         for (int i = 0; i < EVENTS_RING; i++)
-                add("more");
+                add(&events, "more");
         expect_uint(events.next, 1000 + EVENTS_RING + 1);
         expect_uint(events_first(&events), 1001);
         expect(events_find(&events, 1000) == NULL);
@@ -31,36 +38,67 @@ static void numbers_go_on_and_the_ring_keeps_the_last_of_them(void) {
         events_deinit(&events);
 }
 
-static void an_event_reads_as_it_was_added(void) {
-        const struct demand charge = {.amount = {[RESOURCE_CPU] = 1500, [RESOURCE_MEMORY] = 1 << 20}};
-        const struct event_field one = event_demand("charge", &charge);
+static void an_event_reads_as_what_was_put_into_it(void) {
+        const struct demand charge = {.amount = {[RESOURCE_MEMORY] = 77}};
+        const struct event_subject subject = {"abc", "web \"1\"", "ci", 1000};
+        char reason[] = "exit";
+        const struct event_field fields[] = {
+                event_text("reason", reason),
+                event_bool("oom", true),
+                event_number("exit_code", -1),
+                event_demand("charge", &charge),
+        };
+        struct events events;
         json_t *object;
 
+        need_int(events_init(&events, 5), 0);
+        events_add(&events, "vm_shutdown", &subject, 42, fields, 4);
+        strcpy(reason, "gone");
+        object = event_format(events_find(&events, 5));
+        expect_int(number(object, "seq"), 5);
+        expect_int(number(object, "ts_ns"), 42);
+        expect_str(text(object, "kind"), "vm_shutdown");
+        expect_str(text(object, "id"), "abc");
+        expect_str(text(object, "name"), "web \"1\"");
+        expect_str(text(object, "slice"), "ci");
+        expect_int(number(object, "uid"), 1000);
+        expect_str(text(object, "reason"), "exit");
+        expect(json_is_true(json_object_get(object, "oom")));
+        expect_int(number(object, "exit_code"), -1);
+        expect_int(number(json_object_get(object, "charge"), "memory"), 77);
+        json_decref(object);
+        expect(!events_find(&events, 5)->anyone);
+        expect_int(events_find(&events, 5)->uid, 1000);
+        events_deinit(&events);
+}
+
+static void what_a_former_program_noted_is_read_as_it_was(void) {
+        struct events events;
+        json_t *object;
+
+        need_int(events_init(&events, 0), 0);
+        events_restore(&events, 9, 3, false, "{\"seq\":9,\"kind\":\"vm_oom\"}");
+        events.next = 10;
+        add(&events, "next");
+        expect_uint(events_first(&events), 9);
+        object = event_format(events_find(&events, 9));
+        expect_str(text(object, "kind"), "vm_oom");
+        json_decref(object);
+        expect(events_find(&events, 10) != NULL);
+        events_deinit(&events);
+}
+
+static void a_new_ring_has_nothing(void) {
+        struct events events;
+
         need_int(events_init(&events, 7), 0);
-        add("claim_queued");
-        object = event_format(events_find(&events, 7));
-        expect_int(json_integer_value(json_object_get(object, "seq")), 7);
-        expect_int(json_integer_value(json_object_get(object, "ts_ns")), 42);
-        expect_str(json_string_value(json_object_get(object, "kind")), "claim_queued");
-        expect_str(json_string_value(json_object_get(object, "id")), "abcdefghijklmnop");
-        expect_str(json_string_value(json_object_get(object, "slice")), "demo");
-        expect_str(json_string_value(json_object_get(object, "t")), "a \"b\"");
-        expect_int(json_integer_value(json_object_get(object, "x")), -7);
-        expect(json_is_true(json_object_get(object, "yes")));
-        json_decref(object);
-        expect(!events_find(&events, 7)->anyone);
-        expect_uint(events_find(&events, 7)->uid, 1000);
-        /* One about nobody is for everybody. */
-        events_add(&events, "policy_reloaded", NULL, 43, &one, 1);
-        expect(events_find(&events, 8)->anyone);
-        object = event_format(events_find(&events, 8));
-        expect_int(json_integer_value(json_object_get(json_object_get(object, "charge"), "cpu")), 1500);
-        expect(json_object_get(object, "id") == NULL);
-        json_decref(object);
+        expect_uint(events_first(&events), 7);
         events_deinit(&events);
 }
 
 UNIT_MAIN(
         TEST(numbers_go_on_and_the_ring_keeps_the_last_of_them),
-        TEST(an_event_reads_as_it_was_added),
+        TEST(an_event_reads_as_what_was_put_into_it),
+        TEST(what_a_former_program_noted_is_read_as_it_was),
+        TEST(a_new_ring_has_nothing),
 )
