@@ -34,9 +34,9 @@ static void lane_place(struct queue *queue, struct lane *lane) {
         lane->listed = head;
         if (!head)
                 return;
-        TAILQ_FOREACH_REVERSE(after, &queue->lanes, lane_list, link)
-        if (TAILQ_FIRST(&after->claims)->order < head->order)
-                break;
+        after = TAILQ_LAST(&queue->lanes, lane_list);
+        while (after && TAILQ_FIRST(&after->claims)->order > head->order)
+                after = TAILQ_PREV(after, lane_list, link);
         if (after)
                 TAILQ_INSERT_AFTER(&queue->lanes, after, lane, link);
         else
@@ -48,17 +48,17 @@ void queue_insert(struct queue *queue, struct lane *lane, struct claim *claim) {
 
         assert(!claim->lane);
 
-        TAILQ_FOREACH_REVERSE(after, &queue->claims, claim_list, all)
-        if (after->order < claim->order)
-                break;
+        after = TAILQ_LAST(&queue->claims, claim_list);
+        while (after && after->order > claim->order)
+                after = TAILQ_PREV(after, claim_list, all);
         if (after)
                 TAILQ_INSERT_AFTER(&queue->claims, after, claim, all);
         else
                 TAILQ_INSERT_HEAD(&queue->claims, claim, all);
 
-        TAILQ_FOREACH_REVERSE(after, &lane->claims, claim_list, in_lane)
-        if (after->order < claim->order)
-                break;
+        after = TAILQ_LAST(&lane->claims, claim_list);
+        while (after && after->order > claim->order)
+                after = TAILQ_PREV(after, claim_list, in_lane);
         if (after)
                 TAILQ_INSERT_AFTER(&lane->claims, after, claim, in_lane);
         else
@@ -100,7 +100,7 @@ struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *never
         struct lane *lane;
 
         *neverp = false;
-        TAILQ_FOREACH (lane, &queue->lanes, link) {
+        TAILQ_FOREACH(lane, &queue->lanes, link) {
                 struct claim *claim = TAILQ_FIRST(&lane->claims);
                 int r;
 
@@ -142,7 +142,7 @@ int queue_check(const struct queue *queue, const struct ledger *ledger, const st
                 return QUEUE_E_BEHIND;
         /* Heads that wait for their own slice let others pass; one that waits for the pool does
          * not. */
-        TAILQ_FOREACH (other, &queue->lanes, link)
+        TAILQ_FOREACH(other, &queue->lanes, link)
                 if (TAILQ_FIRST(&other->claims)->reason != WAIT_SLICE_FULL)
                         return QUEUE_E_BEHIND;
         return 0;
@@ -152,7 +152,7 @@ uint64_t queue_position(const struct queue *queue, const struct claim *claim) {
         const struct claim *other;
         uint64_t n = 0;
 
-        TAILQ_FOREACH (other, &queue->claims, all) {
+        TAILQ_FOREACH(other, &queue->claims, all) {
                 if (other == claim)
                         break;
                 n++;

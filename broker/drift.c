@@ -42,7 +42,7 @@ void drift_check_vm(struct lease *lease) {
 static void check_children(struct broker *broker, struct slice *slice) {
         struct lease *lease;
 
-        TAILQ_FOREACH (lease, &broker->leases, link)
+        TAILQ_FOREACH(lease, &broker->leases, link)
                 if (lease->slice == slice)
                         drift_check_vm(lease);
 }
@@ -87,6 +87,6 @@ void drift_check_suspects(struct broker *broker) {
         struct slice *slice, *next;
 
         HASH_ITER(hh, broker->slices, slice, next)
-        if (slice->suspect || slice->suspect_weights)
-                drift_check_slice(broker, slice);
+                if (slice->suspect || slice->suspect_weights)
+                        drift_check_slice(broker, slice);
 }

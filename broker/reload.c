@@ -70,7 +70,7 @@ int policies_apply(struct broker *broker) {
         if (r < 0)
                 return r;
 
-        TAILQ_FOREACH (lease, &broker->leases, link)
+        TAILQ_FOREACH(lease, &broker->leases, link)
                 follow_ratios(lease);
 
         /* Of the host's memory and CPUs the reserve is the host's, the rest is the VMs'. */

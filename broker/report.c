@@ -71,7 +71,7 @@ static json_t *list_vms(const struct broker *broker, uid_t uid, size_t *leftp,
         json_t *array = json_array();
         const struct lease *lease;
 
-        TAILQ_FOREACH (lease, &broker->leases, link) {
+        TAILQ_FOREACH(lease, &broker->leases, link) {
                 if (lease->number <= cursor->after)
                         continue;
                 if (*leftp == 0)
@@ -92,7 +92,7 @@ static json_t *list_waiting(const struct broker *broker, uid_t uid, size_t *left
         uint64_t position = 0;
         struct claim *claim;
 
-        TAILQ_FOREACH (claim, &broker->queue.claims, all) {
+        TAILQ_FOREACH(claim, &broker->queue.claims, all) {
                 const struct lease *lease = claim_lease(claim);
                 uint64_t mine = position++;
 
@@ -199,7 +199,7 @@ json_t *report_resources(const struct broker *broker, uid_t uid, const char *ins
 
         for (unsigned i = 0; object && i < _RESOURCE_N; i++)
                 json_object_set_new(object, resource_name(i), report_resource(broker, i));
-        TAILQ_FOREACH (lease, &broker->leases, link)
+        TAILQ_FOREACH(lease, &broker->leases, link)
                 if (visible(lease, uid) &&
                     (!instance || strcmp(instance, lease->record.name) == 0 ||
                      strcmp(instance, lease->record.id) == 0))

@@ -40,7 +40,7 @@ static void resume_events(struct broker *broker) {
         json_t *state = json_object_get(broker->resume, "events"), *event;
         size_t i;
 
-        json_array_foreach (json_object_get(state, "ring"), i, event) {
+        json_array_foreach(json_object_get(state, "ring"), i, event) {
                 json_int_t seq, uid;
                 const char *text;
                 int anyone;
@@ -92,7 +92,7 @@ static int resume_leases(struct broker *broker) {
         json_t *object;
         int r = 0;
 
-        json_array_foreach (json_object_get(broker->resume, "leases"), i, object) {
+        json_array_foreach(json_object_get(broker->resume, "leases"), i, object) {
                 struct lease *lease =
                         find_id(broker, json_string_value(json_object_get(object, "id")));
                 json_int_t state = json_integer_value(json_object_get(object, "state"));
@@ -186,7 +186,7 @@ static int resume_stream(struct connection *connection, json_t *object) {
                 r = stream_load(stream, unread, n_unread, unsent, n_unsent);
         if (r < 0)
                 return r;
-        json_array_foreach (json_object_get(object, "fds"), i, pair) {
+        json_array_foreach(json_object_get(object, "fds"), i, pair) {
                 json_int_t at;
                 int fd;
 
@@ -236,7 +236,7 @@ int resume_clients(struct broker *broker, struct why *why) {
         /* Nothing is granted until everybody who waits is in place. */
         broker->window_usec = UINT64_MAX;
         r = resume_leases(broker);
-        json_array_foreach (json_object_get(broker->resume, "clients"), i, object) {
+        json_array_foreach(json_object_get(broker->resume, "clients"), i, object) {
                 if (r < 0)
                         return r;
                 r = resume_client(broker, object);

@@ -148,6 +148,6 @@ int tick_look_at_everything(struct broker *broker) {
                         return r;
         }
         HASH_ITER(hh, broker->slices, slice, next_slice)
-        drift_check_slice(broker, slice);
+                drift_check_slice(broker, slice);
         return 0;
 }

@@ -170,10 +170,10 @@ static json_t *pack_state(const struct broker *broker) {
         const struct connection *connection;
         const struct lease *lease;
 
-        TAILQ_FOREACH (connection, &broker->control->connections, link)
+        TAILQ_FOREACH(connection, &broker->control->connections, link)
                 if (!connection->dead)
                         json_array_append_new(clients, pack_client(connection, now));
-        TAILQ_FOREACH (lease, &broker->leases, link)
+        TAILQ_FOREACH(lease, &broker->leases, link)
                 json_array_append_new(
                         leases,
                         json_pack("{s:s s:i s:I s:I s:I s:s}", "id", lease->record.id, "state",
@@ -195,7 +195,7 @@ static void each_fd(const struct broker *broker, void (*fn)(int fd)) {
 
         fn(broker->control->listen_fd);
         fn(broker->root.dir_fd);
-        TAILQ_FOREACH (connection, &broker->control->connections, link) {
+        TAILQ_FOREACH(connection, &broker->control->connections, link) {
                 const struct lease *following = connection->following;
 
                 if (connection->dead)

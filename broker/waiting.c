@@ -125,7 +125,7 @@ int claims_tell_places(struct broker *broker) {
         uint64_t position = 0;
         int r;
 
-        TAILQ_FOREACH (claim, &broker->queue.claims, all) {
+        TAILQ_FOREACH(claim, &broker->queue.claims, all) {
                 if (position >= PLACES_TOLD)
                         break;
                 r = tell_place(claim_lease(claim), position++);

@@ -56,8 +56,8 @@ uint64_t limits_page_ceil(uint64_t bytes);
 _must_check_ int limits_apply(int dir_fd, const struct limits *limits, struct why *why);
 
 /*
- * The same for a policy that says best effort: what cannot be set is passed over, told in @missing (a
- * sentence for each; empty if all is in force), and made LIMIT_KEEP in @limits.
+ * The same for a policy that says best effort: what cannot be set is passed over, told in @missing
+ * (a sentence for each; empty if all is in force), and made LIMIT_KEEP in @limits.
  */
 void limits_apply_best(int dir_fd, struct limits *limits, char *missing, size_t size);
 

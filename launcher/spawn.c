@@ -61,9 +61,9 @@ static void ignore(int signo) {
 }
 
 /*
- * CLONE_CLEAR_SIGHAND takes handlers back in the child but leaves ignored signals ignored, which execve
- * keeps as well: systemd starts its services with SIGPIPE ignored, and every VM would inherit that.
- * A handler that does nothing is the same for us.
+ * CLONE_CLEAR_SIGHAND takes handlers back in the child but leaves ignored signals ignored, which
+ * execve keeps as well: systemd starts its services with SIGPIPE ignored, and every VM would
+ * inherit that. A handler that does nothing is the same for us.
  */
 static void handle_ignored_signals(void) {
         for (int signo = 1; signo < NSIG; signo++) {

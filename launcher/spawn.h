@@ -50,8 +50,8 @@ struct process {
 #define PROCESS_NULL                                                                               \
         { .pidfd = -1 }
 
-/* Sees to it that no signal is ignored, since children would inherit that. Exempts this process from
- * the OOM killer; where that is not allowed, goes on without (*exemptp).
+/* Sees to it that no signal is ignored, since children would inherit that. Exempts this process
+ * from the OOM killer; where that is not allowed, goes on without (*exemptp).
  */
 void spawner_init(struct spawner *spawner, bool *exemptp);
 void spawner_deinit(struct spawner *spawner);
