@@ -255,10 +255,12 @@ void slices_deinit(struct broker *broker, bool remove) {
         HASH_ITER(hh, broker->slices, slice, next) {
                 /* Only an empty directory goes; one with VMs answers BUSY and stays for the next
                  * start. */
-                if (remove && slice->dir_fd >= 0 && slice->n_leases == 0 &&
-                    cgroup_remove_at(broker->root.dir_fd,
-                                     slice_directory(slice->name, name, sizeof(name)), NULL))
-                        log_warning("slice '%s': its group stays, it is not empty", slice->name);
+                struct why why = {};
+
+                slice_directory(slice->name, name, sizeof(name));
+                if (remove && slice->dir_fd >= 0 &&
+                    cgroup_remove_at(broker->root.dir_fd, name, &why) && why.code != CGROUP_E_BUSY)
+                        log_warning("slice '%s': %s", slice->name, why.text);
                 slice_close(broker, slice);
                 balance(broker, slice);
                 HASH_DEL(broker->slices, slice);
