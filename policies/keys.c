@@ -98,7 +98,8 @@ const struct key policy_keys[] = {
          "Disk space of a VM that does not say."},
         {B(claim.amount[RESOURCE_DISK_IO]), "Claim", "DiskIO", KEY_RATE, KEY_AUTO, 0, ANY, "auto",
          "Disk bandwidth of a VM that does not say. auto: the same share of what can be sold as "
-         "it has of the CPUs."},
+         "it has of the host's CPUs. With as many CPUs sold as there are, all of it is sold then; "
+         "to sell more CPUs than that to VMs that do not say, set a number, such as 50MB/s."},
         {B(claim.amount[RESOURCE_NETWORK]), "Claim", "Network", KEY_RATE, KEY_AUTO, 0, ANY, "auto",
          "Network bandwidth, each way, of a VM that does not say. auto: as for DiskIO=."},
         {B(claim.amount[RESOURCE_GPU]), "Claim", "GPU", KEY_COUNT, 0, 0, GPUS_MAX, "0",
