@@ -560,7 +560,10 @@ json_t *ask(const char *method, json_t *parameters) {
         json_t *reply;
         bool timeout;
 
-        need_that(line_open(&line), "the broker can be reached (%s)", strerror(errno));
+        if (!line_open(&line)) {
+                print_log();
+                need_that(false, "the broker can be reached with %s", method);
+        }
         line_call(&line, method, parameters, false, NULL, 0);
         reply = line_reply(&line, HOUSE_WAIT_MS, &timeout);
         line_close(&line);
