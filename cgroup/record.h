@@ -44,7 +44,7 @@ struct record {
         char command[RECORD_COMMAND_MAX + 1]; /* for people: the words of the command, escaped */
 };
 
-/* Formats @record into @buffer of RECORD_MAX bytes; returns its length. Negative: out of memory. */
+/* Formats @record into @buffer of RECORD_MAX bytes; returns its length. */
 _must_check_ int record_format(const struct record *record, char buffer[RECORD_MAX]);
 
 /*

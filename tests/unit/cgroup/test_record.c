@@ -37,6 +37,18 @@ static void what_was_written_is_what_is_read(void) {
         expect_int(memcmp(&record, &again, sizeof(record)), 0);
 }
 
+static void a_command_in_any_script_survives(void) {
+        struct record record = sample(), again = {};
+        char text[RECORD_MAX];
+        bool known;
+        int n;
+
+        strcpy(record.command, "sh -c echo gr\xc3\xbc\xc3\x9f" "e \"\xe2\x82\xac\" \\x0a");
+        n = record_format(&record, text);
+        expect_int(record_parse(&again, text, (size_t)n, &known, NULL), 0);
+        expect_str(again.command, record.command);
+}
+
 static void the_largest_record_fits_its_attribute(void) {
         struct record record = sample();
         char text[RECORD_MAX];
@@ -152,6 +164,7 @@ static void a_quota_keeps_to_what_the_kernel_can_set(void) {
 
 UNIT_MAIN(
         TEST(what_was_written_is_what_is_read),
+        TEST(a_command_in_any_script_survives),
         TEST(the_largest_record_fits_its_attribute),
         TEST(a_torn_record_is_never_taken_for_whole),
         TEST(a_newer_record_tells_its_charge_and_nothing_else),
