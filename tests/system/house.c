@@ -123,8 +123,8 @@ uint64_t rss_kib(pid_t pid) {
 
         snprintf(path, sizeof(path), "/proc/%d/status", pid);
         file_get(path, text, sizeof(text));
-        line = strstr(text, "VmRSS:");
-        return line ? strtoull(line + 6, NULL, 10) : 0;
+        line = strstr(text, "RssAnon:");
+        return line ? strtoull(line + 8, NULL, 10) : 0;
 }
 
 /*

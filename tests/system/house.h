@@ -147,7 +147,7 @@ struct tree {
 };
 void tree_walk(struct tree *tree);
 unsigned count_fds(pid_t pid);
-uint64_t rss_kib(pid_t pid);
+uint64_t rss_kib(pid_t pid); /* its own memory, without mapped files */
 uint64_t now_ms(void);
 uint64_t now_us(void);
 /* Waits for a pidfd. False: the time is up. */
