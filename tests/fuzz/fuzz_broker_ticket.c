@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         if (size < 1 || sodium_init() < 0)
                 return 0;
-        snprintf(text, sizeof(text), "%.*s", (int)(size - 1 > REQUEST_TOKEN_MAX ? REQUEST_TOKEN_MAX : size - 1),
+        snprintf(text, sizeof(text), "%.*s",
+                 (int)(size - 1 > REQUEST_TOKEN_MAX ? REQUEST_TOKEN_MAX : size - 1),
                  (const char *)data + 1);
         if (data[0] & 1) {
                 size_t length = strnlen(text, REQUEST_TOKEN_MAX - sizeof(hex) - 1);
@@ -34,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
         taken = ticket_parse(text, key, 1000, id, &order);
         check(!taken || (data[0] & 1));
-        check(!taken || (id[0] && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789") == strlen(id)));
+        check(!taken ||
+              (id[0] && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789") == strlen(id)));
         return 0;
 }

@@ -58,8 +58,13 @@ static void stage_open(struct stage *stage) {
         stage->argv[0] = (char *)"vm";
         stage->argv[1] = (char *)"report";
         stage->process.args = (struct child_args){
-                .argv = stage->argv, .envp = stage->envp, .paths = stage->paths, .cgroup_fd = stage->group_fd,
-                .mark_name = RECORD_MAIN_ATTRIBUTE, .bell_file = "cgroup.procs", .cwd_fd = -1,
+                .argv = stage->argv,
+                .envp = stage->envp,
+                .paths = stage->paths,
+                .cgroup_fd = stage->group_fd,
+                .mark_name = RECORD_MAIN_ATTRIBUTE,
+                .bell_file = "cgroup.procs",
+                .cwd_fd = -1,
                 .stdio = {stage->null_fd, stage->pipe_fds[1], stage->pipe_fds[1]},
                 .nofile = {1024, 4096},
         };
@@ -253,8 +258,8 @@ static uint64_t now_us(void) {
 }
 
 /*
- * A path that never answers, without a file system that hangs: the group is frozen, so the child stands
- * still between clone and execve. The parent goes on, is told AGAIN, and can end it.
+ * A path that never answers, without a file system that hangs: the group is frozen, so the child
+ * stands still between clone and execve. The parent goes on, is told AGAIN, and can end it.
  */
 static void a_child_that_hangs_before_execve_holds_up_nobody(void) {
         struct stage stage;
@@ -321,11 +326,9 @@ static void hundreds_of_launches_leave_no_descriptor_and_no_memory(void) {
         stage_close(&stage);
 }
 
-UNIT_MAIN(
-        TEST(the_child_is_what_was_asked_for_and_nothing_more),
-        TEST(a_command_that_cannot_be_executed_is_told_with_its_errno),
-        TEST(a_step_that_fails_is_named),
-        TEST(a_group_without_room_refuses_the_clone_and_nothing_is_left_over),
-        TEST(a_child_that_hangs_before_execve_holds_up_nobody),
-        TEST(hundreds_of_launches_leave_no_descriptor_and_no_memory),
-)
+UNIT_MAIN(TEST(the_child_is_what_was_asked_for_and_nothing_more),
+          TEST(a_command_that_cannot_be_executed_is_told_with_its_errno),
+          TEST(a_step_that_fails_is_named),
+          TEST(a_group_without_room_refuses_the_clone_and_nothing_is_left_over),
+          TEST(a_child_that_hangs_before_execve_holds_up_nobody),
+          TEST(hundreds_of_launches_leave_no_descriptor_and_no_memory), )

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* rig: --mem 1G --timeout 420 */
 /*
- * The broker's life with one system call after the other failing: the first, second, ... n-th of its kind
- * in the course of a launch and its release, until the launch no longer gets that far. And the same
- * with the broker killed there. After each the books are at zero, no group and no descriptor is left,
- * and whoever asked was told something true.
+ * The broker's life with one system call after the other failing: the first, second, ... n-th of
+ * its kind in the course of a launch and its release, until the launch no longer gets that far. And
+ * the same with the broker killed there. After each the books are at zero, no group and no
+ * descriptor is left, and whoever asked was told something true.
  *
  * strace does it, attached to the idle broker, so that only the scenario counts.
  */
@@ -21,12 +21,31 @@
 #define OUTPUT HOUSE_DIR "/strace"
 #define TIMES_MAX 60
 
-/* Of the way of a launch, as strace shows it. Not close and close_range: they do what they are asked for
- * whatever they answer, which an injected error would not; nor waitid, which has nothing to fail at. */
+/* Of the way of a launch, as strace shows it. Not close and close_range: they do what they are
+ * asked for whatever they answer, which an injected error would not; nor waitid, which has nothing
+ * to fail at. */
 static const char *const calls[] = {
-        "accept4", "getsockopt", "epoll_ctl", "recvmsg", "mkdirat", "openat", "fsetxattr", "write", "pread64", "read",
-        "inotify_add_watch", "clone3", "sendmsg", "unlinkat", "epoll_wait", "timerfd_settime",
-        "getrandom", "inotify_rm_watch", "pwrite64", "setsockopt", "fcntl",
+        "accept4",
+        "getsockopt",
+        "epoll_ctl",
+        "recvmsg",
+        "mkdirat",
+        "openat",
+        "fsetxattr",
+        "write",
+        "pread64",
+        "read",
+        "inotify_add_watch",
+        "clone3",
+        "sendmsg",
+        "unlinkat",
+        "epoll_wait",
+        "timerfd_settime",
+        "getrandom",
+        "inotify_rm_watch",
+        "pwrite64",
+        "setsockopt",
+        "fcntl",
 };
 
 struct outcome {
@@ -35,7 +54,8 @@ struct outcome {
         json_int_t exit_code;
 };
 
-static void attach(struct job *strace, const struct house *house, const char *call, const char *what, int when) {
+static void attach(struct job *strace, const struct house *house, const char *call,
+                   const char *what, int when) {
         char pid[16], inject[128];
 
         snprintf(pid, sizeof(pid), "%d", house->broker);
@@ -65,13 +85,15 @@ static struct outcome launch(struct house *house) {
                 outcome.broker_gone = pidfd_wait(house->pidfd, 1000);
                 return outcome;
         }
-        line_run(&line, json_pack("{s:s s:[s,s,s] s:[]}", "slice", "t", "command", path, "exit", "3", "environment"));
+        line_run(&line, json_pack("{s:s s:[s,s,s] s:[]}", "slice", "t", "command", path, "exit",
+                                  "3", "environment"));
         while ((reply = line_reply(&line, 45000, &timeout))) {
                 const char *word = reply_word(reply) ?: "";
 
                 snprintf(outcome.word, sizeof(outcome.word), "%s", word);
                 if (json_object_get(reply, "error") || strcmp(word, "exited") == 0) {
-                        snprintf(outcome.message, sizeof(outcome.message), "%s", reply_text(reply, "message") ?: "");
+                        snprintf(outcome.message, sizeof(outcome.message), "%s",
+                                 reply_text(reply, "message") ?: "");
                         outcome.exit_code = reply_number(reply, "exit_code");
                         outcome.told = true;
                         json_decref(reply);
@@ -115,10 +137,11 @@ static bool check_clean(struct house *house, unsigned fds, const char *call, int
         bool clean = wait_until(nothing_left, &left, 40000);
 
         if (!clean)
-                expect_that(false, "after %s %d nothing is left: %d VMs, %u descriptors of %u", call, when,
-                            (int)count_vms(), count_fds(house->broker), fds);
+                expect_that(false, "after %s %d nothing is left: %d VMs, %u descriptors of %u",
+                            call, when, (int)count_vms(), count_fds(house->broker), fds);
         if (now_ms() - begin > 3000)
-                unit_note("after %s %d it took %.0f s", call, when, (double)(now_ms() - begin) / 1e3);
+                unit_note("after %s %d it took %.0f s", call, when,
+                          (double)(now_ms() - begin) / 1e3);
         return clean;
 }
 
@@ -139,7 +162,8 @@ static void bury(struct house *house) {
         house_start(house);
 }
 
-/* How long to look whether it leaves: a loop that cannot wait any more says so only when all is put away. */
+/* How long to look whether it leaves: a loop that cannot wait any more says so only when all is put
+ * away. */
 static int leaving_ms(const struct outcome *outcome, const char *call) {
         if (!outcome->injected)
                 return 0;
@@ -161,10 +185,13 @@ static void every_call_that_fails_is_told_and_leaves_nothing(void) {
                         outcome = launch(&house);
                         detach(&strace);
                         outcome.injected = was_injected();
-                        if (outcome.broker_gone || pidfd_wait(house.pidfd, leaving_ms(&outcome, calls[i]))) {
-                                /* A fault: it said so, and the next one finds everything in order. */
+                        if (outcome.broker_gone ||
+                            pidfd_wait(house.pidfd, leaving_ms(&outcome, calls[i]))) {
+                                /* A fault: it said so, and the next one finds everything in order.
+                                 */
                                 gone++;
-                                expect_that(house_log_has("fault"), "%s %d: the broker says why it leaves", calls[i], when);
+                                expect_that(house_log_has("fault"),
+                                            "%s %d: the broker says why it leaves", calls[i], when);
                                 bury(&house);
                                 warm_up(&house, &fds);
                         }
@@ -180,12 +207,15 @@ static void every_call_that_fails_is_told_and_leaves_nothing(void) {
                         unharmed += outcome.told && outcome.exit_code == 3;
                         if (outcome.told && outcome.exit_code != 3) {
                                 refused++;
-                                expect_that(strlen(outcome.message) > 10 || strcmp(outcome.word, "exited") == 0,
-                                            "%s %d: told why (%s: %s)", calls[i], when, outcome.word, outcome.message);
+                                expect_that(strlen(outcome.message) > 10 ||
+                                                    strcmp(outcome.word, "exited") == 0,
+                                            "%s %d: told why (%s: %s)", calls[i], when,
+                                            outcome.word, outcome.message);
                         }
                 }
         }
-        unit_note("%u calls failed: %u launches refused, %u went on, %u connections closed, %u times the broker left",
+        unit_note("%u calls failed: %u launches refused, %u went on, %u connections closed, %u "
+                  "times the broker left",
                   injected, refused, unharmed, closed, gone);
         expect(injected > 40);
         expect(refused > 15);
@@ -193,8 +223,9 @@ static void every_call_that_fails_is_told_and_leaves_nothing(void) {
 }
 
 static void a_broker_killed_at_every_call_leaves_nothing_for_the_next(void) {
-        static const char *const kinds[] = {"accept4", "recvmsg", "mkdirat", "openat", "fsetxattr", "inotify_add_watch",
-                                            "clone3", "sendmsg", "waitid", "unlinkat", "close_range"};
+        static const char *const kinds[] = {
+                "accept4", "recvmsg", "mkdirat", "openat",   "fsetxattr",  "inotify_add_watch",
+                "clone3",  "sendmsg", "waitid",  "unlinkat", "close_range"};
         struct house house;
         unsigned fds, killed = 0;
 
@@ -222,7 +253,5 @@ static void a_broker_killed_at_every_call_leaves_nothing_for_the_next(void) {
         house_close(&house);
 }
 
-UNIT_MAIN(
-        TEST(every_call_that_fails_is_told_and_leaves_nothing),
-        TEST(a_broker_killed_at_every_call_leaves_nothing_for_the_next),
-)
+UNIT_MAIN(TEST(every_call_that_fails_is_told_and_leaves_nothing),
+          TEST(a_broker_killed_at_every_call_leaves_nothing_for_the_next), )

@@ -241,9 +241,17 @@ void house_open(struct house *house, const char *conf, const char *slice) {
 }
 
 static void exec_broker(const char *const *wrapper) {
-        static const char *const broker[] = {"provium-broker", "--config-dir", HOUSE_ETC, "--vendor-dir",
-                                             HOUSE_DIR "/vendor", "--run-dir", HOUSE_DIR "/run",
-                                             "--cgroup-root", "house", "--no-systemd", NULL};
+        static const char *const broker[] = {"provium-broker",
+                                             "--config-dir",
+                                             HOUSE_ETC,
+                                             "--vendor-dir",
+                                             HOUSE_DIR "/vendor",
+                                             "--run-dir",
+                                             HOUSE_DIR "/run",
+                                             "--cgroup-root",
+                                             "house",
+                                             "--no-systemd",
+                                             NULL};
         const char *words[64];
         size_t n = 0;
         int fd;
@@ -383,9 +391,9 @@ static bool nothing_held(void *userdata) {
         return tree.vms == 0 && count_vms() == 0 && count_waiting() == 0;
 }
 
-
 void house_close(struct house *house) {
-        static const char *const resources[] = {"cpu", "memory", "disk", "disk_io", "network", "gpu"};
+        static const char *const resources[] = {"cpu",     "memory",  "disk",
+                                                "disk_io", "network", "gpu"};
 
         house_end_all(house);
         if (!wait_until(nothing_held, NULL, HOUSE_WAIT_MS)) {
@@ -441,7 +449,8 @@ void line_call(struct line *line, const char *method, json_t *parameters, bool m
                 copies[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
         if (n_fds > 0)
                 stream_give_fds(&line->stream, copies, n_fds);
-        snprintf(name, sizeof(name), "%s%s", strchr(method, '.') ? "" : PROTO_INTERFACE ".", method);
+        snprintf(name, sizeof(name), "%s%s", strchr(method, '.') ? "" : PROTO_INTERFACE ".",
+                 method);
         text = call_format(name, parameters, more, &length);
         need(text != NULL);
         r = stream_queue(&line->stream, text, length);
@@ -543,7 +552,8 @@ json_t *line_wait(struct line *line, const char *word) {
                 if (is && strcmp(is, word) == 0)
                         return reply;
                 if (!reply || strcmp(is ?: "", "queued") != 0) {
-                        char *text = reply ? json_dumps(reply, 0) : strdup(timeout ? "nothing" : "the end");
+                        char *text = reply ? json_dumps(reply, 0)
+                                           : strdup(timeout ? "nothing" : "the end");
 
                         if (!reply || strcmp(is ?: "", "started") != 0) {
                                 print_log();
@@ -587,7 +597,8 @@ json_t *ask_as(uid_t uid, const char *method, json_t *parameters) {
                 struct line line;
                 char *dump;
 
-                if (setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0 || !line_open(&line))
+                if (setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0 ||
+                    !line_open(&line))
                         _exit(1);
                 line_call(&line, method, parameters, false, NULL, 0);
                 reply = line_reply(&line, HOUSE_WAIT_MS, NULL);
@@ -649,7 +660,8 @@ static int by_id(const void *a, const void *b) {
         return strcmp(one ?: "", two ?: "");
 }
 
-/* Allocations are told oldest first, but a broker that was started finds them in the tree's order. */
+/* Allocations are told oldest first, but a broker that was started finds them in the tree's order.
+ */
 char *ledger_text(void) {
         json_t *object = resources(), *list = json_object_get(object, "allocations"), *sorted;
         size_t n = json_array_size(list);
@@ -770,7 +782,8 @@ static void drain(int fd, char *text, size_t size, size_t *usedp) {
         do {
                 bool room = *usedp < size - 1;
 
-                n = room ? read(fd, text + *usedp, size - 1 - *usedp) : read(fd, rest, sizeof(rest));
+                n = room ? read(fd, text + *usedp, size - 1 - *usedp)
+                         : read(fd, rest, sizeof(rest));
                 if (n > 0 && room)
                         *usedp += (size_t)n;
         } while (n > 0);
@@ -791,7 +804,8 @@ static void job_wait_text(struct job *job, const char *stream, const char *text)
                 job_drain(job);
                 if (strstr(stream, text))
                         return;
-                if (poll(fds, 2, left_ms(until)) <= 0 || ((fds[0].revents | fds[1].revents) & POLLIN) == 0)
+                if (poll(fds, 2, left_ms(until)) <= 0 ||
+                    ((fds[0].revents | fds[1].revents) & POLLIN) == 0)
                         break;
         }
         print_log();
@@ -812,7 +826,8 @@ int job_wait(struct job *job, int timeout_ms) {
 
         /* A job that writes more than a pipe holds must not wait for us. */
         for (;;) {
-                struct pollfd fds[] = {{job->pidfd, POLLIN, 0}, {job->out_fd, POLLIN, 0},
+                struct pollfd fds[] = {{job->pidfd, POLLIN, 0},
+                                       {job->out_fd, POLLIN, 0},
                                        {job->err_fd, POLLIN, 0}};
 
                 if (poll(fds, 3, left_ms(until)) <= 0)
@@ -935,7 +950,8 @@ void tree_walk(struct tree *tree) {
                 while (slice && (vm = readdir(slice)) && n < TREE_VMS_MAX) {
                         if (!strstr(vm->d_name, ".vm"))
                                 continue;
-                        snprintf(vms[n].path, sizeof(vms[n].path), "%.60s/%.60s", entry->d_name, vm->d_name);
+                        snprintf(vms[n].path, sizeof(vms[n].path), "%.60s/%.60s", entry->d_name,
+                                 vm->d_name);
                         n += look_at_vm(dirfd(root), &vms[n]);
                 }
                 if (slice)

@@ -28,7 +28,7 @@
 /* What [Broker] and the like say where a test does not care: an overhead of nothing, so that
  * memory.max is the claim, and a capacity that does not depend on the rig's. */
 #define HOUSE_CONF                                                                                 \
-        "[Capacity]\nCPU=4\nMemory=400M\nDisk=1G\n[Ratio]\nCPU=1\n"                               \
+        "[Capacity]\nCPU=4\nMemory=400M\nDisk=1G\n[Ratio]\nCPU=1\n"                                \
         "[Claim]\nCPU=0.1\nMemory=16M\nDiskIO=0\nNetwork=0\n[Enforce]\nMemoryOverhead=0\n"
 #define HOUSE_SLICE "[Access]\nUsers=*\n"
 
@@ -53,7 +53,8 @@ void house_stop(struct house *house);
 void house_kill(struct house *house);
 /* SIGHUP, until it says that it has reloaded. */
 void house_reload(struct house *house);
-/* At the end of a test: no VM, no charge, no group, no descriptor is left; then stops the broker. */
+/* At the end of a test: no VM, no charge, no group, no descriptor is left; then stops the broker.
+ */
 void house_close(struct house *house);
 /* Ends every VM, whatever it is, through the broker. */
 void house_end_all(struct house *house);
@@ -76,9 +77,11 @@ void line_call(struct line *line, const char *method, json_t *parameters, bool m
 void line_run(struct line *line, json_t *parameters);
 /* Sends bytes as they are. False: the peer closed. */
 bool line_raw(struct line *line, const void *bytes, size_t size);
-/* The next reply, a new reference; NULL: closed by the broker, or nothing came in time (*timeoutp). */
+/* The next reply, a new reference; NULL: closed by the broker, or nothing came in time (*timeoutp).
+ */
 json_t *line_reply(struct line *line, int timeout_ms, bool *timeoutp);
-/* The state of a reply's Run ("queued", "started", ...), or its error without the interface's name. */
+/* The state of a reply's Run ("queued", "started", ...), or its error without the interface's name.
+ */
 const char *reply_word(const json_t *reply);
 const char *reply_text(const json_t *reply, const char *member); /* of "run", or of parameters */
 json_int_t reply_number(const json_t *reply, const char *member);
@@ -137,7 +140,7 @@ void job_drain(struct job *job);
 char *vm_path(const char *name); /* malloc'd */
 void vm_file(const char *name, const char *file, char *text, size_t size);
 void file_get(const char *path, char *text, size_t size);
-int file_put(const char *path, const char *text); /* 0 or errno */
+int file_put(const char *path, const char *text);       /* 0 or errno */
 json_int_t file_key(const char *path, const char *key); /* "KEY N" lines; -1 */
 
 /* How many groups of VMs there are, and what they have been sold together, by the tree itself. */
@@ -152,5 +155,6 @@ uint64_t now_ms(void);
 uint64_t now_us(void);
 /* Waits for a pidfd. False: the time is up. */
 bool pidfd_wait(int pidfd, int timeout_ms);
-/* Waits until @done(userdata) is true, looking every few milliseconds: only for what has no news. */
+/* Waits until @done(userdata) is true, looking every few milliseconds: only for what has no news.
+ */
 bool wait_until(bool (*done)(void *userdata), void *userdata, int timeout_ms);

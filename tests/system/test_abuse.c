@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* rig: --mem 1G --timeout 250 */
 /*
- * Input that nobody should send, and hosts that nobody should have: each gets a clear answer, leaves
- * nothing behind, and holds up nobody else.
+ * Input that nobody should send, and hosts that nobody should have: each gets a clear answer,
+ * leaves nothing behind, and holds up nobody else.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -24,13 +24,40 @@
 static void absurd_options_get_a_clear_error_and_leave_nothing(void) {
         static char long_name[301];
         static const char *const options[][2] = {
-                {"--cpus", "-1"}, {"--cpus", "0"}, {"--cpus", "nan"}, {"--cpus", "1e3"}, {"--cpus", ""}, {"--cpus", "inf"},
-                {"--cpus", "99999999999999999999"}, {"--cpus", "1 "}, {"--mem", "-5"}, {"--mem", "0"}, {"--mem", "1Q"},
-                {"--mem", "18446744073709551616"}, {"--mem", "1.G"}, {"--disk", "-1"}, {"--disk-io", "10"},
-                {"--download", "1Xbps"}, {"--upload", "-1Mbps"}, {"--gpus", "1.5"}, {"--gpus", "-1"}, {"--priority", "1001"},
-                {"--wait", "-1s"}, {"--wait", "soon"}, {"--name", ""}, {"--name", "../x"}, {"--name", "a/b"},
-                {"--name", "memory.max"}, {"--name", "a\nb"}, {"--name", "."}, {"--name", long_name}, {"--slice", "../t"},
-                {"--slice", ""}, {"--slice", long_name}, {"--slice", "t.slice/x"}, {"--nonsense", "1"},
+                {"--cpus", "-1"},
+                {"--cpus", "0"},
+                {"--cpus", "nan"},
+                {"--cpus", "1e3"},
+                {"--cpus", ""},
+                {"--cpus", "inf"},
+                {"--cpus", "99999999999999999999"},
+                {"--cpus", "1 "},
+                {"--mem", "-5"},
+                {"--mem", "0"},
+                {"--mem", "1Q"},
+                {"--mem", "18446744073709551616"},
+                {"--mem", "1.G"},
+                {"--disk", "-1"},
+                {"--disk-io", "10"},
+                {"--download", "1Xbps"},
+                {"--upload", "-1Mbps"},
+                {"--gpus", "1.5"},
+                {"--gpus", "-1"},
+                {"--priority", "1001"},
+                {"--wait", "-1s"},
+                {"--wait", "soon"},
+                {"--name", ""},
+                {"--name", "../x"},
+                {"--name", "a/b"},
+                {"--name", "memory.max"},
+                {"--name", "a\nb"},
+                {"--name", "."},
+                {"--name", long_name},
+                {"--slice", "../t"},
+                {"--slice", ""},
+                {"--slice", long_name},
+                {"--slice", "t.slice/x"},
+                {"--nonsense", "1"},
         };
         struct house house;
         struct job job;
@@ -38,15 +65,16 @@ static void absurd_options_get_a_clear_error_and_leave_nothing(void) {
         memset(long_name, 'n', 300);
         house_open(&house, NULL, NULL);
         for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-                int status = SHELL(&job, "provium", "run", options[i][0], options[i][1], "--", "vm", "exit", "0");
+                int status = SHELL(&job, "provium", "run", options[i][0], options[i][1], "--", "vm",
+                                   "exit", "0");
                 bool clear = strlen(job.err) > 10 && !strstr(job.err, "assert");
 
                 /* A name may look like a cgroup file: it never becomes one. */
                 if (strcmp(options[i][1], "memory.max") == 0)
                         expect(status == 0 || status == 64 || status == 75 || status == 66);
                 else
-                        expect_that(status == 64 && clear, "%s '%s' is refused as misuse (%d: %s)", options[i][0],
-                                    options[i][1], status, job.err);
+                        expect_that(status == 64 && clear, "%s '%s' is refused as misuse (%d: %s)",
+                                    options[i][0], options[i][1], status, job.err);
         }
         expect_int(count_vms(), 0);
         house_close(&house);
@@ -55,18 +83,47 @@ static void absurd_options_get_a_clear_error_and_leave_nothing(void) {
 /* The same past the client's own checks: what the broker itself says to what it is sent. */
 static void absurd_calls_are_answered_and_leave_nothing(void) {
         static const char *const claims[] = {
-                "{\"cpu\":-1}", "{\"cpu\":0}", "{\"cpu\":1.5}", "{\"cpu\":\"1\"}", "{\"cpu\":9223372036854775807}",
-                "{\"memory\":9223372036854775807}", "{\"memory\":0}", "{\"memory\":-9223372036854775808}",
-                "{\"memory\":9223372036854775808}", "{\"memory\":1e300}", "{\"ram\":5}", "{\"disk\":9223372036854775807}",
-                "{\"gpu\":1000000}", "{\"gpu\":9223372036854775807,\"disk_io\":9223372036854775807}", "[]", "7", "\"all\"",
+                "{\"cpu\":-1}",
+                "{\"cpu\":0}",
+                "{\"cpu\":1.5}",
+                "{\"cpu\":\"1\"}",
+                "{\"cpu\":9223372036854775807}",
+                "{\"memory\":9223372036854775807}",
+                "{\"memory\":0}",
+                "{\"memory\":-9223372036854775808}",
+                "{\"memory\":9223372036854775808}",
+                "{\"memory\":1e300}",
+                "{\"ram\":5}",
+                "{\"disk\":9223372036854775807}",
+                "{\"gpu\":1000000}",
+                "{\"gpu\":9223372036854775807,\"disk_io\":9223372036854775807}",
+                "[]",
+                "7",
+                "\"all\"",
                 "{\"download\":9223372036854775807,\"upload\":-1}",
         };
         static const char *const members[] = {
-                "\"name\":\"../x\"", "\"name\":\"\\u0000\"", "\"name\":\"a\\nb\"", "\"name\":7", "\"slice\":\"/\"",
-                "\"slice\":\"nowhere\"", "\"wait_usec\":-1", "\"wait_usec\":\"x\"", "\"priority\":99999999", "\"ticket\":\"x\"",
-                "\"ticket\":\"abcdefghijklmnop.1.0.00\"", "\"detach\":1", "\"dry_run\":null", "\"environment\":[1]",
-                "\"environment\":[\"=x\"]", "\"environment\":[\"NOEQUALS\"]", "\"command\":[]", "\"command\":[\"\"]",
-                "\"command\":\"vm\"", "\"command\":[\"a\\u0000b\"]", "\"unknown\":1",
+                "\"name\":\"../x\"",
+                "\"name\":\"\\u0000\"",
+                "\"name\":\"a\\nb\"",
+                "\"name\":7",
+                "\"slice\":\"/\"",
+                "\"slice\":\"nowhere\"",
+                "\"wait_usec\":-1",
+                "\"wait_usec\":\"x\"",
+                "\"priority\":99999999",
+                "\"ticket\":\"x\"",
+                "\"ticket\":\"abcdefghijklmnop.1.0.00\"",
+                "\"detach\":1",
+                "\"dry_run\":null",
+                "\"environment\":[1]",
+                "\"environment\":[\"=x\"]",
+                "\"environment\":[\"NOEQUALS\"]",
+                "\"command\":[]",
+                "\"command\":[\"\"]",
+                "\"command\":\"vm\"",
+                "\"command\":[\"a\\u0000b\"]",
+                "\"unknown\":1",
         };
         struct house house;
         char text[1024];
@@ -75,7 +132,8 @@ static void absurd_calls_are_answered_and_leave_nothing(void) {
         house_open(&house, NULL, NULL);
         for (int i = 0; i < 4; i++)
                 fds[i] = open(i < 3 ? "/dev/null" : "/", O_RDONLY | O_CLOEXEC);
-        for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]) + sizeof(members) / sizeof(members[0]); i++) {
+        for (size_t i = 0;
+             i < sizeof(claims) / sizeof(claims[0]) + sizeof(members) / sizeof(members[0]); i++) {
                 size_t n = sizeof(claims) / sizeof(claims[0]);
                 json_t *parameters, *reply;
                 const char *word;
@@ -83,11 +141,17 @@ static void absurd_calls_are_answered_and_leave_nothing(void) {
                 bool timeout;
 
                 if (i < n)
-                        snprintf(text, sizeof(text), "{\"slice\":\"t\",\"command\":[\"vm\",\"exit\"],\"environment\":[],"
-                                 "\"wait_usec\":0,\"claim\":%s}", claims[i]);
+                        snprintf(
+                                text, sizeof(text),
+                                "{\"slice\":\"t\",\"command\":[\"vm\",\"exit\"],\"environment\":[],"
+                                "\"wait_usec\":0,\"claim\":%s}",
+                                claims[i]);
                 else
-                        snprintf(text, sizeof(text), "{\"slice\":\"t\",\"command\":[\"/nowhere/vm\"],\"environment\":[],"
-                                 "\"wait_usec\":0,%s}", members[i - n]);
+                        snprintf(
+                                text, sizeof(text),
+                                "{\"slice\":\"t\",\"command\":[\"/nowhere/vm\"],\"environment\":[],"
+                                "\"wait_usec\":0,%s}",
+                                members[i - n]);
                 need(line_open(&line));
                 parameters = json_loads(text, JSON_ALLOW_NUL, NULL);
                 if (parameters && !strstr(text, "\"command\":[],")) {
@@ -95,18 +159,27 @@ static void absurd_calls_are_answered_and_leave_nothing(void) {
                 } else {
                         /* What no library writes: as it is, without descriptors. */
                         char call[2048];
-                        int length = snprintf(call, sizeof(call), "{\"method\":\"dev.provium.Broker.Run\",\"more\":true,"
-                                              "\"parameters\":%s}", text);
+                        int length =
+                                snprintf(call, sizeof(call),
+                                         "{\"method\":\"dev.provium.Broker.Run\",\"more\":true,"
+                                         "\"parameters\":%s}",
+                                         text);
 
                         json_decref(parameters);
                         need(line_raw(&line, call, (size_t)length + 1));
                 }
                 reply = line_reply(&line, HOUSE_WAIT_MS, &timeout);
                 word = reply ? reply_word(reply) : NULL;
-                expect_that(word && (strcmp(word, "Invalid") == 0 || strcmp(word, "Refused") == 0 ||
-                                     strcmp(word, "NotFound") == 0 || strcmp(word, "ExecFailed") == 0) &&
-                                    reply_text(reply, "message") && strlen(reply_text(reply, "message")) > 10,
-                            "%s is answered with an error (%s: %s)", text, word ?: timeout ? "nothing" : "the end",
+                expect_that(word &&
+                                    (strcmp(word, "Invalid") == 0 || strcmp(word, "Refused") == 0 ||
+                                     strcmp(word, "NotFound") == 0 ||
+                                     strcmp(word, "ExecFailed") == 0) &&
+                                    reply_text(reply, "message") &&
+                                    strlen(reply_text(reply, "message")) > 10,
+                            "%s is answered with an error (%s: %s)", text,
+                            word
+                                    ?: timeout ? "nothing"
+                                               : "the end",
                             reply ? reply_text(reply, "message") : "");
                 json_decref(reply);
                 line_close(&line);
@@ -118,14 +191,38 @@ static void absurd_calls_are_answered_and_leave_nothing(void) {
 }
 
 static void every_method_survives_parameters_of_every_kind(void) {
-        static const char *const methods[] = {"Run", "Attach", "List", "Show", "Resources", "Kill", "Signal", "Explain",
-                                              "Events", "PolicyReload", "PolicyShow", "Nothing", "",
+        static const char *const methods[] = {"Run",
+                                              "Attach",
+                                              "List",
+                                              "Show",
+                                              "Resources",
+                                              "Kill",
+                                              "Signal",
+                                              "Explain",
+                                              "Events",
+                                              "PolicyReload",
+                                              "PolicyShow",
+                                              "Nothing",
+                                              "",
                                               "org.varlink.service.GetInfo",
-                                              "org.varlink.service.GetInterfaceDescription", "org.varlink.service.X"};
-        static const char *const parameters[] = {"{}", "{\"vm\":null}", "{\"vm\":7}", "{\"vm\":\"../../x\"}", "{\"vm\":\"\"}",
-                                                 "{\"vm\":\"x\",\"signal\":99}", "{\"vm\":\"x\",\"signal\":-1}",
-                                                 "{\"since\":-1}", "{\"since\":\"x\"}", "{\"instance\":[]}",
-                                                 "{\"slice\":{}}", "{\"interface\":5}", "{\"a\":{\"b\":[1,2,3]}}", "[]", "5", "null"};
+                                              "org.varlink.service.GetInterfaceDescription",
+                                              "org.varlink.service.X"};
+        static const char *const parameters[] = {"{}",
+                                                 "{\"vm\":null}",
+                                                 "{\"vm\":7}",
+                                                 "{\"vm\":\"../../x\"}",
+                                                 "{\"vm\":\"\"}",
+                                                 "{\"vm\":\"x\",\"signal\":99}",
+                                                 "{\"vm\":\"x\",\"signal\":-1}",
+                                                 "{\"since\":-1}",
+                                                 "{\"since\":\"x\"}",
+                                                 "{\"instance\":[]}",
+                                                 "{\"slice\":{}}",
+                                                 "{\"interface\":5}",
+                                                 "{\"a\":{\"b\":[1,2,3]}}",
+                                                 "[]",
+                                                 "5",
+                                                 "null"};
         struct house house;
         unsigned fds;
 
@@ -138,8 +235,10 @@ static void every_method_survives_parameters_of_every_kind(void) {
                         json_t *reply;
                         int length;
 
-                        length = snprintf(call, sizeof(call), "{\"method\":\"%s%s\",\"parameters\":%s}",
-                                          strchr(methods[i], '.') ? "" : PROTO_INTERFACE ".", methods[i], parameters[k]);
+                        length = snprintf(call, sizeof(call),
+                                          "{\"method\":\"%s%s\",\"parameters\":%s}",
+                                          strchr(methods[i], '.') ? "" : PROTO_INTERFACE ".",
+                                          methods[i], parameters[k]);
                         need(line_open(&line));
                         need(line_raw(&line, call, (size_t)length + 1));
                         reply = line_reply(&line, HOUSE_WAIT_MS, NULL);
@@ -153,8 +252,14 @@ static void every_method_survives_parameters_of_every_kind(void) {
 }
 
 static void half_messages_and_garbage_cost_only_their_sender(void) {
-        static const char *const texts[] = {"{", "\0\0\0\0", "{}", "{\"method\":", "nonsense", "[[[[[[[[[[[[[[[[[[[[[[[[",
-                                            "{\"method\":\"dev.provium.Broker.List\",\"oneway\":true}"};
+        static const char *const texts[] = {
+                "{",
+                "\0\0\0\0",
+                "{}",
+                "{\"method\":",
+                "nonsense",
+                "[[[[[[[[[[[[[[[[[[[[[[[[",
+                "{\"method\":\"dev.provium.Broker.List\",\"oneway\":true}"};
         static char flood[STREAM_MESSAGE_MAX + 4096];
         struct line half[200], line;
         struct house house;
@@ -170,7 +275,8 @@ static void half_messages_and_garbage_cost_only_their_sender(void) {
                 need(line_open(&line));
                 need(line_raw(&line, texts[i], strlen(texts[i]) + 1));
                 reply = line_reply(&line, HOUSE_WAIT_MS, &timeout);
-                expect_that(reply ? reply_word(reply) != NULL : !timeout, "'%s' is refused", texts[i]);
+                expect_that(reply ? reply_word(reply) != NULL : !timeout, "'%s' is refused",
+                            texts[i]);
                 json_decref(reply);
                 line_close(&line);
         }
@@ -207,7 +313,9 @@ static void floods_of_descriptors_are_closed_and_counted(void) {
         for (int round = 0; round < 50; round++) {
                 char control[CMSG_SPACE(sizeof(fds))] = {};
                 struct iovec iov = {(void *)"{", 1};
-                struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+                struct msghdr msg = {.msg_iov = &iov,
+                                     .msg_iovlen = 1,
+                                     .msg_control = control,
                                      .msg_controllen = sizeof(control)};
                 struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 
@@ -287,7 +395,8 @@ static void one_users_connections_end_at_that_user(void) {
         json_decref(ask_as(4321, "List", NULL));
         kill(pid, SIGKILL);
         waitpid(pid, &status, 0);
-        expect_that(WIFSIGNALED(status), "the flood was refused in the end (%d)", WEXITSTATUS(status));
+        expect_that(WIFSIGNALED(status), "the flood was refused in the end (%d)",
+                    WEXITSTATUS(status));
         close(pipe_fds[0]);
         house_close(&house);
 }
@@ -311,10 +420,12 @@ static void one_users_queue_ends_at_that_user(void) {
                         _exit(100);
                 for (int i = 0; i < 5; i++) {
                         line_open(&lines[i]);
-                        line_run(&lines[i], json_pack("{s:s s:[s] s:[]}", "slice", "t", "command", "vm", "environment"));
+                        line_run(&lines[i], json_pack("{s:s s:[s] s:[]}", "slice", "t", "command",
+                                                      "vm", "environment"));
                         reply = line_reply(&lines[i], HOUSE_WAIT_MS, NULL);
-                        words = words * 2 + (reply && strcmp(reply_word(reply), "Refused") == 0 &&
-                                             strcmp(reply_text(reply, "reason"), "user_quota") == 0);
+                        words = words * 2 +
+                                (reply && strcmp(reply_word(reply), "Refused") == 0 &&
+                                 strcmp(reply_text(reply, "reason"), "user_quota") == 0);
                 }
                 _exit(words);
         }
@@ -345,7 +456,8 @@ static void a_user_touches_only_its_own(void) {
                 json_decref(reply);
         }
         reply = ask_as(1234, "List", NULL);
-        expect_uint(json_array_size(json_object_get(json_object_get(reply, "parameters"), "vms")), 0);
+        expect_uint(json_array_size(json_object_get(json_object_get(reply, "parameters"), "vms")),
+                    0);
         json_decref(reply);
         reply = ask_as(1234, "PolicyReload", NULL);
         expect_str(reply_word(reply), "Denied");
@@ -380,8 +492,9 @@ static void without_descriptors_new_claims_are_refused_with_the_reason_and_vms_g
 
                 snprintf(path, sizeof(path), "PATH=%s", getenv("PATH"));
                 need(line_open(&lines[n]));
-                line_run(&lines[n], json_pack("{s:s s:[s,s] s:[s] s:{s:i}}", "slice", "t", "command", "vm", "rest",
-                                              "environment", path, "claim", "cpu", 10));
+                line_run(&lines[n],
+                         json_pack("{s:s s:[s,s] s:[s] s:{s:i}}", "slice", "t", "command", "vm",
+                                   "rest", "environment", path, "claim", "cpu", 10));
                 reply = line_reply(&lines[n], HOUSE_WAIT_MS, &timeout);
                 need_that(!timeout, "claim %u is answered", n);
                 need_that(reply != NULL, "claim %u is told why it was refused", n);
@@ -401,7 +514,8 @@ static void without_descriptors_new_claims_are_refused_with_the_reason_and_vms_g
                 need(line_open(&idle[n_idle]));
                 pollfd = (struct pollfd){idle[n_idle].stream.fd, POLLIN, 0};
                 begin = now_ms();
-                expect_int(SHELL(&other, "provium", "run", "--slice", "t", "--", "vm", "exit", "0"), 125);
+                expect_int(SHELL(&other, "provium", "run", "--slice", "t", "--", "vm", "exit", "0"),
+                           125);
                 expect_in(other.err, "open files");
                 expect(now_ms() - begin < 10000);
                 if (poll(&pollfd, 1, 0) > 0)
@@ -417,7 +531,9 @@ static void without_descriptors_new_claims_are_refused_with_the_reason_and_vms_g
         job_wait_out(&job, "got 10");
         for (until = now_ms() + HOUSE_WAIT_MS; count_vms() > 1 && now_ms() < until;)
                 poll(NULL, 0, 20);
-        expect_int(SHELL(&(struct job){}, "provium", "run", "--slice", "t", "--", "vm", "exit", "5"), 5);
+        expect_int(
+                SHELL(&(struct job){}, "provium", "run", "--slice", "t", "--", "vm", "exit", "5"),
+                5);
         job_kill(&job, SIGTERM);
         expect_int(job_wait(&job, HOUSE_WAIT_MS), 7);
         house_close(&house);
@@ -435,7 +551,9 @@ static void a_run_directory_that_is_full_or_read_only_stops_no_vm(void) {
         /* The run directory read-only: the socket that is there goes on. */
         need_int(mount(HOUSE_DIR "/run", HOUSE_DIR "/run", NULL, MS_BIND, NULL), 0);
         need_int(mount(NULL, HOUSE_DIR "/run", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL), 0);
-        expect_int(SHELL(&(struct job){}, "provium", "run", "--slice", "t", "--", "vm", "exit", "5"), 5);
+        expect_int(
+                SHELL(&(struct job){}, "provium", "run", "--slice", "t", "--", "vm", "exit", "5"),
+                5);
         /* A start says what is wrong; the VM does not notice. */
         house_kill(&house);
         expect_int(house_try_start(&house, NULL), 1);
@@ -449,7 +567,9 @@ static void a_run_directory_that_is_full_or_read_only_stops_no_vm(void) {
         close(fd);
         house_start(&house);
         expect_int(count_vms(), 1);
-        expect_int(SHELL(&(struct job){}, "provium", "run", "--slice", "t", "--", "vm", "exit", "5"), 5);
+        expect_int(
+                SHELL(&(struct job){}, "provium", "run", "--slice", "t", "--", "vm", "exit", "5"),
+                5);
         house_kill(&house);
         need_int(umount(HOUSE_DIR "/run"), 0);
         house_start(&house);
@@ -460,8 +580,15 @@ static void a_run_directory_that_is_full_or_read_only_stops_no_vm(void) {
 
 static void a_bad_policy_on_reload_leaves_the_last_good_one_in_force(void) {
         static const char *const bad[] = {
-                "[Capacity]\nCPU=nan\n", "[Capacity]\nCPU=-1\n", "[Capacity]\nCPU\n", "[Capac", "[Ratio]\nMemory=1x\n",
-                "[Nothing]\nA=1\n", "Memory=1G\n", "[Capacity]\nMemory=\x01\n", "[Broker]\nMaxVMs=99999999\n",
+                "[Capacity]\nCPU=nan\n",
+                "[Capacity]\nCPU=-1\n",
+                "[Capacity]\nCPU\n",
+                "[Capac",
+                "[Ratio]\nMemory=1x\n",
+                "[Nothing]\nA=1\n",
+                "Memory=1G\n",
+                "[Capacity]\nMemory=\x01\n",
+                "[Broker]\nMaxVMs=99999999\n",
         };
         struct house house;
         struct job job;
@@ -486,9 +613,11 @@ static void a_bad_policy_on_reload_leaves_the_last_good_one_in_force(void) {
                         need_int(chown(HOUSE_ETC "/broker.conf", 1234, 1234), 0);
                 }
                 reply = ask("PolicyReload", NULL);
-                expect_that(strcmp(reply_word(reply) ?: "", "BadPolicy") == 0, "bad policy %zu is refused", i);
+                expect_that(strcmp(reply_word(reply) ?: "", "BadPolicy") == 0,
+                            "bad policy %zu is refused", i);
                 expect_in(json_string_value(json_array_get(
-                                  json_object_get(json_object_get(reply, "parameters"), "errors"), 0)),
+                                  json_object_get(json_object_get(reply, "parameters"), "errors"),
+                                  0)),
                           HOUSE_ETC "/broker.conf");
                 json_decref(reply);
                 after = ledger_text();
@@ -498,7 +627,9 @@ static void a_bad_policy_on_reload_leaves_the_last_good_one_in_force(void) {
         unlink(HOUSE_ETC "/broker.conf");
         house_conf(HOUSE_CONF);
         house_reload(&house);
-        expect_int(SHELL(&(struct job){}, "provium", "run", "--slice", "t", "--", "vm", "exit", "5"), 5);
+        expect_int(
+                SHELL(&(struct job){}, "provium", "run", "--slice", "t", "--", "vm", "exit", "5"),
+                5);
         /* A start with one is refused, and says which file and line. */
         house_kill(&house);
         house_conf("[Capacity]\nCPU=4\nMemory=nan\n");
@@ -523,11 +654,14 @@ static void a_limit_lowered_below_use_kills_nobody_and_admits_nothing_more(void)
                 JOB_RUN(&jobs[i], "--json", "--cpus", "1", "--", "vm", "rest");
                 job_wait_out(&jobs[i], "\"started\"");
         }
-        house_conf("[Capacity]\nCPU=2\nMemory=400M\n[Ratio]\nCPU=1\n[Claim]\nMemory=16M\nDiskIO=0\n[Enforce]\nMemoryOverhead=0\n");
+        house_conf("[Capacity]\nCPU=2\nMemory=400M\n[Ratio]\nCPU=1\n[Claim]\nMemory=16M\nDiskIO="
+                   "0\n[Enforce]\nMemoryOverhead=0\n");
         house_reload(&house);
         expect_int(count_vms(), 3);
         expect_int(allocated("cpu"), 3000);
-        expect_int(SHELL(&late, "provium", "run", "--slice", "t", "--cpus", "0.1", "--no-wait", "--", "vm"), 75);
+        expect_int(SHELL(&late, "provium", "run", "--slice", "t", "--cpus", "0.1", "--no-wait",
+                         "--", "vm"),
+                   75);
         JOB_RUN(&late, "--name", "late", "--cpus", "1", "--", "vm", "exit", "0");
         news_wait(&news, "claim_queued", "late");
         job_kill(&jobs[0], SIGTERM);
@@ -543,9 +677,15 @@ static void a_limit_lowered_below_use_kills_nobody_and_admits_nothing_more(void)
 }
 
 static void what_a_stranger_changes_is_set_again_within_a_second_and_told(void) {
-        static const struct { const char *file, *text, *wanted; } changes[] = {
-                {"cpu.max", "max", "104000 100000"}, {"memory.max", "max", "33554432"}, {"pids.max", "5", "80"},
-                {"cpu.weight", "1", NULL}, {"memory.swap.max", "max", "0"}, {"memory.low", "0", NULL},
+        static const struct {
+                const char *file, *text, *wanted;
+        } changes[] = {
+                {"cpu.max", "max", "104000 100000"},
+                {"memory.max", "max", "33554432"},
+                {"pids.max", "5", "80"},
+                {"cpu.weight", "1", NULL},
+                {"memory.swap.max", "max", "0"},
+                {"memory.low", "0", NULL},
         };
         struct house house;
         struct news news;
@@ -555,7 +695,8 @@ static void what_a_stranger_changes_is_set_again_within_a_second_and_told(void) 
 
         house_open(&house, NULL, NULL);
         news_open(&news);
-        JOB_RUN(&job, "--json", "--name", "mine", "--cpus", "1", "--mem", "32M", "--", "vm", "rest");
+        JOB_RUN(&job, "--json", "--name", "mine", "--cpus", "1", "--mem", "32M", "--", "vm",
+                "rest");
         job_wait_out(&job, "\"started\"");
         dir = vm_path("mine");
         for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
@@ -575,7 +716,8 @@ static void what_a_stranger_changes_is_set_again_within_a_second_and_told(void) 
         }
         /* The slice above it. */
         need_int(file_put(HOUSE_ROOT "/t.slice/cpu.weight", "7"), 0);
-        expect_str(json_string_value(json_object_get(news_wait(&news, "drift", NULL), "slice")), "t");
+        expect_str(json_string_value(json_object_get(news_wait(&news, "drift", NULL), "slice")),
+                   "t");
         /* A controller switched off takes every limit below with it: all of them come back. */
         begin = now_ms();
         need_int(file_put(HOUSE_ROOT "/t.slice/cgroup.subtree_control", "-memory"), 0);
@@ -626,7 +768,8 @@ static void a_slow_reader_of_events_gets_a_gap_and_slows_nobody(void) {
                 job_wait_out(&full, "\"started\"");
                 for (int i = 0; i < 3500; i++) {
                         need(line_open(&line));
-                        line_run(&line, json_pack("{s:s s:[s] s:[]}", "slice", "t", "command", "vm", "environment"));
+                        line_run(&line, json_pack("{s:s s:[s] s:[]}", "slice", "t", "command", "vm",
+                                                  "environment"));
                         json_decref(line_reply(&line, HOUSE_WAIT_MS, NULL));
                         line_close(&line);
                 }
@@ -635,19 +778,24 @@ static void a_slow_reader_of_events_gets_a_gap_and_slows_nobody(void) {
                 expect(job_wait(&full, HOUSE_WAIT_MS) >= 0);
         }
         while ((reply = line_reply(&slow, 500, NULL))) {
-                const json_t *list = json_object_get(json_object_get(reply, "parameters"), "events"), *event;
+                const json_t *list = json_object_get(json_object_get(reply, "parameters"),
+                                                     "events"),
+                             *event;
                 size_t i;
 
                 json_array_foreach(list, i, event) {
                         if (strcmp(json_string_value(json_object_get(event, "kind")), "gap") == 0) {
-                                uint64_t from = (uint64_t)json_integer_value(json_object_get(event, "from"));
-                                uint64_t to = (uint64_t)json_integer_value(json_object_get(event, "to"));
+                                uint64_t from = (uint64_t)json_integer_value(
+                                        json_object_get(event, "from"));
+                                uint64_t to =
+                                        (uint64_t)json_integer_value(json_object_get(event, "to"));
 
                                 expect_uint(from, last + 1);
                                 missed += to - from + 1;
                                 last = to;
                         } else {
-                                uint64_t seq = (uint64_t)json_integer_value(json_object_get(event, "seq"));
+                                uint64_t seq =
+                                        (uint64_t)json_integer_value(json_object_get(event, "seq"));
 
                                 expect(last == 0 || seq == last + 1);
                                 last = seq;
@@ -656,8 +804,8 @@ static void a_slow_reader_of_events_gets_a_gap_and_slows_nobody(void) {
                 }
                 json_decref(reply);
         }
-        unit_note("%ju events seen, %ju missed; a call took %ju us before and %ju with it", (uintmax_t)seen,
-                  (uintmax_t)missed, (uintmax_t)quiet, (uintmax_t)loud);
+        unit_note("%ju events seen, %ju missed; a call took %ju us before and %ju with it",
+                  (uintmax_t)seen, (uintmax_t)missed, (uintmax_t)quiet, (uintmax_t)loud);
         expect(missed > 0);
         expect(seen + missed > 7000);
         expect(loud < quiet * 3 + 2000);
@@ -665,19 +813,16 @@ static void a_slow_reader_of_events_gets_a_gap_and_slows_nobody(void) {
         house_close(&house);
 }
 
-UNIT_MAIN(
-        TEST(absurd_options_get_a_clear_error_and_leave_nothing),
-        TEST(absurd_calls_are_answered_and_leave_nothing),
-        TEST(every_method_survives_parameters_of_every_kind),
-        TEST(half_messages_and_garbage_cost_only_their_sender),
-        TEST(floods_of_descriptors_are_closed_and_counted),
-        TEST(one_users_connections_end_at_that_user),
-        TEST(one_users_queue_ends_at_that_user),
-        TEST(a_user_touches_only_its_own),
-        TEST(without_descriptors_new_claims_are_refused_with_the_reason_and_vms_go_on),
-        TEST(a_run_directory_that_is_full_or_read_only_stops_no_vm),
-        TEST(a_bad_policy_on_reload_leaves_the_last_good_one_in_force),
-        TEST(a_limit_lowered_below_use_kills_nobody_and_admits_nothing_more),
-        TEST(what_a_stranger_changes_is_set_again_within_a_second_and_told),
-        TEST(a_slow_reader_of_events_gets_a_gap_and_slows_nobody),
-)
+UNIT_MAIN(TEST(absurd_options_get_a_clear_error_and_leave_nothing),
+          TEST(absurd_calls_are_answered_and_leave_nothing),
+          TEST(every_method_survives_parameters_of_every_kind),
+          TEST(half_messages_and_garbage_cost_only_their_sender),
+          TEST(floods_of_descriptors_are_closed_and_counted),
+          TEST(one_users_connections_end_at_that_user), TEST(one_users_queue_ends_at_that_user),
+          TEST(a_user_touches_only_its_own),
+          TEST(without_descriptors_new_claims_are_refused_with_the_reason_and_vms_go_on),
+          TEST(a_run_directory_that_is_full_or_read_only_stops_no_vm),
+          TEST(a_bad_policy_on_reload_leaves_the_last_good_one_in_force),
+          TEST(a_limit_lowered_below_use_kills_nobody_and_admits_nothing_more),
+          TEST(what_a_stranger_changes_is_set_again_within_a_second_and_told),
+          TEST(a_slow_reader_of_events_gets_a_gap_and_slows_nobody), )

@@ -25,7 +25,9 @@ static void ask_for_one(struct line *line, unsigned i) {
 
         /* One in ten fails in execve: that way round leaves nothing, either. */
         snprintf(path, sizeof(path), "%s/%s", getenv("PROVIUM_HELPERS"), i % 10 ? "vm" : "no-vm");
-        line_call(line, "Run", json_pack("{s:s s:[s,s,s] s:[]}", "slice", "t", "command", path, "exit", "0", "environment"),
+        line_call(line, "Run",
+                  json_pack("{s:s s:[s,s,s] s:[]}", "slice", "t", "command", path, "exit", "0",
+                            "environment"),
                   true, fds, 4);
 }
 
@@ -33,7 +35,8 @@ static unsigned count_watches(pid_t pid) {
         char command[128], text[16] = "";
         FILE *file;
 
-        snprintf(command, sizeof(command), "cat /proc/%d/fdinfo/* 2>/dev/null | grep -c 'inotify wd:'", pid);
+        snprintf(command, sizeof(command),
+                 "cat /proc/%d/fdinfo/* 2>/dev/null | grep -c 'inotify wd:'", pid);
         file = popen(command, "re");
         if (!fgets(text, sizeof(text), file))
                 text[0] = '\0';
@@ -91,18 +94,23 @@ static void thousands_of_lives_leave_the_broker_as_it_was(void) {
 
                         while (fds[i].revents && (reply = line_reply(&lines[i], 0, NULL))) {
                                 const char *word = reply_word(reply);
-                                bool over = strcmp(word, "queued") != 0 && strcmp(word, "started") != 0;
+                                bool over =
+                                        strcmp(word, "queued") != 0 && strcmp(word, "started") != 0;
 
-                                wrong += over && strcmp(word, "exited") != 0 && strcmp(word, "ExecFailed") != 0;
-                                if (over && wrong < 5 && strcmp(word, "exited") != 0 && strcmp(word, "ExecFailed") != 0)
-                                        printf("          %s: %s\n", word, reply_text(reply, "message"));
+                                wrong += over && strcmp(word, "exited") != 0 &&
+                                         strcmp(word, "ExecFailed") != 0;
+                                if (over && wrong < 5 && strcmp(word, "exited") != 0 &&
+                                    strcmp(word, "ExecFailed") != 0)
+                                        printf("          %s: %s\n", word,
+                                               reply_text(reply, "message"));
                                 json_decref(reply);
                                 if (!over)
                                         continue;
                                 if (++ended == WARM)
                                         warm = state_of(&house);
                                 if (ended % 500 == 0) {
-                                        json_int_t dying = file_key(HOUSE_ROOT "/cgroup.stat", "nr_dying_descendants");
+                                        json_int_t dying = file_key(HOUSE_ROOT "/cgroup.stat",
+                                                                    "nr_dying_descendants");
 
                                         most_dying = dying > most_dying ? dying : most_dying;
                                 }
@@ -126,6 +134,4 @@ static void thousands_of_lives_leave_the_broker_as_it_was(void) {
         close(root_fd);
 }
 
-UNIT_MAIN(
-        TEST(thousands_of_lives_leave_the_broker_as_it_was),
-)
+UNIT_MAIN(TEST(thousands_of_lives_leave_the_broker_as_it_was), )

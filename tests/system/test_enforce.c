@@ -145,7 +145,8 @@ static void without_headroom_a_vm_gets_exactly_its_cpu(void) {
         house_close(&house);
 }
 
-/* In slices of their own: a slice's weight is the sum of its VMs', so that it is the claim that counts. */
+/* In slices of their own: a slice's weight is the sum of its VMs', so that it is the claim that
+ * counts. */
 static void busy_vms_share_full_cpus_as_their_claims(void) {
         static const char *const cpus[] = {"0.5", "1", "2"};
         static const char *const names[] = {"one", "two", "four"};
@@ -156,13 +157,15 @@ static void busy_vms_share_full_cpus_as_their_claims(void) {
         uint64_t before[3];
         double used[3];
 
-        house_open(&house, "[Capacity]\nMemory=400M\nCPU=2\n[Ratio]\nCPU=4\n[Enforce]\nMemoryOverhead=0\n"
-                           "[Claim]\nMemory=16M\nDiskIO=0\n", NULL);
+        house_open(&house,
+                   "[Capacity]\nMemory=400M\nCPU=2\n[Ratio]\nCPU=4\n[Enforce]\nMemoryOverhead=0\n"
+                   "[Claim]\nMemory=16M\nDiskIO=0\n",
+                   NULL);
         house_slice("u", HOUSE_SLICE);
         house_reload(&house);
         for (int i = 0; i < 3; i++) {
-                JOB(&jobs[i], "provium", "run", "--slice", slices[i], "--name", names[i], "--cpus", cpus[i], "--",
-                    "vm", "spin", "2");
+                JOB(&jobs[i], "provium", "run", "--slice", slices[i], "--name", names[i], "--cpus",
+                    cpus[i], "--", "vm", "spin", "2");
                 job_wait_out(&jobs[i], "ready");
                 paths[i] = vm_path(names[i]);
         }
@@ -217,7 +220,8 @@ static void page_cache_up_to_the_limit_is_reclaimed_and_kills_nobody(void) {
         need_int(mount(disk, "/run/disk", "ext4", 0, NULL), 0);
         house_open(&house, NULL, NULL);
         news_open(&news);
-        JOB_RUN(&job, "--name", "cache", "--mem", "20M", "--", "vm", "cache", "/run/disk/file", "48");
+        JOB_RUN(&job, "--name", "cache", "--mem", "20M", "--", "vm", "cache", "/run/disk/file",
+                "48");
         expect_int(job_wait(&job, 60000), 0);
         while ((event = news_next(&news, HOUSE_WAIT_MS))) {
                 const char *kind = json_string_value(json_object_get(event, "kind"));
@@ -243,21 +247,24 @@ static void what_is_reported_is_what_the_kernel_holds(void) {
 
         house_open(&house, "[Capacity]\nCPU=4\nMemory=800M\n[Ratio]\nMemory=2\n", NULL);
         need(line_open(&line));
-        line_run(&line, json_pack("{s:s s:b s:{s:i s:I} s:[s] s:[]}", "slice", "t", "dry_run", 1, "claim",
-                                  "cpu", 700, "memory", (json_int_t)(50 << 20), "command", "vm", "environment"));
+        line_run(&line, json_pack("{s:s s:b s:{s:i s:I} s:[s] s:[]}", "slice", "t", "dry_run", 1,
+                                  "claim", "cpu", 700, "memory", (json_int_t)(50 << 20), "command",
+                                  "vm", "environment"));
         dry = line_wait(&line, "dry_run");
         line_close(&line);
         JOB_RUN(&job, "--name", "real", "--cpus", "0.7", "--mem", "50M", "--", "vm", "rest");
         job_wait_out(&job, "ready");
         show = ask("Show", json_pack("{s:s}", "vm", "real"));
-        planned = json_object_get(json_object_get(json_object_get(dry, "parameters"), "run"), "limits");
+        planned = json_object_get(json_object_get(json_object_get(dry, "parameters"), "run"),
+                                  "limits");
         limits = json_object_get(json_object_get(show, "parameters"), "limits");
         expect(json_object_size(planned) >= 7);
         json_object_foreach((json_t *)planned, file, value) {
                 const char *is = json_string_value(json_object_get(limits, file));
 
-                expect_that(is && strcmp(is, json_string_value(value)) == 0, "%s was planned as '%s' and is '%s'",
-                            file, json_string_value(value), is ?: "");
+                expect_that(is && strcmp(is, json_string_value(value)) == 0,
+                            "%s was planned as '%s' and is '%s'", file, json_string_value(value),
+                            is ?: "");
         }
         expect_str(json_string_value(json_object_get(limits, "cpu.max")), "72800 100000");
         /* 50 and 100 MiB for the hypervisor; at a ratio of 2 half of it is guaranteed. */
@@ -270,14 +277,12 @@ static void what_is_reported_is_what_the_kernel_holds(void) {
         house_close(&house);
 }
 
-UNIT_MAIN(
-        TEST(a_vm_that_eats_more_memory_than_its_claim_is_killed_and_told_so),
-        TEST(an_oom_kill_takes_the_whole_vm_and_is_told_with_its_number),
-        TEST(a_vm_within_its_claim_is_left_alone),
-        TEST(a_vm_of_half_a_cpu_that_spins_gets_half_a_cpu),
-        TEST(without_headroom_a_vm_gets_exactly_its_cpu),
-        TEST(busy_vms_share_full_cpus_as_their_claims),
-        TEST(a_fork_bomb_stops_at_its_limit_and_can_be_killed),
-        TEST(page_cache_up_to_the_limit_is_reclaimed_and_kills_nobody),
-        TEST(what_is_reported_is_what_the_kernel_holds),
-)
+UNIT_MAIN(TEST(a_vm_that_eats_more_memory_than_its_claim_is_killed_and_told_so),
+          TEST(an_oom_kill_takes_the_whole_vm_and_is_told_with_its_number),
+          TEST(a_vm_within_its_claim_is_left_alone),
+          TEST(a_vm_of_half_a_cpu_that_spins_gets_half_a_cpu),
+          TEST(without_headroom_a_vm_gets_exactly_its_cpu),
+          TEST(busy_vms_share_full_cpus_as_their_claims),
+          TEST(a_fork_bomb_stops_at_its_limit_and_can_be_killed),
+          TEST(page_cache_up_to_the_limit_is_reclaimed_and_kills_nobody),
+          TEST(what_is_reported_is_what_the_kernel_holds), )

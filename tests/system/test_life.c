@@ -47,8 +47,9 @@ static void own_failures_have_their_own_status(void) {
         expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--", "/nowhere/vm"), 127);
         expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--", "/etc/passwd"), 126);
         expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--", "/tmp"), 126);
-        expect_int(SHELL(&job, "setpriv", "--reuid=1234", "--clear-groups", "provium", "run", "--slice", "t",
-                         "--", "vm"), 77);
+        expect_int(SHELL(&job, "setpriv", "--reuid=1234", "--clear-groups", "provium", "run",
+                         "--slice", "t", "--", "vm"),
+                   77);
         expect_int(SHELL(&job, "provium", "--socket", "/run/nobody", "run", "--", "vm"), 69);
         expect_int(allocated("memory"), 0);
         house_close(&house);
@@ -110,7 +111,8 @@ static void a_client_that_is_killed_ends_its_vm(void) {
         job_wait_out(&job, "ready");
         job_kill(&job, SIGKILL);
         job_wait(&job, HOUSE_WAIT_MS);
-        expect_str(json_string_value(json_object_get(news_wait(&news, "claim_released", "mine"), "reason")),
+        expect_str(json_string_value(
+                           json_object_get(news_wait(&news, "claim_released", "mine"), "reason")),
                    "client_gone");
         expect_int(count_vms(), 0);
         news_close(&news);
@@ -190,8 +192,9 @@ static void a_detached_vm_outlives_its_client_and_can_be_killed_by_name(void) {
         char text[64];
 
         house_open(&house, NULL, NULL);
-        expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--name", "alone", "--detach", "--", "vm",
-                         "rest"), 0);
+        expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--name", "alone", "--detach",
+                         "--", "vm", "rest"),
+                   0);
         expect_in(job.out, "alone\n"); /* and "ready", before or after it, or to nobody */
         expect_int(count_vms(), 1);
         vm_file("alone", "cgroup.procs", text, sizeof(text));
@@ -256,7 +259,8 @@ static void children_that_stay_behind_die_with_the_vm(void) {
         expect_int(count_vms(), 0);
         /* It fails by itself. */
         expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--", "sh", "-c",
-                         "vm rest >/dev/null & vm rest >/dev/null & exit 4"), 4);
+                         "vm rest >/dev/null & vm rest >/dev/null & exit 4"),
+                   4);
         expect_int(count_vms(), 0);
         house_close(&house);
 }
@@ -298,9 +302,10 @@ static void run_gives_the_vm_its_clients_directory_streams_and_identity(void) {
         struct job job;
 
         house_open(&house, NULL, NULL);
-        expect_int(SHELL(&job, "setpriv", "--reuid=1234", "--regid=2345", "--groups=3456,4567", "env", "-C", "/usr",
-                         "MARK=x y", "provium", "run", "--slice", "t", "--", "sh", "-c",
-                         "vm report; echo \"mark=$MARK\"; echo to-stderr >&2"), 0);
+        expect_int(SHELL(&job, "setpriv", "--reuid=1234", "--regid=2345", "--groups=3456,4567",
+                         "env", "-C", "/usr", "MARK=x y", "provium", "run", "--slice", "t", "--",
+                         "sh", "-c", "vm report; echo \"mark=$MARK\"; echo to-stderr >&2"),
+                   0);
         expect_in(job.out, "Uid:\t1234\t1234\t1234\t1234");
         expect_in(job.out, "Gid:\t2345\t2345\t2345\t2345");
         expect_in(job.out, "Groups:\t3456 4567");
@@ -322,16 +327,18 @@ static void placeholders_are_replaced_and_other_braces_are_not(void) {
         struct job job;
 
         house_open(&house, NULL, NULL);
-        expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--name", "web", "--cpus", "1.5", "--mem", "20M",
-                         "--", "echo", "{name}-{cpus}-{mem.mib}", "{\"driver\":{\"x\":1}}", "{nothing}"), 0);
+        expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--name", "web", "--cpus", "1.5",
+                         "--mem", "20M", "--", "echo", "{name}-{cpus}-{mem.mib}",
+                         "{\"driver\":{\"x\":1}}", "{nothing}"),
+                   0);
         expect_str(job.out, "web-2-20 {\"driver\":{\"x\":1}} {nothing}\n");
         expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--", "echo", "{tap}"), 64);
         house_close(&house);
 }
 
 static void a_real_hypervisor_runs_inside_its_limits(void) {
-        /* A BIOS of our own: at the reset vector (FFFFFFF0) "jmp" to the segment's start, where it writes 0x2a to
-         * the debug-exit port and waits: 0x2a << 1 | 1 = 85. */
+        /* A BIOS of our own: at the reset vector (FFFFFFF0) "jmp" to the segment's start, where it
+         * writes 0x2a to the debug-exit port and waits: 0x2a << 1 | 1 = 85. */
         static unsigned char bios[65536];
         static const unsigned char code[] = {0xb0, 0x2a, 0xe6, 0xf4, 0xf4, 0xeb, 0xfd};
         struct house house;
@@ -342,33 +349,31 @@ static void a_real_hypervisor_runs_inside_its_limits(void) {
                 unit_skip("qemu-system-x86_64 is not installed");
         memset(bios, 0x90, sizeof(bios));
         memcpy(bios, code, sizeof(code));
-        memcpy(bios + 0xfff0, (unsigned char[]){0xea, 0x00, 0x00, 0x00, 0xf0}, 5); /* ljmp f000:0000 */
+        memcpy(bios + 0xfff0, (unsigned char[]){0xea, 0x00, 0x00, 0x00, 0xf0},
+               5); /* ljmp f000:0000 */
         file = fopen("/run/bios.bin", "we");
         need(file != NULL);
         need_int(fwrite(bios, 1, sizeof(bios), file), sizeof(bios));
         fclose(file);
         house_open(&house, "[Capacity]\nCPU=2\nMemory=600M\n", NULL);
-        JOB_RUN(&job, "--name", "qemu", "--cpus", "1", "--mem", "32M", "--", "qemu-system-x86_64", "-M", "pc",
-                "-accel", "tcg", "-m", "{mem.mib}", "-smp", "{cpus}", "-nodefaults", "-display", "none", "-bios",
-                "/run/bios.bin", "-device", "isa-debug-exit,iobase=0xf4,iosize=1");
+        JOB_RUN(&job, "--name", "qemu", "--cpus", "1", "--mem", "32M", "--", "qemu-system-x86_64",
+                "-M", "pc", "-accel", "tcg", "-m", "{mem.mib}", "-smp", "{cpus}", "-nodefaults",
+                "-display", "none", "-bios", "/run/bios.bin", "-device",
+                "isa-debug-exit,iobase=0xf4,iosize=1");
         expect_int(job_wait(&job, 60000), 85);
         expect_str(job.err, "");
         house_close(&house);
 }
 
-UNIT_MAIN(
-        TEST(the_status_of_run_is_the_hypervisors_own),
-        TEST(own_failures_have_their_own_status),
-        TEST(an_exec_that_fails_after_the_grant_is_undone_with_the_exact_status),
-        TEST(signals_reach_the_vm),
-        TEST(a_client_that_is_killed_ends_its_vm),
-        TEST(a_client_that_is_killed_while_it_waits_leaves_the_queue_and_the_next_moves_on),
-        TEST(when_the_head_gives_up_the_next_moves_on_at_once),
-        TEST(a_detached_vm_outlives_its_client_and_can_be_killed_by_name),
-        TEST(a_vm_that_ignores_term_is_killed_after_its_grace),
-        TEST(children_that_stay_behind_die_with_the_vm),
-        TEST(a_hypervisor_that_daemonises_is_still_in_its_slice_and_accounted),
-        TEST(run_gives_the_vm_its_clients_directory_streams_and_identity),
-        TEST(placeholders_are_replaced_and_other_braces_are_not),
-        TEST(a_real_hypervisor_runs_inside_its_limits),
-)
+UNIT_MAIN(TEST(the_status_of_run_is_the_hypervisors_own), TEST(own_failures_have_their_own_status),
+          TEST(an_exec_that_fails_after_the_grant_is_undone_with_the_exact_status),
+          TEST(signals_reach_the_vm), TEST(a_client_that_is_killed_ends_its_vm),
+          TEST(a_client_that_is_killed_while_it_waits_leaves_the_queue_and_the_next_moves_on),
+          TEST(when_the_head_gives_up_the_next_moves_on_at_once),
+          TEST(a_detached_vm_outlives_its_client_and_can_be_killed_by_name),
+          TEST(a_vm_that_ignores_term_is_killed_after_its_grace),
+          TEST(children_that_stay_behind_die_with_the_vm),
+          TEST(a_hypervisor_that_daemonises_is_still_in_its_slice_and_accounted),
+          TEST(run_gives_the_vm_its_clients_directory_streams_and_identity),
+          TEST(placeholders_are_replaced_and_other_braces_are_not),
+          TEST(a_real_hypervisor_runs_inside_its_limits), )

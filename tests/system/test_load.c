@@ -21,7 +21,7 @@
 #define CPU_MILLI 3000
 #define MEMORY (200 << 20)
 #define CONF                                                                                       \
-        "[Capacity]\nCPU=3\nMemory=200M\n[Ratio]\nCPU=1\nMemory=1\n[Enforce]\nMemoryOverhead=0\n" \
+        "[Capacity]\nCPU=3\nMemory=200M\n[Ratio]\nCPU=1\nMemory=1\n[Enforce]\nMemoryOverhead=0\n"  \
         "[Claim]\nDiskIO=0\n"
 
 static uint64_t random_state = 7;
@@ -139,7 +139,8 @@ static void a_thousand_claims_of_fifty_clients_are_served_in_order_and_never_ove
         static struct line lines[CLIENTS];
         static struct books books;
         unsigned asked[CLIENTS] = {}, served = 0, failed = 0;
-        struct seen *seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        struct seen *seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,
+                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         struct house house;
         struct news news;
         const json_t *event;
@@ -160,7 +161,8 @@ static void a_thousand_claims_of_fifty_clients_are_served_in_order_and_never_ove
                 struct pollfd fds[CLIENTS + 1];
 
                 for (int i = 0; i < CLIENTS; i++)
-                        fds[i] = (struct pollfd){asked[i] <= CLAIMS ? lines[i].stream.fd : -1, POLLIN, 0};
+                        fds[i] = (struct pollfd){asked[i] <= CLAIMS ? lines[i].stream.fd : -1,
+                                                 POLLIN, 0};
                 fds[CLIENTS] = (struct pollfd){news.line.stream.fd, POLLIN, 0};
                 need(poll(fds, CLIENTS + 1, HOUSE_WAIT_MS) > 0);
                 while ((event = news_next(&news, 0)))
@@ -172,7 +174,8 @@ static void a_thousand_claims_of_fifty_clients_are_served_in_order_and_never_ove
                                 continue;
                         while ((reply = line_reply(&lines[i], 0, NULL))) {
                                 const char *word = reply_word(reply);
-                                bool over = strcmp(word, "queued") != 0 && strcmp(word, "started") != 0;
+                                bool over =
+                                        strcmp(word, "queued") != 0 && strcmp(word, "started") != 0;
 
                                 if (over) {
                                         bool good = strcmp(word, "exited") == 0 &&
@@ -196,10 +199,13 @@ static void a_thousand_claims_of_fifty_clients_are_served_in_order_and_never_ove
         for (int i = 0; i < CLIENTS; i++)
                 line_close(&lines[i]);
 
-        unit_note("%u served, %u of them waited, %.0f a second", served, books.queued, served * 1e3 / (double)begin);
-        unit_note("at most %.3f CPUs and %jd MiB sold, by %u walks of the tree %.3f and %ju in %u VMs",
+        unit_note("%u served, %u of them waited, %.0f a second", served, books.queued,
+                  served * 1e3 / (double)begin);
+        unit_note("at most %.3f CPUs and %jd MiB sold, by %u walks of the tree %.3f and %ju in %u "
+                  "VMs",
                   (double)books.most_cpu / 1e3, (intmax_t)books.most_memory >> 20, seen->walks,
-                  (double)seen->most_cpu / 104e3, (uintmax_t)seen->most_memory >> 20, seen->most_vms);
+                  (double)seen->most_cpu / 104e3, (uintmax_t)seen->most_memory >> 20,
+                  seen->most_vms);
         expect_int(served, CLIENTS * CLAIMS);
         expect_int(failed, 0);
         expect_int(books.acquired, CLIENTS * CLAIMS);
@@ -221,6 +227,4 @@ static void a_thousand_claims_of_fifty_clients_are_served_in_order_and_never_ove
         house_close(&house);
 }
 
-UNIT_MAIN(
-        TEST(a_thousand_claims_of_fifty_clients_are_served_in_order_and_never_over_the_limit),
-)
+UNIT_MAIN(TEST(a_thousand_claims_of_fifty_clients_are_served_in_order_and_never_over_the_limit), )

@@ -58,18 +58,20 @@ static void start_steady(struct steady *vm, int i, bool attached) {
 
         snprintf(vm->name, sizeof(vm->name), "%s%d", attached ? "attached" : "detached", i);
         if (attached) {
-                JOB_RUN(&vm->job, "--json", "--name", vm->name, "--reconnect", "300s", "--", "vm", "rest");
+                JOB_RUN(&vm->job, "--json", "--name", vm->name, "--reconnect", "300s", "--", "vm",
+                        "rest");
                 job_wait_out(&vm->job, "\"started\"");
         } else {
-                expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--name", vm->name, "--detach", "--",
-                                 "vm", "rest"), 0);
+                expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--name", vm->name,
+                                 "--detach", "--", "vm", "rest"),
+                           0);
         }
         vm->pid = main_pid(vm->name);
         vm->pidfd = pidfd_open(vm->pid, 0);
 }
 
-/* Short VMs without the 50 ms that a client's start takes in the rig: for these the broker dies at every
- * step of a launch. Nobody comes back for them. */
+/* Short VMs without the 50 ms that a client's start takes in the rig: for these the broker dies at
+ * every step of a launch. Nobody comes back for them. */
 static void start_quick(struct line *quick, unsigned n) {
         char path[1024], live[16];
 
@@ -79,8 +81,8 @@ static void start_quick(struct line *quick, unsigned n) {
                 if (i >= n || !line_open(&quick[i]))
                         continue;
                 snprintf(live, sizeof(live), "%u", any(10));
-                line_run(&quick[i], json_pack("{s:s s:[s,s,s] s:[s]}", "slice", "t", "command", "vm", "live", live,
-                                              "environment", path));
+                line_run(&quick[i], json_pack("{s:s s:[s,s,s] s:[s]}", "slice", "t", "command",
+                                              "vm", "live", live, "environment", path));
         }
 }
 
@@ -100,7 +102,8 @@ static void end_quick(struct line *quick) {
 
 /*
  * The storm: between two kills short VMs come and go, so that the broker dies in the middle of
- * everything it ever does. Their clients may be told anything but "started" twice or a wrong status.
+ * everything it ever does. Their clients may be told anything but "started" twice or a wrong
+ * status.
  */
 static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
         static struct steady vms[ATTACHED + DETACHED];
@@ -148,8 +151,8 @@ static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
                                 continue;
                         }
                         ended++;
-                        /* 0; 125: it ended while the broker was away, and nobody could say how; 69: the
-                         * broker was away when its client first asked. */
+                        /* 0; 125: it ended while the broker was away, and nobody could say how; 69:
+                         * the broker was away when its client first asked. */
                         if (status != 0 && status != 125 && status != 69) {
                                 wrong++;
                                 printf("          status %d: %s\n", status, shorts[i].err);
@@ -157,18 +160,22 @@ static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
                         shorts[i] = shorts[--n_shorts];
                 }
                 for (int i = 0; i < ATTACHED + DETACHED; i++)
-                        need_that(lives(vms[i].pidfd), "%s lives after %d kills", vms[i].name, kills + 1);
+                        need_that(lives(vms[i].pidfd), "%s lives after %d kills", vms[i].name,
+                                  kills + 1);
         }
-        unit_note("%u short VMs ended meanwhile, %u more started and %u ended just before a kill", ended,
-                  n_seen[0], n_seen[1]);
-        unit_note("a start took %.0f ms, %ju at most", (double)total_ms / KILLS, (uintmax_t)slowest_ms);
+        unit_note("%u short VMs ended meanwhile, %u more started and %u ended just before a kill",
+                  ended, n_seen[0], n_seen[1]);
+        unit_note("a start took %.0f ms, %ju at most", (double)total_ms / KILLS,
+                  (uintmax_t)slowest_ms);
         expect(n_seen[0] > 0 && n_seen[1] > 0);
         expect_int(wrong, 0);
         for (unsigned i = 0; i < n_shorts; i++)
                 expect(job_wait(&shorts[i], HOUSE_WAIT_MS) >= 0);
 
-        /* What is not followed any more is ended after ReconnectGrace; then the books are as before. */
-        for (uint64_t until = now_ms() + HOUSE_WAIT_MS; now_ms() < until && count_vms() > ATTACHED + DETACHED;)
+        /* What is not followed any more is ended after ReconnectGrace; then the books are as
+         * before. */
+        for (uint64_t until = now_ms() + HOUSE_WAIT_MS;
+             now_ms() < until && count_vms() > ATTACHED + DETACHED;)
                 poll(NULL, 0, 50);
         after = ledger_text();
         expect_str(after, before);
@@ -202,14 +209,16 @@ static void waiting_claims_keep_their_order_when_the_broker_is_killed(void) {
 
         random_state = SEED;
         house_open(&house, HOUSE_CONF, NULL);
-        JOB_RUN(&first, "--json", "--name", "first", "--cpus", "4", "--reconnect", "300s", "--", "vm", "rest");
+        JOB_RUN(&first, "--json", "--name", "first", "--cpus", "4", "--reconnect", "300s", "--",
+                "vm", "rest");
         job_wait_out(&first, "\"started\"");
         for (int i = 0; i < WAITING; i++) {
                 char name[16];
 
                 news_open(&news);
                 snprintf(name, sizeof(name), "w%d", i);
-                JOB_RUN(&jobs[i], "--json", "--name", name, "--cpus", "3", "--reconnect", "300s", "--", "vm", "exit", "0");
+                JOB_RUN(&jobs[i], "--json", "--name", name, "--cpus", "3", "--reconnect", "300s",
+                        "--", "vm", "exit", "0");
                 job_wait_out(&jobs[i], "\"queued\"");
                 news_close(&news);
                 /* One in three arrives before, one after a kill. */
@@ -219,7 +228,8 @@ static void waiting_claims_keep_their_order_when_the_broker_is_killed(void) {
                         killed++;
                 }
         }
-        for (uint64_t until = now_ms() + HOUSE_WAIT_MS; now_ms() < until && count_waiting() < WAITING;)
+        for (uint64_t until = now_ms() + HOUSE_WAIT_MS;
+             now_ms() < until && count_waiting() < WAITING;)
                 poll(NULL, 0, 20);
         expect_int(count_waiting(), WAITING);
         news_open(&news);
@@ -228,7 +238,9 @@ static void waiting_claims_keep_their_order_when_the_broker_is_killed(void) {
                 char name[16];
 
                 snprintf(name, sizeof(name), "w%d", i);
-                expect_str(json_string_value(json_object_get(news_wait(&news, "claim_acquired", NULL), "name")), name);
+                expect_str(json_string_value(json_object_get(
+                                   news_wait(&news, "claim_acquired", NULL), "name")),
+                           name);
                 expect_int(job_wait(&jobs[i], HOUSE_WAIT_MS), 0);
         }
         expect(job_wait(&first, HOUSE_WAIT_MS) >= 0);
@@ -242,10 +254,12 @@ static void a_broker_that_was_stopped_is_followed_by_one_with_the_same_books(voi
         char *before, *after;
 
         house_open(&house, NULL, NULL);
-        JOB_RUN(&job, "--json", "--name", "stays", "--cpus", "0.3", "--mem", "20M", "--", "vm", "listen");
+        JOB_RUN(&job, "--json", "--name", "stays", "--cpus", "0.3", "--mem", "20M", "--", "vm",
+                "listen");
         job_wait_out(&job, "\"started\"");
         job_wait_out(&job, "ready");
-        expect_int(SHELL(&other, "provium", "run", "--slice", "t", "--detach", "--", "vm", "rest"), 0);
+        expect_int(SHELL(&other, "provium", "run", "--slice", "t", "--detach", "--", "vm", "rest"),
+                   0);
         before = ledger_text();
         house_stop(&house);
         house_start(&house);
@@ -268,8 +282,11 @@ static void fifty_vms_are_adopted_in_a_fraction_of_a_second(void) {
         uint64_t empty_us, begin;
         char *before, *after, path[1024];
 
-        house_open(&house, "[Capacity]\nCPU=50\nMemory=900M\n[Ratio]\nCPU=1\n[Claim]\nCPU=0.5\nMemory=16M\nDiskIO=0\n"
-                           "[Enforce]\nMemoryOverhead=0\n", NULL);
+        house_open(&house,
+                   "[Capacity]\nCPU=50\nMemory=900M\n[Ratio]\nCPU=1\n[Claim]\nCPU=0.5\nMemory="
+                   "16M\nDiskIO=0\n"
+                   "[Enforce]\nMemoryOverhead=0\n",
+                   NULL);
         house_kill(&house);
         begin = now_us();
         house_start(&house);
@@ -277,8 +294,8 @@ static void fifty_vms_are_adopted_in_a_fraction_of_a_second(void) {
         snprintf(path, sizeof(path), "PATH=%s", getenv("PATH"));
         for (int i = 0; i < VMS; i++) {
                 need(line_open(&lines[i]));
-                line_run(&lines[i], json_pack("{s:s s:b s:[s,s] s:[s]}", "slice", "t", "detach", 1, "command", "vm",
-                                              "rest", "environment", path));
+                line_run(&lines[i], json_pack("{s:s s:b s:[s,s] s:[s]}", "slice", "t", "detach", 1,
+                                              "command", "vm", "rest", "environment", path));
         }
         for (int i = 0; i < VMS; i++) {
                 json_decref(line_wait(&lines[i], "started"));
@@ -290,9 +307,10 @@ static void fifty_vms_are_adopted_in_a_fraction_of_a_second(void) {
         begin = now_us();
         house_start(&house);
         begin = now_us() - begin;
-        unit_note("%.1f ms to READY with %d VMs, %.1f ms without", (double)begin / 1e3, (int)count_vms(),
-                  (double)empty_us / 1e3);
-        /* 200 ms are allowed on a processor of its own; emulated, on a busy host, it may be more. */
+        unit_note("%.1f ms to READY with %d VMs, %.1f ms without", (double)begin / 1e3,
+                  (int)count_vms(), (double)empty_us / 1e3);
+        /* 200 ms are allowed on a processor of its own; emulated, on a busy host, it may be more.
+         */
         expect((begin > empty_us ? begin - empty_us : 0) < 500000);
         after = ledger_text();
         expect_str(after, before);
@@ -311,7 +329,8 @@ static void a_second_broker_on_the_same_root_leaves_with_a_clear_message(void) {
         job_wait_out(&job, "\"started\"");
         second = house;
         expect_int(house_try_start(&second, NULL), 1);
-        snprintf(text, sizeof(text), "another provium-broker, process %d, already owns '" HOUSE_ROOT "'", house.broker);
+        snprintf(text, sizeof(text),
+                 "another provium-broker, process %d, already owns '" HOUSE_ROOT "'", house.broker);
         expect(house_log_has(text));
         /* The first one was not disturbed, its socket least of all. */
         expect_int(count_vms(), 1);
@@ -339,7 +358,9 @@ static pid_t put_stranger(const char *path) {
 
 static void groups_of_strangers_are_never_touched(void) {
         static const char *const paths[] = {
-                "/sys/fs/cgroup/bystander", HOUSE_ROOT "/bystander", HOUSE_ROOT "/t.slice/bystander",
+                "/sys/fs/cgroup/bystander",
+                HOUSE_ROOT "/bystander",
+                HOUSE_ROOT "/t.slice/bystander",
                 HOUSE_ROOT "/t.slice/other.vm",
         };
         struct house house;
@@ -393,7 +414,8 @@ static void set_record(const char *name, const char *text) {
 static json_int_t charge_of(const char *id, const char *resource) {
         json_t *reply = ask("Show", json_pack("{s:s}", "vm", id));
         const json_t *vm = json_object_get(json_object_get(reply, "parameters"), "vm");
-        json_int_t amount = json_integer_value(json_object_get(json_object_get(vm, "charge"), resource));
+        json_int_t amount =
+                json_integer_value(json_object_get(json_object_get(vm, "charge"), resource));
 
         expect_str(json_string_value(json_object_get(vm, "state")), "unknown");
         json_decref(reply);
@@ -401,9 +423,11 @@ static json_int_t charge_of(const char *id, const char *resource) {
 }
 
 static void a_record_that_is_torn_or_newer_keeps_its_charge_and_is_shown_as_unknown(void) {
-        static const char newer[] = "charge cpu=700 memory=50331648 disk=5 disk_io=6 network=7 gpu=0 quantum=9\n"
-                                    "{\"version\":2,\"id\":{}}";
-        static const char torn[] = "charge cpu=300 memory=33554432 disk=0 disk_io=0 network=0 gpu=0\n{\"version\":1,\"i";
+        static const char newer[] =
+                "charge cpu=700 memory=50331648 disk=5 disk_io=6 network=7 gpu=0 quantum=9\n"
+                "{\"version\":2,\"id\":{}}";
+        static const char torn[] = "charge cpu=300 memory=33554432 disk=0 disk_io=0 network=0 "
+                                   "gpu=0\n{\"version\":1,\"i";
         static const char garbage[] = "\x01\x02nothing of the kind";
         struct house house;
         struct job jobs[3];
@@ -413,7 +437,8 @@ static void a_record_that_is_torn_or_newer_keeps_its_charge_and_is_shown_as_unkn
         for (int i = 0; i < 3; i++) {
                 char name[8] = {(char)('a' + i)}, *path;
 
-                JOB_RUN(&jobs[i], "--json", "--name", name, "--cpus", "0.7", "--mem", "48M", "--", "vm", "rest");
+                JOB_RUN(&jobs[i], "--json", "--name", name, "--cpus", "0.7", "--mem", "48M", "--",
+                        "vm", "rest");
                 job_wait_out(&jobs[i], "\"started\"");
                 path = vm_path(name);
                 snprintf(ids[i], sizeof(ids[i]), "%.16s", strrchr(path, '/') + 1);
@@ -437,7 +462,8 @@ static void a_record_that_is_torn_or_newer_keeps_its_charge_and_is_shown_as_unkn
         expect(allocated("memory") >= (48 + 32 + 48) << 20);
         expect(house_log_has("version 2"));
         for (int i = 0; i < 3; i++) {
-                json_t *reply = ask("Kill", json_pack("{s:s s:i}", "vm", ids[i], "grace_usec", 1000000));
+                json_t *reply =
+                        ask("Kill", json_pack("{s:s s:i}", "vm", ids[i], "grace_usec", 1000000));
 
                 expect(!json_object_get(reply, "error"));
                 json_decref(reply);
@@ -457,7 +483,9 @@ static void a_reused_pid_is_not_mistaken_for_the_vm(void) {
         pid_t innocent;
 
         house_open(&house, NULL, NULL);
-        expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--name", "d", "--detach", "--", "vm", "children", "2"), 0);
+        expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--name", "d", "--detach", "--",
+                         "vm", "children", "2"),
+                   0);
         innocent = fork();
         if (innocent == 0)
                 for (;;)
@@ -476,13 +504,11 @@ static void a_reused_pid_is_not_mistaken_for_the_vm(void) {
         house_close(&house);
 }
 
-UNIT_MAIN(
-        TEST(nothing_is_lost_when_the_broker_is_killed_two_hundred_times),
-        TEST(waiting_claims_keep_their_order_when_the_broker_is_killed),
-        TEST(a_broker_that_was_stopped_is_followed_by_one_with_the_same_books),
-        TEST(fifty_vms_are_adopted_in_a_fraction_of_a_second),
-        TEST(a_second_broker_on_the_same_root_leaves_with_a_clear_message),
-        TEST(groups_of_strangers_are_never_touched),
-        TEST(a_record_that_is_torn_or_newer_keeps_its_charge_and_is_shown_as_unknown),
-        TEST(a_reused_pid_is_not_mistaken_for_the_vm),
-)
+UNIT_MAIN(TEST(nothing_is_lost_when_the_broker_is_killed_two_hundred_times),
+          TEST(waiting_claims_keep_their_order_when_the_broker_is_killed),
+          TEST(a_broker_that_was_stopped_is_followed_by_one_with_the_same_books),
+          TEST(fifty_vms_are_adopted_in_a_fraction_of_a_second),
+          TEST(a_second_broker_on_the_same_root_leaves_with_a_clear_message),
+          TEST(groups_of_strangers_are_never_touched),
+          TEST(a_record_that_is_torn_or_newer_keeps_its_charge_and_is_shown_as_unknown),
+          TEST(a_reused_pid_is_not_mistaken_for_the_vm), )

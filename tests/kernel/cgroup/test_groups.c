@@ -110,7 +110,8 @@ static void two_brokers_on_one_root_are_one_too_many(void) {
         close_root(&root);
 }
 
-/* A child that shares our files and has not executed anything yet must not keep the next one out. */
+/* A child that shares our files and has not executed anything yet must not keep the next one out.
+ */
 static void the_lock_goes_with_its_process_and_not_with_its_children(void) {
         int ready[2], status = -1;
         struct cgroup_root root = CGROUP_ROOT_NULL;
@@ -191,13 +192,20 @@ static int group_in(struct cgroup_root *root, const char *name) {
 }
 
 static void limits_read_back_as_they_were_set(void) {
-        static const struct { const char *file, *text; } wanted[] = {
-                {"memory.max", "67108864"}, {"memory.high", "max"}, {"memory.swap.max", "0"}, {"memory.low", "33554432"},
-                {"memory.oom.group", "1"}, {"pids.max", "80"}, {"cpu.weight", "123"}, {"cpu.max", "52000 100000"},
+        static const struct {
+                const char *file, *text;
+        } wanted[] = {
+                {"memory.max", "67108864"}, {"memory.high", "max"},      {"memory.swap.max", "0"},
+                {"memory.low", "33554432"}, {"memory.oom.group", "1"},   {"pids.max", "80"},
+                {"cpu.weight", "123"},      {"cpu.max", "52000 100000"},
         };
         struct limits limits = {
-                .cpu_weight = 123, .memory_max_bytes = 64 * MIB, .memory_high_bytes = LIMIT_NONE,
-                .memory_low_bytes = 32 * MIB, .oom_group = 1, .pids_max = 80,
+                .cpu_weight = 123,
+                .memory_max_bytes = 64 * MIB,
+                .memory_high_bytes = LIMIT_NONE,
+                .memory_low_bytes = 32 * MIB,
+                .oom_group = 1,
+                .pids_max = 80,
         };
         struct cgroup_root root;
         char text[64];
@@ -209,12 +217,14 @@ static void limits_read_back_as_they_were_set(void) {
         expect_int(limits_apply(fd, &limits, &why), 0);
         for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
                 expect_int(file_read_at(fd, wanted[i].file, text, sizeof(text)), 0);
-                expect_that(strcmp(text, wanted[i].text) == 0, "%s reads '%s'", wanted[i].file, text);
+                expect_that(strcmp(text, wanted[i].text) == 0, "%s reads '%s'", wanted[i].file,
+                            text);
         }
         expect_int(limits_verify(fd, &limits, &why), 0);
         /* Somebody else's hand is seen, file by file, and named. */
         for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
-                static const char *const other[] = {"69206016", "1048576", "4096", "0", "0", "81", "124", "53000 100000"};
+                static const char *const other[] = {"69206016", "1048576", "4096", "0",
+                                                    "0",        "81",      "124",  "53000 100000"};
 
                 expect_int(file_write_at(fd, wanted[i].file, other[i]), 0);
                 expect_int(limits_verify(fd, &limits, &why), CGROUP_E_LIMIT);
@@ -279,13 +289,15 @@ static void the_smallest_and_largest_claims_can_be_set(void) {
                 struct limits limits = LIMITS_KEEP_ALL;
 
                 limits_set_cpu(&limits, cpus[i], 40);
-                expect_that(limits_apply(fd, &limits, &why) == 0, "%ju: %s", (uintmax_t)cpus[i], why.text);
+                expect_that(limits_apply(fd, &limits, &why) == 0, "%ju: %s", (uintmax_t)cpus[i],
+                            why.text);
         }
         for (size_t i = 0; i < ARRAY_SIZE(memories); i++) {
                 struct limits limits = LIMITS_KEEP_ALL;
 
                 limits.memory_max_bytes = memories[i];
-                expect_that(limits_apply(fd, &limits, &why) == 0, "%ju: %s", (uintmax_t)memories[i], why.text);
+                expect_that(limits_apply(fd, &limits, &why) == 0, "%ju: %s", (uintmax_t)memories[i],
+                            why.text);
         }
         fd_close(fd);
         expect_int(cgroup_remove_at(root.dir_fd, "g", &why), 0);
@@ -351,7 +363,8 @@ static void all_processes_of_a_group_are_listed(void) {
 }
 
 static void a_record_lives_with_its_directory(void) {
-        struct record record = {.id = "aaaaaaaaaaaaaaaa", .name = "n", .slice = "s", .order = 5}, again;
+        struct record record = {.id = "aaaaaaaaaaaaaaaa", .name = "n", .slice = "s", .order = 5},
+                      again;
         struct cgroup_root root;
         bool known;
         pid_t pid;
@@ -397,12 +410,14 @@ static void hear(void *userdata, int id, enum watch_news news, const char *file)
         snprintf(heard->files[heard->n++], 32, "%s", file ?: "");
 }
 
-static bool heard_of(struct watch *watch, struct heard *heard, int id, enum watch_news news, const char *file) {
+static bool heard_of(struct watch *watch, struct heard *heard, int id, enum watch_news news,
+                     const char *file) {
         for (int tries = 0; tries < 100; tries++) {
                 struct pollfd pollfd = {watch->fd, POLLIN, 0};
 
                 for (unsigned i = 0; i < heard->n; i++)
-                        if (heard->ids[i] == id && heard->news[i] == news && strcmp(heard->files[i], file) == 0)
+                        if (heard->ids[i] == id && heard->news[i] == news &&
+                            strcmp(heard->files[i], file) == 0)
                                 return true;
                 if (poll(&pollfd, 1, 5000) <= 0 || watch_read(watch, hear, heard) < 0)
                         return false;
@@ -534,19 +549,14 @@ static void what_cannot_be_read_is_unknown_and_never_zero(void) {
         close_root(&root);
 }
 
-UNIT_MAIN(
-        TEST(a_root_is_made_with_its_controllers_and_found_again),
-        TEST(two_brokers_on_one_root_are_one_too_many),
-        TEST(the_lock_goes_with_its_process_and_not_with_its_children),
-        TEST(a_process_in_an_inner_group_is_named),
-        TEST(limits_read_back_as_they_were_set),
-        TEST(a_limit_that_does_not_take_is_refused_with_the_kernels_reason),
-        TEST(the_smallest_and_largest_claims_can_be_set),
-        TEST(a_group_that_exists_or_is_gone_is_said_to_be),
-        TEST(all_processes_of_a_group_are_listed),
-        TEST(a_record_lives_with_its_directory),
-        TEST(news_of_groups_comes_by_itself),
-        TEST(news_that_was_lost_is_said_to_be_lost),
-        TEST(what_cannot_be_read_is_unknown_and_never_zero),
-        TEST(a_hybrid_or_missing_hierarchy_is_refused_with_what_mends_it),
-)
+UNIT_MAIN(TEST(a_root_is_made_with_its_controllers_and_found_again),
+          TEST(two_brokers_on_one_root_are_one_too_many),
+          TEST(the_lock_goes_with_its_process_and_not_with_its_children),
+          TEST(a_process_in_an_inner_group_is_named), TEST(limits_read_back_as_they_were_set),
+          TEST(a_limit_that_does_not_take_is_refused_with_the_kernels_reason),
+          TEST(the_smallest_and_largest_claims_can_be_set),
+          TEST(a_group_that_exists_or_is_gone_is_said_to_be),
+          TEST(all_processes_of_a_group_are_listed), TEST(a_record_lives_with_its_directory),
+          TEST(news_of_groups_comes_by_itself), TEST(news_that_was_lost_is_said_to_be_lost),
+          TEST(what_cannot_be_read_is_unknown_and_never_zero),
+          TEST(a_hybrid_or_missing_hierarchy_is_refused_with_what_mends_it), )

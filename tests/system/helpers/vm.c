@@ -118,8 +118,9 @@ static void daemonise(void) {
 
 /* What a process can say about itself: one NAME=VALUE per line. */
 static void report(void) {
-        static const char *const lines[] = {"SigBlk:", "SigIgn:", "SigCgt:", "NoNewPrivs:", "CapEff:",
-                                            "CapPrm:", "CapBnd:", "Groups:",  "Uid:",        "Gid:"};
+        static const char *const lines[] = {
+                "SigBlk:", "SigIgn:", "SigCgt:", "NoNewPrivs:", "CapEff:",
+                "CapPrm:", "CapBnd:", "Groups:", "Uid:",        "Gid:"};
         char line[1024], cwd[1024] = "?";
         FILE *file = fopen("/proc/self/status", "re");
 

@@ -36,7 +36,8 @@ static struct account no_limits(void) {
 
 /* 4 CPUs twice, 10 GiB once with 2 for the host; nothing else. */
 static void configure(struct ledger *ledger) {
-        struct demand capacity = of(4000, 10 * GIB), reserve = of(0, 2 * GIB), ratio = of(2000, 1000);
+        struct demand capacity = of(4000, 10 * GIB), reserve = of(0, 2 * GIB),
+                      ratio = of(2000, 1000);
         bool enforced[_RESOURCE_N] = {[RESOURCE_CPU] = true, [RESOURCE_MEMORY] = true};
 
         ledger_configure(ledger, &capacity, &reserve, &ratio, enforced, 1000);
@@ -134,7 +135,8 @@ static void a_guarantee_stays_free_for_its_slice(void) {
 static void a_ratio_lowered_below_use_takes_nothing_back_and_admits_nothing_more(void) {
         struct ledger ledger = {};
         struct account account = no_limits();
-        struct demand claim = of(2000, GIB), none = of(0, GIB), ratio = of(1000, 1000), capacity = of(4000, 10 * GIB);
+        struct demand claim = of(2000, GIB), none = of(0, GIB), ratio = of(1000, 1000),
+                      capacity = of(4000, 10 * GIB);
         bool enforced[_RESOURCE_N] = {[RESOURCE_CPU] = true, [RESOURCE_MEMORY] = true};
         struct shortage shortage = {};
 
@@ -184,11 +186,15 @@ static void guarantees_of_all_vms_fit_the_real_machine(void) {
 #define SLICES 5
 #define LIVE 200
 
-/* Any schedule of charges, returns, limits, guarantees and ratios: the inequality holds, and the sums are the sums. */
+/* Any schedule of charges, returns, limits, guarantees and ratios: the inequality holds, and the
+ * sums are the sums. */
 static void no_schedule_ever_sells_more_than_there_is(void) {
         struct ledger ledger = {};
         struct account accounts[SLICES];
-        struct { struct demand demand; unsigned slice; } live[LIVE];
+        struct {
+                struct demand demand;
+                unsigned slice;
+        } live[LIVE];
         size_t n = 0;
         unsigned granted = 0;
 
@@ -203,7 +209,8 @@ static void no_schedule_ever_sells_more_than_there_is(void) {
                 ledger_set_guarantee(&ledger, &accounts[i], &guarantee);
         }
         for (unsigned step = 0; step < 200000; step++) {
-                struct demand sum = {}, slice_sum[SLICES] = {}, demand = of(any(3000), any(3 * GIB));
+                struct demand sum = {}, slice_sum[SLICES] = {},
+                              demand = of(any(3000), any(3 * GIB));
                 unsigned slice = (unsigned)any(SLICES);
                 struct shortage shortage = {};
                 uint64_t others = 0;
@@ -218,8 +225,9 @@ static void no_schedule_ever_sells_more_than_there_is(void) {
                         live[n++].slice = slice;
                         granted++;
                         for (unsigned i = 0; i < SLICES; i++)
-                                if (i != slice && accounts[i].guarantee.amount[RESOURCE_MEMORY] >
-                                                          accounts[i].allocated.amount[RESOURCE_MEMORY])
+                                if (i != slice &&
+                                    accounts[i].guarantee.amount[RESOURCE_MEMORY] >
+                                            accounts[i].allocated.amount[RESOURCE_MEMORY])
                                         others += accounts[i].guarantee.amount[RESOURCE_MEMORY] -
                                                   accounts[i].allocated.amount[RESOURCE_MEMORY];
                         if (demand.amount[RESOURCE_MEMORY] > 0)
@@ -228,7 +236,8 @@ static void no_schedule_ever_sells_more_than_there_is(void) {
                 }
                 for (size_t i = 0; i < n; i++) {
                         need(demand_add(&sum, &sum, &live[i].demand));
-                        need(demand_add(&slice_sum[live[i].slice], &slice_sum[live[i].slice], &live[i].demand));
+                        need(demand_add(&slice_sum[live[i].slice], &slice_sum[live[i].slice],
+                                        &live[i].demand));
                 }
                 need(demand_equal(&sum, &ledger.allocated));
                 need(sum.amount[RESOURCE_CPU] <= ledger.effective.amount[RESOURCE_CPU]);
@@ -251,15 +260,12 @@ static void a_share_is_the_same_on_every_axis(void) {
         expect_uint(sizing_share(1, 16000, UINT64_MAX, 16000), UINT64_MAX / 16000);
 }
 
-UNIT_MAIN(
-        TEST(the_effective_limit_is_what_the_reserve_leaves_times_the_ratio),
-        TEST(a_vector_is_charged_whole_or_not_at_all),
-        TEST(a_refusal_names_the_axis_and_what_would_fit),
-        TEST(a_slice_is_held_to_its_own_limit_first),
-        TEST(a_guarantee_stays_free_for_its_slice),
-        TEST(a_ratio_lowered_below_use_takes_nothing_back_and_admits_nothing_more),
-        TEST(what_runs_is_restored_beyond_the_limit_but_not_beyond_numbers),
-        TEST(guarantees_of_all_vms_fit_the_real_machine),
-        TEST(no_schedule_ever_sells_more_than_there_is),
-        TEST(a_share_is_the_same_on_every_axis),
-)
+UNIT_MAIN(TEST(the_effective_limit_is_what_the_reserve_leaves_times_the_ratio),
+          TEST(a_vector_is_charged_whole_or_not_at_all),
+          TEST(a_refusal_names_the_axis_and_what_would_fit),
+          TEST(a_slice_is_held_to_its_own_limit_first), TEST(a_guarantee_stays_free_for_its_slice),
+          TEST(a_ratio_lowered_below_use_takes_nothing_back_and_admits_nothing_more),
+          TEST(what_runs_is_restored_beyond_the_limit_but_not_beyond_numbers),
+          TEST(guarantees_of_all_vms_fit_the_real_machine),
+          TEST(no_schedule_ever_sells_more_than_there_is),
+          TEST(a_share_is_the_same_on_every_axis), )

@@ -45,7 +45,8 @@ static void place_init(struct place *place) {
         place->accounts[1].limit.amount[RESOURCE_CPU] = 4000;
 }
 
-static void add(struct place *place, struct claim *claim, unsigned slice, uint64_t order, uint64_t milli) {
+static void add(struct place *place, struct claim *claim, unsigned slice, uint64_t order,
+                uint64_t milli) {
         *claim = (struct claim){.order = order, .demand = cpu(milli)};
         queue_insert(&place->queue, &place->lanes[slice], claim);
 }
@@ -91,7 +92,8 @@ static void a_full_slice_holds_back_its_own_claims_only(void) {
         expect_int(claims[2].reason, WAIT_QUEUED);
         /* A newcomer elsewhere starts at once, one in the full slice does not pass its elders. */
         expect_int(queue_check(&place.queue, &place.ledger, &place.lanes[0], &one, &shortage), 0);
-        expect_int(queue_check(&place.queue, &place.ledger, &place.lanes[1], &one, &shortage), QUEUE_E_BEHIND);
+        expect_int(queue_check(&place.queue, &place.ledger, &place.lanes[1], &one, &shortage),
+                   QUEUE_E_BEHIND);
         queue_remove(&place.queue, &claims[1]);
         expect(queue_next(&place.queue, &place.ledger, &never) == &claims[2]);
 }
@@ -111,7 +113,8 @@ static void a_claim_that_waits_for_the_pool_is_passed_by_nobody(void) {
         expect(queue_next(&place.queue, &place.ledger, &never) == NULL);
         expect_int(claims[1].reason, WAIT_POOL_FULL);
         expect_uint(claims[1].shortage.available, 4000);
-        expect_int(queue_check(&place.queue, &place.ledger, &place.lanes[0], &one, &shortage), QUEUE_E_BEHIND);
+        expect_int(queue_check(&place.queue, &place.ledger, &place.lanes[0], &one, &shortage),
+                   QUEUE_E_BEHIND);
         ledger_return(&place.ledger, &place.accounts[0], &claims[0].demand);
         expect(queue_next(&place.queue, &place.ledger, &never) == &claims[1]);
         expect(queue_next(&place.queue, &place.ledger, &never) == &claims[2]);
@@ -134,7 +137,8 @@ static void a_claim_that_can_never_fit_any_more_is_taken_out(void) {
 
 /*
  * Any schedule of arrivals, departures, ends and returns with old numbers. After each pass over the
- * queue: nobody who could start still waits; nobody was passed whom the rules protect; the lists agree.
+ * queue: nobody who could start still waits; nobody was passed whom the rules protect; the lists
+ * agree.
  */
 static void no_schedule_loses_starves_or_reorders_a_claim(void) {
         static struct claim claims[CLAIMS];
@@ -157,21 +161,25 @@ static void no_schedule_loses_starves_or_reorders_a_claim(void) {
                         slice_of[i] = (unsigned)any(SLICES);
                         /* In slice 1 none is larger than the slice. One in ten is huge. */
                         add(&place, &claims[i], slice_of[i], order++,
-                            slice_of[i] == 1 ? 1 + any(4000) : any(10) ? 1 + any(3000) : 9000 + any(1001));
+                            slice_of[i] == 1 ? 1 + any(4000)
+                            : any(10)        ? 1 + any(3000)
+                                             : 9000 + any(1001));
                         state[i] = WAITS;
                         since[i] = step;
                 } else if (state[i] == WAITS && any(20) == 0) {
                         queue_remove(&place.queue, &claims[i]);
                         state[i] = OUT;
                 } else if (state[i] == RUNS) {
-                        ledger_return(&place.ledger, &place.accounts[slice_of[i]], &claims[i].demand);
+                        ledger_return(&place.ledger, &place.accounts[slice_of[i]],
+                                      &claims[i].demand);
                         state[i] = OUT;
                 }
                 while ((next = queue_next(&place.queue, &place.ledger, &never))) {
                         unsigned k = (unsigned)(next - claims);
 
                         need(!never && state[k] == WAITS);
-                        /* FIFO in its slice; and in the pool, but for those that wait for their slice. */
+                        /* FIFO in its slice; and in the pool, but for those that wait for their
+                         * slice. */
                         for (unsigned o = 0; o < CLAIMS; o++) {
                                 if (state[o] != WAITS || o == k || claims[o].order > next->order)
                                         continue;
@@ -190,17 +198,16 @@ static void no_schedule_loses_starves_or_reorders_a_claim(void) {
                 need(place.ledger.allocated.amount[RESOURCE_CPU] <= 10000);
                 need(place.accounts[1].allocated.amount[RESOURCE_CPU] <= 4000);
         }
-        unit_note("%u granted, %u of them large; the longest wait took %ju steps", granted, large, (uintmax_t)longest);
+        unit_note("%u granted, %u of them large; the longest wait took %ju steps", granted, large,
+                  (uintmax_t)longest);
         expect(granted > 1000);
         expect(large > 20);
         /* Bounded: a hundred before it, each a life of some hundred steps. */
         expect(longest < 60000);
 }
 
-UNIT_MAIN(
-        TEST(claims_are_served_in_the_order_of_arrival),
-        TEST(a_full_slice_holds_back_its_own_claims_only),
-        TEST(a_claim_that_waits_for_the_pool_is_passed_by_nobody),
-        TEST(a_claim_that_can_never_fit_any_more_is_taken_out),
-        TEST(no_schedule_loses_starves_or_reorders_a_claim),
-)
+UNIT_MAIN(TEST(claims_are_served_in_the_order_of_arrival),
+          TEST(a_full_slice_holds_back_its_own_claims_only),
+          TEST(a_claim_that_waits_for_the_pool_is_passed_by_nobody),
+          TEST(a_claim_that_can_never_fit_any_more_is_taken_out),
+          TEST(no_schedule_loses_starves_or_reorders_a_claim), )

@@ -96,9 +96,6 @@ static void a_new_ring_has_nothing(void) {
         events_deinit(&events);
 }
 
-UNIT_MAIN(
-        TEST(numbers_go_on_and_the_ring_keeps_the_last_of_them),
-        TEST(an_event_reads_as_what_was_put_into_it),
-        TEST(what_a_former_program_noted_is_read_as_it_was),
-        TEST(a_new_ring_has_nothing),
-)
+UNIT_MAIN(TEST(numbers_go_on_and_the_ring_keeps_the_last_of_them),
+          TEST(an_event_reads_as_what_was_put_into_it),
+          TEST(what_a_former_program_noted_is_read_as_it_was), TEST(a_new_ring_has_nothing), )

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Limits on plain files: what is written, compared, refused and passed over, without a kernel's help. */
+/* Limits on plain files: what is written, compared, refused and passed over, without a kernel's
+ * help. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,11 +115,9 @@ static void memory_is_counted_in_whole_pages_never_less_than_claimed(void) {
         expect_uint(limits_page_ceil(UINT64_MAX), UINT64_MAX);
 }
 
-UNIT_MAIN(
-        TEST(a_limit_without_its_file_is_refused_and_named),
-        TEST(best_effort_sets_the_rest_and_says_what_is_missing),
-        TEST(best_effort_with_everything_in_place_misses_nothing),
-        TEST(a_value_somebody_changed_does_not_verify),
-        TEST(quotas_below_a_millisecond_take_a_longer_period),
-        TEST(memory_is_counted_in_whole_pages_never_less_than_claimed),
-)
+UNIT_MAIN(TEST(a_limit_without_its_file_is_refused_and_named),
+          TEST(best_effort_sets_the_rest_and_says_what_is_missing),
+          TEST(best_effort_with_everything_in_place_misses_nothing),
+          TEST(a_value_somebody_changed_does_not_verify),
+          TEST(quotas_below_a_millisecond_take_a_longer_period),
+          TEST(memory_is_counted_in_whole_pages_never_less_than_claimed), )

@@ -9,9 +9,19 @@
 
 static struct record sample(void) {
         struct record record = {
-                .id = "abcdefghijklmn01", .name = "web", .slice = "demo", .cpu_milli = 1500,
-                .memory_bytes = 1 << 30, .download_bytes_per_s = 3, .upload_bytes_per_s = 4, .uid = 4294967294u,
-                .gid = 5, .order = 6, .created_ns = 7, .grace_usec = 8, .detached = true,
+                .id = "abcdefghijklmn01",
+                .name = "web",
+                .slice = "demo",
+                .cpu_milli = 1500,
+                .memory_bytes = 1 << 30,
+                .download_bytes_per_s = 3,
+                .upload_bytes_per_s = 4,
+                .uid = 4294967294u,
+                .gid = 5,
+                .order = 6,
+                .created_ns = 7,
+                .grace_usec = 8,
+                .detached = true,
                 .command = "qemu -name \\\"x\\\"",
         };
 
@@ -43,7 +53,8 @@ static void a_command_in_any_script_survives(void) {
         bool known;
         int n;
 
-        strcpy(record.command, "sh -c echo gr\xc3\xbc\xc3\x9f" "e \"\xe2\x82\xac\" \\x0a");
+        strcpy(record.command, "sh -c echo gr\xc3\xbc\xc3\x9f"
+                               "e \"\xe2\x82\xac\" \\x0a");
         n = record_format(&record, text);
         expect_int(record_parse(&again, text, (size_t)n, &known, NULL), 0);
         expect_str(again.command, record.command);
@@ -86,8 +97,10 @@ static void a_newer_record_tells_its_charge_and_nothing_else(void) {
         struct why why = {};
         bool known;
 
-        expect_int(parse("charge cpu=1 memory=2 disk=3 disk_io=4 network=5 gpu=6 vram=7\n{\"version\":2}", &record,
-                         &known, &why), CGROUP_E_RECORD);
+        expect_int(parse("charge cpu=1 memory=2 disk=3 disk_io=4 network=5 gpu=6 "
+                         "vram=7\n{\"version\":2}",
+                         &record, &known, &why),
+                   CGROUP_E_RECORD);
         expect(known);
         expect_uint(record.charge.amount[RESOURCE_GPU], 6);
         expect_in(why.text, "version 2");
@@ -95,7 +108,11 @@ static void a_newer_record_tells_its_charge_and_nothing_else(void) {
 
 static void a_charge_that_is_not_whole_is_unknown(void) {
         static const char *const lines[] = {
-                "", "\n", "charge\n{}", "charge cpu=1\n{}", "charged cpu=1 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
+                "",
+                "\n",
+                "charge\n{}",
+                "charge cpu=1\n{}",
+                "charged cpu=1 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
                 "charge cpu=1 cpu=1 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
                 "charge cpu=-1 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
                 "charge cpu=18446744073709551616 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
@@ -117,11 +134,16 @@ static void a_charge_that_is_not_whole_is_unknown(void) {
 
 static void values_that_cannot_be_are_refused(void) {
         static const char *const changes[][2] = {
-                {"\"name\":\"web\"", "\"name\":\"../x\""}, {"\"name\":\"web\"", "\"name\":\"\""},
-                {"\"name\":\"web\"", "\"name\":7"},        {"\"slice\":\"demo\"", "\"slice\":\"a/b\""},
-                {"\"uid\":4294967294", "\"uid\":-1"},      {"\"uid\":4294967294", "\"uid\":4294967296"},
-                {"\"order\":6", "\"order\":-6"},           {"\"grace_usec\":8", "\"grace_usec\":1.5"},
-                {"\"detached\":true", "\"detached\":1"},   {"\"version\":1", "\"version\":\"1\""},
+                {"\"name\":\"web\"", "\"name\":\"../x\""},
+                {"\"name\":\"web\"", "\"name\":\"\""},
+                {"\"name\":\"web\"", "\"name\":7"},
+                {"\"slice\":\"demo\"", "\"slice\":\"a/b\""},
+                {"\"uid\":4294967294", "\"uid\":-1"},
+                {"\"uid\":4294967294", "\"uid\":4294967296"},
+                {"\"order\":6", "\"order\":-6"},
+                {"\"grace_usec\":8", "\"grace_usec\":1.5"},
+                {"\"detached\":true", "\"detached\":1"},
+                {"\"version\":1", "\"version\":\"1\""},
                 {"\"id\":\"abcdefghijklmn01\"", "\"id\":\"abcdefghijklmn012\""},
         };
         struct record record = sample(), again;
@@ -135,10 +157,10 @@ static void values_that_cannot_be_are_refused(void) {
                 bool known;
 
                 need_that(at != NULL, "the record has %s", changes[i][0]);
-                snprintf(changed, sizeof(changed), "%.*s%s%s", (int)(at - text), text, changes[i][1],
-                         at + strlen(changes[i][0]));
-                expect_that(parse(changed, &again, &known, &why) == CGROUP_E_RECORD && known, "%s is refused",
-                            changes[i][1]);
+                snprintf(changed, sizeof(changed), "%.*s%s%s", (int)(at - text), text,
+                         changes[i][1], at + strlen(changes[i][0]));
+                expect_that(parse(changed, &again, &known, &why) == CGROUP_E_RECORD && known,
+                            "%s is refused", changes[i][1]);
         }
 }
 
@@ -162,13 +184,8 @@ static void a_quota_keeps_to_what_the_kernel_can_set(void) {
         expect_uint(limits_page_ceil(UINT64_MAX), UINT64_MAX);
 }
 
-UNIT_MAIN(
-        TEST(what_was_written_is_what_is_read),
-        TEST(a_command_in_any_script_survives),
-        TEST(the_largest_record_fits_its_attribute),
-        TEST(a_torn_record_is_never_taken_for_whole),
-        TEST(a_newer_record_tells_its_charge_and_nothing_else),
-        TEST(a_charge_that_is_not_whole_is_unknown),
-        TEST(values_that_cannot_be_are_refused),
-        TEST(a_quota_keeps_to_what_the_kernel_can_set),
-)
+UNIT_MAIN(TEST(what_was_written_is_what_is_read), TEST(a_command_in_any_script_survives),
+          TEST(the_largest_record_fits_its_attribute), TEST(a_torn_record_is_never_taken_for_whole),
+          TEST(a_newer_record_tells_its_charge_and_nothing_else),
+          TEST(a_charge_that_is_not_whole_is_unknown), TEST(values_that_cannot_be_are_refused),
+          TEST(a_quota_keeps_to_what_the_kernel_can_set), )

@@ -7,7 +7,8 @@
 #include "unit.h"
 
 static const struct placeholder table[] = {
-        {"name", "web", NULL}, {"cpus", "2", NULL}, {"tap", NULL, "no network"}, {"tap.fd", "9", NULL}, {"empty", "", NULL},
+        {"name", "web", NULL}, {"cpus", "2", NULL}, {"tap", NULL, "no network"},
+        {"tap.fd", "9", NULL}, {"empty", "", NULL},
 };
 
 static char **expand(char *const *argv, struct why *why, int *rp) {
@@ -18,9 +19,18 @@ static char **expand(char *const *argv, struct why *why, int *rp) {
 }
 
 static void known_names_are_replaced_and_other_braces_stay(void) {
-        char *argv[] = {(char *)"{name}", (char *)"a{cpus}b{cpus}", (char *)"{\"x\":{\"name\":1}}", (char *)"{nam}",
-                        (char *)"{", (char *)"{{name}}", (char *)"", (char *)"{empty}", (char *)"{tap.fd}", NULL};
-        static const char *const wanted[] = {"web", "a2b2", "{\"x\":{\"name\":1}}", "{nam}", "{", "{web}", "", "", "9", NULL};
+        char *argv[] = {(char *)"{name}",
+                        (char *)"a{cpus}b{cpus}",
+                        (char *)"{\"x\":{\"name\":1}}",
+                        (char *)"{nam}",
+                        (char *)"{",
+                        (char *)"{{name}}",
+                        (char *)"",
+                        (char *)"{empty}",
+                        (char *)"{tap.fd}",
+                        NULL};
+        static const char *const wanted[] = {
+                "web", "a2b2", "{\"x\":{\"name\":1}}", "{nam}", "{", "{web}", "", "", "9", NULL};
         struct why why = {};
         int r;
         char **result = expand(argv, &why, &r);
@@ -104,12 +114,9 @@ static void exit_codes_are_the_shells(void) {
         expect_int(spawn_exit_code(ENOMEM), 126);
 }
 
-UNIT_MAIN(
-        TEST(known_names_are_replaced_and_other_braces_stay),
-        TEST(a_placeholder_without_a_value_is_refused_with_a_hint),
-        TEST(a_command_that_grows_without_end_is_refused),
-        TEST(a_program_is_looked_for_where_path_says),
-        TEST(without_a_path_there_is_a_default_one),
-        TEST(a_path_of_many_entries_is_cut),
-        TEST(exit_codes_are_the_shells),
-)
+UNIT_MAIN(TEST(known_names_are_replaced_and_other_braces_stay),
+          TEST(a_placeholder_without_a_value_is_refused_with_a_hint),
+          TEST(a_command_that_grows_without_end_is_refused),
+          TEST(a_program_is_looked_for_where_path_says),
+          TEST(without_a_path_there_is_a_default_one), TEST(a_path_of_many_entries_is_cut),
+          TEST(exit_codes_are_the_shells), )
