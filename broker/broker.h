@@ -60,6 +60,7 @@ struct broker {
         struct lease *by_pid;     /* our own children */
         uint64_t n_launching;     /* children that still share our memory */
         uint64_t last_order, last_number;
+        uint64_t started_ns; /* CLOCK_BOOTTIME: tickets from before are a former broker's */
 
         struct events events;
         struct control *control;

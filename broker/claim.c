@@ -15,6 +15,8 @@
 #include <broker/ticket.h>
 #include <broker/waiting.h>
 
+#define TICKET_NSEC UINT64_C(60000000000) /* as long as `provium run` looks for a broker */
+
 /* 16 characters of [a-v0-9]: 80 random bits, so that no two claims of any time share one. */
 static int make_id(struct broker *broker, char id[RECORD_ID_MAX + 1]) {
         static const char digits[] = "abcdefghijklmnopqrstuv0123456789";
@@ -40,6 +42,33 @@ static void note_command(struct record *record, char *const *argv) {
         text_escape(joined, record->command, sizeof(record->command));
 }
 
+/*
+ * A ticket is for who waited when the last broker ended, and for as long as clients look for the
+ * next one. Afterwards it is paper: else whoever kept an old one would stand before everybody for
+ * ever.
+ */
+static bool ticket_counts(const struct broker *broker, const struct run_request *request, uid_t uid,
+                          char id[RECORD_ID_MAX + 1], uint64_t *orderp) {
+        return request->ticket[0] && ticket_parse(request->ticket, broker->key, uid, id, orderp) &&
+               *orderp < broker->started_ns && broker_now_ns() < broker->started_ns + TICKET_NSEC;
+}
+
+/* The VM that came of the claim this ticket is for, granted just when the last broker ended: it is
+ * there, and its client does not know. NULL if there is none, or somebody follows it. */
+static struct lease *find_granted(const struct broker *broker, const struct run_request *request,
+                                  uid_t uid) {
+        char id[RECORD_ID_MAX + 1];
+        struct lease *lease = NULL;
+        uint64_t order;
+
+        if (request->ticket[0] && ticket_parse(request->ticket, broker->key, uid, id, &order))
+                HASH_FIND(hh_id, broker->by_id, id, strlen(id), lease);
+        if (!lease || lease->follower || lease->record.uid != uid ||
+            (lease->state != LEASE_STARTING && lease->state != LEASE_RUNNING))
+                return NULL;
+        return lease;
+}
+
 /* Id, name, place in the order: new, or those of the ticket. */
 static int identify(struct lease *lease, struct connection *connection, struct why *why) {
         struct broker *broker = lease->broker;
@@ -48,8 +77,7 @@ static int identify(struct lease *lease, struct connection *connection, struct w
         struct lease *other;
         int r;
 
-        if (!request->ticket[0] || !ticket_parse(request->ticket, broker->key, connection->uid,
-                                                 record->id, &record->order)) {
+        if (!ticket_counts(broker, request, connection->uid, record->id, &record->order)) {
                 r = make_id(broker, record->id);
                 if (r < 0)
                         return r;
@@ -253,6 +281,12 @@ int claim_submit(struct connection *connection, struct run_request *request,
         struct lease *lease;
         int r;
 
+        lease = find_granted(connection->broker, request, connection->uid);
+        if (lease && connection->more) {
+                run_request_deinit(request);
+                fd_close_many(fds->fd, _REQUEST_FDS_N);
+                return provision_follow(lease, connection);
+        }
         lease = lease_new(connection->broker);
         if (!lease) {
                 run_request_deinit(request);

@@ -112,12 +112,7 @@ static int method_attach(struct connection *connection, const struct call *call)
                 return invalid_text(
                         connection,
                         "vm: a waiting claim is taken up again with Run and its ticket");
-        lease->follower = connection;
-        connection->following = lease;
-        lease->client_until_usec = 0;
-        if (lease->state == LEASE_STARTING)
-                return 0;
-        return provision_tell_started(lease);
+        return provision_follow(lease, connection);
 }
 
 static int method_kill(struct connection *connection, const struct call *call) {

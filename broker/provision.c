@@ -175,6 +175,15 @@ int provision_tell_started(struct lease *lease) {
                                 true);
 }
 
+int provision_follow(struct lease *lease, struct connection *connection) {
+        assert(!lease->follower);
+        lease->follower = connection;
+        connection->following = lease;
+        lease->client_until_usec = 0;
+        /* One that is not executed yet says so when it is. */
+        return lease->state == LEASE_STARTING ? 0 : provision_tell_started(lease);
+}
+
 int provision_progress(struct lease *lease) {
         struct broker *broker = lease->broker;
         struct why why = {};

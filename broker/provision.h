@@ -34,6 +34,10 @@ _must_check_ int provision_start(struct lease *lease);
 /* The child may have got to execve: if so, tells everybody. Negative on a fault. */
 _must_check_ int provision_progress(struct lease *lease);
 
+/* Makes @connection the follower of a lease that has none, and tells it how far that is. Negative
+ * on a fault. */
+_must_check_ int provision_follow(struct lease *lease, struct connection *connection);
+
 /* Sends "started" (again) to the lease's follower. */
 _must_check_ int provision_tell_started(struct lease *lease);
 

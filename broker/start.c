@@ -316,6 +316,7 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         broker->options = options;
         broker->root = (struct cgroup_root)CGROUP_ROOT_NULL;
         broker->watch = (struct watch)WATCH_NULL;
+        broker->started_ns = broker_now_ns();
         broker->root_watch_id = -1;
         broker->control = calloc(1, sizeof(*broker->control));
         if (!broker->control)
