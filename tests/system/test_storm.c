@@ -504,6 +504,64 @@ static void a_reused_pid_is_not_mistaken_for_the_vm(void) {
         house_close(&house);
 }
 
+/* What "started" says of the VM that a Run with these words, and with @ticket if not NULL, leads
+ * to. */
+static json_t *run_vm(struct line *line, int cpu_milli, const char *mode, const char *ticket,
+                      const char *word) {
+        json_t *parameters;
+
+        parameters = json_pack("{s:s s:{s:i} s:[s,s] s:[o]}", "slice", "t", "claim", "cpu",
+                               cpu_milli, "command", "vm", mode, "environment",
+                               json_sprintf("PATH=%s", getenv("PATH")));
+        if (ticket)
+                json_object_set_new(parameters, "ticket", json_string(ticket));
+        need(line_open(line));
+        line_run(line, parameters);
+        return line_wait(line, word);
+}
+
+static void the_ticket_of_a_vm_that_runs_leads_to_it(void) {
+        struct line before, after;
+        json_t *first, *again;
+        struct house house;
+
+        house_open(&house, HOUSE_CONF, NULL);
+        first = run_vm(&before, 1000, "rest", NULL, "started");
+        house_kill(&house);
+        house_start(&house);
+        line_close(&before);
+        again = run_vm(&after, 1000, "rest", reply_text(first, "ticket"), "started");
+        expect_str(reply_text(again, "id"), reply_text(first, "id"));
+        expect_int(reply_number(again, "pid"), reply_number(first, "pid"));
+        expect_int(count_vms(), 1);
+        json_decref(first);
+        json_decref(again);
+        /* And it is its client's again: it ends with it. */
+        line_close(&after);
+        house_close(&house);
+}
+
+static void a_ticket_that_was_used_is_no_place_in_the_queue(void) {
+        struct line used, big, waits, late;
+        json_t *first, *reply;
+        struct house house;
+
+        house_open(&house, HOUSE_CONF, NULL);
+        first = run_vm(&used, 1000, "exit", NULL, "started");
+        json_decref(line_wait(&used, "exited"));
+        line_close(&used);
+        json_decref(run_vm(&big, 4000, "rest", NULL, "started"));
+        json_decref(run_vm(&waits, 3000, "rest", NULL, "queued"));
+        reply = run_vm(&late, 3000, "rest", reply_text(first, "ticket"), "queued");
+        expect_int(reply_number(reply, "position"), 1);
+        json_decref(reply);
+        json_decref(first);
+        line_close(&late);
+        line_close(&waits);
+        line_close(&big);
+        house_close(&house);
+}
+
 UNIT_MAIN(TEST(nothing_is_lost_when_the_broker_is_killed_two_hundred_times),
           TEST(waiting_claims_keep_their_order_when_the_broker_is_killed),
           TEST(a_broker_that_was_stopped_is_followed_by_one_with_the_same_books),
@@ -511,4 +569,6 @@ UNIT_MAIN(TEST(nothing_is_lost_when_the_broker_is_killed_two_hundred_times),
           TEST(a_second_broker_on_the_same_root_leaves_with_a_clear_message),
           TEST(groups_of_strangers_are_never_touched),
           TEST(a_record_that_is_torn_or_newer_keeps_its_charge_and_is_shown_as_unknown),
-          TEST(a_reused_pid_is_not_mistaken_for_the_vm), )
+          TEST(a_reused_pid_is_not_mistaken_for_the_vm),
+          TEST(the_ticket_of_a_vm_that_runs_leads_to_it),
+          TEST(a_ticket_that_was_used_is_no_place_in_the_queue), )
