@@ -76,7 +76,6 @@ struct broker {
         unsigned char random[256]; /* drawn in advance, for ids; n_random are left */
         size_t n_random;
         struct log_rate client_lines;
-        uint64_t decisions; /* for the wake-up check in tests */
 };
 
 /* CLOCK_BOOTTIME: deadlines and order must not jump with the wall clock or stand still in suspend.

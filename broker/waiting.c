@@ -81,7 +81,6 @@ static int granted(struct lease *lease) {
 
         if (user && user->n_waiting > 0)
                 user->n_waiting--;
-        broker->decisions++;
         lease->state = LEASE_STARTING;
         lease->admitted_usec = broker_now_usec();
         lease->wait_until_usec = 0;
