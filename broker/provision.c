@@ -19,7 +19,7 @@
 
 int provision_prepare(struct lease *lease, struct connection *connection, struct why *why) {
         char cpus[24], mib[24];
-        const struct placeholder table[] = {
+        struct placeholder table[] = {
                 {"name", lease->record.name, NULL},
                 {"cpus", cpus, NULL},
                 {"mem.mib", mib, NULL},

@@ -8,8 +8,8 @@
 
 /* The placeholder that @text begins with, and its length with braces; NULL if it is none of ours.
  */
-static const struct placeholder *match(const char *text, const struct placeholder *table, size_t n,
-                                       size_t *lengthp) {
+static struct placeholder *match(const char *text, struct placeholder *table, size_t n,
+                                 size_t *lengthp) {
         for (size_t i = 0; i < n; i++) {
                 size_t length = strlen(table[i].name);
 
@@ -22,12 +22,12 @@ static const struct placeholder *match(const char *text, const struct placeholde
 }
 
 /* Writes @word expanded to @out, or only counts if @out is NULL. Answers UNKNOWN. */
-static int expand_word(const char *word, const struct placeholder *table, size_t n, char *out,
+static int expand_word(const char *word, struct placeholder *table, size_t n, char *out,
                        size_t *lengthp, struct why *why) {
         size_t used = 0;
 
         while (*word) {
-                const struct placeholder *found = NULL;
+                struct placeholder *found = NULL;
                 size_t skip = 1, length = 1;
                 const char *from = word;
 
@@ -37,6 +37,7 @@ static int expand_word(const char *word, const struct placeholder *table, size_t
                         return why_set(why, COMMAND_E_UNKNOWN, "{%s} has no value for this VM%s%s",
                                        found->name, found->hint ? ": " : "", found->hint ?: "");
                 if (found) {
+                        found->used = true;
                         from = found->value;
                         length = strlen(found->value);
                 } else {
@@ -53,7 +54,7 @@ static int expand_word(const char *word, const struct placeholder *table, size_t
         return 0;
 }
 
-int command_expand(char *const *argv, const struct placeholder *table, size_t n, char ***argvp,
+int command_expand(char *const *argv, struct placeholder *table, size_t n, char ***argvp,
                    struct why *why) {
         size_t words = 0, bytes = 0, length;
         char **result, *at;

@@ -25,16 +25,18 @@ enum {
 };
 
 struct placeholder {
-        const char *name;  /* without braces */
+        const char *name;  /* without braces; any characters but '}' */
         const char *value; /* NULL: known, but not part of this lease */
         const char *hint;  /* what would give it a value; NULL: nothing does */
+        bool used;         /* set by command_expand() if the command asks for it */
 };
 
 /*
  * Expands @argv (NULL-terminated) with @table of @n placeholders into one allocation, *argvp, which
- * the caller frees with free(). Negative: out of memory.
+ * the caller frees with free(). Sets `used` in the table for what occurs, and leaves it alone for
+ * the rest. Negative: out of memory.
  */
-_must_check_ int command_expand(char *const *argv, const struct placeholder *table, size_t n,
+_must_check_ int command_expand(char *const *argv, struct placeholder *table, size_t n,
                                 char ***argvp, struct why *why);
 
 /*

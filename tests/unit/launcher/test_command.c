@@ -6,14 +6,16 @@
 
 #include "unit.h"
 
-static const struct placeholder table[] = {
+static struct placeholder table[] = {
         {"name", "web", NULL}, {"cpus", "2", NULL}, {"tap", NULL, "no network"},
-        {"tap.fd", "9", NULL}, {"empty", "", NULL},
+        {"tap.fd", "9", NULL}, {"empty", "", NULL}, {"tap.1.fd", "10", NULL},
 };
 
 static char **expand(char *const *argv, struct why *why, int *rp) {
         char **result = NULL;
 
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+                table[i].used = false;
         *rp = command_expand(argv, table, ARRAY_SIZE(table), &result, why);
         return result;
 }
@@ -39,6 +41,21 @@ static void known_names_are_replaced_and_other_braces_stay(void) {
         for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
                 expect_str(result[i], wanted[i]);
         free(result);
+}
+
+static void the_table_tells_which_were_asked_for(void) {
+        char *argv[] = {(char *)"x", (char *)"{tap.1.fd},{tap.1}{tap.1.fd}{tap.2.fd}",
+                        (char *)"{name", (char *)"{empty}", NULL};
+        struct why why = {};
+        int r;
+        char **result = expand(argv, &why, &r);
+
+        need_int(r, 0);
+        expect_str(result[1], "10,{tap.1}10{tap.2.fd}");
+        free(result);
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+                expect_int(table[i].used, strcmp(table[i].name, "tap.1.fd") == 0 ||
+                                                  strcmp(table[i].name, "empty") == 0);
 }
 
 static void a_placeholder_without_a_value_is_refused_with_a_hint(void) {
@@ -115,6 +132,7 @@ static void exit_codes_are_the_shells(void) {
 }
 
 UNIT_MAIN(TEST(known_names_are_replaced_and_other_braces_stay),
+          TEST(the_table_tells_which_were_asked_for),
           TEST(a_placeholder_without_a_value_is_refused_with_a_hint),
           TEST(a_command_that_grows_without_end_is_refused),
           TEST(a_program_is_looked_for_where_path_says),
