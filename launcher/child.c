@@ -16,6 +16,13 @@
 #define _bare_ __attribute__((__no_sanitize__("address", "undefined"), __no_stack_protector__))
 #endif
 
+/* What the child has that its arguments, which the broker reads too, do not hold. */
+struct child {
+        const struct child_args *args;
+        long bell_fd; /* -1: none */
+        long cwd_fd;  /* -1: stay */
+};
+
 static inline _bare_ long call5(long number, long a, long b, long c, long d, long e) {
         register long r10 __asm__("r10") = d;
         register long r8 __asm__("r8") = e;
@@ -57,11 +64,56 @@ static _bare_ long set_mark(const struct child_args *args) {
                      (long)(sizeof(digits) - at), 0);
 }
 
-static _bare_ long set_bell(const struct child_args *args) {
+static _bare_ long set_bell(struct child *child) {
+        const struct child_args *args = child->args;
+
         if (!args->bell_file)
                 return 0;
-        return call5(SYS_openat, args->cgroup_fd, (long)args->bell_file, O_WRONLY | O_CLOEXEC, 0,
-                     0);
+        child->bell_fd = call5(SYS_openat, args->cgroup_fd, (long)args->bell_file,
+                               O_WRONLY | O_CLOEXEC, 0, 0);
+        return child->bell_fd;
+}
+
+/* Where @fd can stay while the places 3 to @end - 1 are filled: above them if it lies in one. The
+ * descriptor left behind there is overwritten; what it stands for stays open. */
+static _bare_ long lift(long fd, long end) {
+        if (fd < 0)
+                return -EBADF;
+        if (fd < CHILD_PASS_FIRST || fd >= end)
+                return fd;
+        return call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, end);
+}
+
+static _bare_ long set_pass(struct child *child) {
+        const struct child_args *args = child->args;
+        long from[CHILD_PASS_MAX], end = CHILD_PASS_FIRST + (long)args->n_pass, r;
+
+        if (args->n_pass == 0)
+                return 0;
+        for (long i = 0, to = CHILD_PASS_FIRST; to < end; i++, to++) {
+                /* In its place already: nobody else's place, so nobody overwrites it. */
+                from[i] = args->pass[i] == to ? to : lift(args->pass[i], end);
+                if (from[i] < 0)
+                        return from[i];
+        }
+        if (child->bell_fd >= 0) {
+                child->bell_fd = lift(child->bell_fd, end);
+                if (child->bell_fd < 0)
+                        return child->bell_fd;
+        }
+        if (child->cwd_fd >= 0) {
+                child->cwd_fd = lift(child->cwd_fd, end);
+                if (child->cwd_fd < 0)
+                        return child->cwd_fd;
+        }
+        for (long i = 0, to = CHILD_PASS_FIRST; to < end; i++, to++) {
+                /* dup3 onto itself is EINVAL, and would not be what makes it survive execve. */
+                r = from[i] == to ? call(SYS_fcntl, to, F_SETFD, 0)
+                                  : call(SYS_dup3, from[i], to, 0);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 static _bare_ long set_signals(void) {
@@ -86,18 +138,23 @@ static _bare_ long execute(const struct child_args *args) {
         return result;
 }
 
-static _bare_ long run_step(const struct child_args *args, enum child_step step) {
+static _bare_ long run_step(struct child *child, enum child_step step) {
+        const struct child_args *args = child->args;
+
         switch (step) {
         case CHILD_MARK:
                 return set_mark(args);
         case CHILD_BELL:
-                return set_bell(args);
+                return set_bell(child);
         case CHILD_SESSION:
                 return call(SYS_setsid, 0, 0, 0);
         case CHILD_STDIO:
                 return set_stdio(args);
+        case CHILD_PASS:
+                return set_pass(child);
         case CHILD_CLOSE:
-                return call(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
+                return call(SYS_close_range, CHILD_PASS_FIRST + args->n_pass, ~0U,
+                            CLOSE_RANGE_CLOEXEC);
         case CHILD_RLIMITS:
                 return call5(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&args->nofile, 0, 0);
         case CHILD_GROUPS:
@@ -110,7 +167,7 @@ static _bare_ long run_step(const struct child_args *args, enum child_step step)
                 return args->set_identity ? call(SYS_setresuid, args->uid, args->uid, args->uid)
                                           : 0;
         case CHILD_CWD:
-                return args->cwd_fd >= 0 ? call(SYS_fchdir, args->cwd_fd, 0, 0) : 0;
+                return child->cwd_fd >= 0 ? call(SYS_fchdir, child->cwd_fd, 0, 0) : 0;
         case CHILD_NONEWPRIVS:
                 return call5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         case CHILD_SIGNALS:
@@ -125,9 +182,10 @@ static _bare_ long run_step(const struct child_args *args, enum child_step step)
 
 _bare_ int launcher_child(void *userdata) {
         struct child_args *args = userdata;
+        struct child child = {.args = args, .bell_fd = -1, .cwd_fd = args->cwd_fd};
 
         for (enum child_step step = 0; step < _CHILD_STEP_N; step++) {
-                long r = run_step(args, step);
+                long r = run_step(&child, step);
 
                 if (r < 0) {
                         args->failed_step = step;

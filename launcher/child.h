@@ -16,14 +16,21 @@
  * (or death) closes it, the broker's watch on the group says IN_CLOSE_WRITE
  *   3. session    a session of its own: no terminal's signals but those forwarded
  *   4. stdio      the client's stdin, stdout and stderr become 0, 1, 2
- *   5. close      every other descriptor is marked to be closed by execve
- *   6. rlimits    the descriptor limit the broker raised for itself is not inherited
- *   7. groups, gid, uid   the caller's, from the socket's credentials; in this order, because each
+ *   5. pass       what it is given besides (taps, vhost, sockets) becomes 3, 4, 5 and so on
+ *   6. close      every other descriptor is marked to be closed by execve
+ *   7. rlimits    the descriptor limit the broker raised for itself is not inherited
+ *   8. groups, gid, uid   the caller's, from the socket's credentials; in this order, because each
  *                 needs a right that the next one gives up
- *   8. cwd        the caller's directory, with the caller's rights
- *   9. nonewprivs nothing it executes may gain a right (setuid programs)
- *  10. signals    mask emptied (handlers were reset by CLONE_CLEAR_SIGHAND)
- *  11. exec       the candidates in order
+ *   9. cwd        the caller's directory, with the caller's rights
+ *  10. nonewprivs nothing it executes may gain a right (setuid programs)
+ *  11. signals    mask emptied (handlers were reset by CLONE_CLEAR_SIGHAND)
+ *  12. exec       the candidates in order
+ *
+ * The table of descriptors is its own (no CLONE_FILES), so it may put them where it likes. But the
+ * places that pass fills are taken: by what is to be passed, in any order, by the bell, which would
+ * ring if it were closed, by the caller's directory. So these are first duplicated to above the
+ * places, and only then are the places filled, each of which may be overwritten by then. The
+ * group's directory is not needed after the bell.
  *
  * What it must not do here is touch oom_score_adj: while memory is shared the kernel would change
  * the broker's own with it. The parent does that once the child is on its own.
@@ -34,11 +41,15 @@
 
 #include <base/macro.h>
 
+#define CHILD_PASS_FIRST 3
+#define CHILD_PASS_MAX 32
+
 enum child_step {
         CHILD_MARK,
         CHILD_BELL,
         CHILD_SESSION,
         CHILD_STDIO,
+        CHILD_PASS,
         CHILD_CLOSE,
         CHILD_RLIMITS,
         CHILD_GROUPS,
@@ -59,6 +70,8 @@ struct child_args {
         const char *mark_name; /* the attribute that takes the pid; NULL: none */
         const char *bell_file; /* a writable file of the group; NULL: none */
         int stdio[3];          /* above 2 */
+        const int *pass;       /* become 3, 4, 5, ...; above 2, borrowed; one may occur twice */
+        size_t n_pass;         /* up to CHILD_PASS_MAX */
         int cwd_fd;            /* -1: stay */
         bool set_identity;     /* false: not root, everything runs as ourselves */
         uid_t uid;

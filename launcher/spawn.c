@@ -19,6 +19,7 @@ static const char *const step_names[_CHILD_STEP_N] = {
         [CHILD_BELL] = "open the group's file",
         [CHILD_SESSION] = "start a session",
         [CHILD_STDIO] = "pass stdin, stdout and stderr",
+        [CHILD_PASS] = "pass the other descriptors",
         [CHILD_CLOSE] = "close inherited descriptors",
         [CHILD_RLIMITS] = "set resource limits",
         [CHILD_GROUPS] = "set the supplementary groups",
@@ -98,6 +99,7 @@ int spawn_start(struct spawner *spawner, struct process *process, struct why *wh
         void *stack;
         long pid;
 
+        assert(process->args.n_pass <= CHILD_PASS_MAX);
         stack = stack_take(spawner);
         if (!stack)
                 return fault(-ENOMEM);

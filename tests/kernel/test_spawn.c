@@ -11,6 +11,7 @@
 #include <cgroup/record.h>
 #include <cgroup/root.h>
 #include <cgroup/watch.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <launcher/spawn.h>
 #include <poll.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -180,6 +182,101 @@ static void the_child_is_what_was_asked_for_and_nothing_more(void) {
         stage_close(&stage);
 }
 
+/*
+ * This program again, as the child: says what it has, "NUMBER=INODE " for every descriptor, and is
+ * gone before there is a test.
+ */
+static void __attribute__((__constructor__)) tell_descriptors(void) {
+        struct dirent *entry;
+        struct stat st;
+        char cwd[256];
+        DIR *dir;
+
+        if (!getenv("TELL_DESCRIPTORS"))
+                return;
+        dir = opendir("/proc/self/fd");
+        while (dir && (entry = readdir(dir))) {
+                int fd = atoi(entry->d_name);
+
+                if (entry->d_name[0] != '.' && fd != dirfd(dir) && fstat(fd, &st) == 0)
+                        printf("%d=%llu ", fd, (unsigned long long)st.st_ino);
+        }
+        printf("cwd=%s\n", getcwd(cwd, sizeof(cwd)));
+        fflush(stdout);
+        _exit(0);
+}
+
+#define N_PASS 16
+
+/* Starts ourselves with these descriptors; what it said must begin with what it was given. */
+static void expect_passed(struct stage *stage, const int *pass, size_t n, const char *cwd) {
+        char text[4096], wanted[2048];
+        size_t used = 0;
+        struct stat st;
+
+        stage->paths[0] = (char *)"/proc/self/exe";
+        stage->envp[0] = (char *)"TELL_DESCRIPTORS=1";
+        stage->process.args.pass = pass;
+        stage->process.args.n_pass = n;
+        for (int fd = 0; fd < 3 + (int)n; fd++) {
+                need_int(fstat(fd < 3 ? stage->process.args.stdio[fd] : pass[fd - 3], &st), 0);
+                used += (size_t)snprintf(wanted + used, sizeof(wanted) - used, "%d=%llu ", fd,
+                                         (unsigned long long)st.st_ino);
+        }
+        snprintf(wanted + used, sizeof(wanted) - used, "cwd=%s\n", cwd);
+        need_int(spawn_start(&stage->spawner, &stage->process, &why), 0);
+        need_that(result(stage) == 0, "%s", why.text);
+        read_all(stage, text, sizeof(text));
+        expect_int(reap(stage), 0);
+        expect_str(text, wanted);
+}
+
+/*
+ * The places 3 to 18 hold everything the parent has: its files, in the reverse of the order in
+ * which they are passed, the caller's directory, the group's, the pipes; and the number that the
+ * bell gets.
+ */
+static void descriptors_are_passed_in_their_order_whatever_lies_in_their_places(void) {
+        int files[5], pass[N_PASS], cwd, spare;
+        struct stage stage;
+
+        for (int i = 0; i < 4; i++)
+                files[i] = memfd_create("passed", MFD_CLOEXEC);
+        cwd = open("/usr", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        spare = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        stage_open(&stage);
+        files[4] = memfd_create("passed", 0);
+        close(spare); /* where the bell goes */
+        need(files[0] >= 3 && cwd < 3 + N_PASS && spare < 3 + N_PASS);
+        for (size_t i = 0; i < N_PASS; i++)
+                pass[i] = files[4 - i % 5];
+        pass[0] = files[0]; /* mostly where it is to be */
+        stage.process.args.cwd_fd = cwd;
+        expect_passed(&stage, pass, N_PASS, "/usr");
+        fd_close_many(files, 5);
+        close(cwd);
+        stage_close(&stage);
+}
+
+static void descriptors_from_far_away_are_passed_and_those_near_are_not(void) {
+        int files[3] = {-1, -1, -1}, cwd;
+        struct stage stage;
+
+        stage_open(&stage);
+        for (int i = 0; i < 3; i++) {
+                int fd = memfd_create("passed", 0); /* without CLOEXEC: leaks if nobody looks */
+
+                files[i] = fcntl(fd, F_DUPFD, 700 - 100 * i);
+                close(fd);
+        }
+        cwd = open("/usr", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        stage.process.args.cwd_fd = cwd;
+        expect_passed(&stage, files, 2, "/usr");
+        fd_close_many(files, 3);
+        close(cwd);
+        stage_close(&stage);
+}
+
 static void expect_exec_error(const char *path, int errnum, int code) {
         struct stage stage;
 
@@ -224,6 +321,16 @@ static void a_step_that_fails_is_named(void) {
         expect_int(result(&stage), SPAWN_E_STEP);
         expect_int(why.errnum, EBADF);
         expect_in(why.text, "stdout");
+        expect_int(reap(&stage), 127);
+        process_deinit(&stage.process);
+
+        stage.process.args.stdio[1] = stage.pipe_fds[1];
+        stage.process.args.pass = (const int[]){stage.null_fd, 999};
+        stage.process.args.n_pass = 2;
+        need_int(spawn_start(&stage.spawner, &stage.process, &why), 0);
+        expect_int(result(&stage), SPAWN_E_STEP);
+        expect_int(why.errnum, EBADF);
+        expect_in(why.text, "other descriptors");
         expect_int(reap(&stage), 127);
         stage_close(&stage);
 }
@@ -327,6 +434,8 @@ static void hundreds_of_launches_leave_no_descriptor_and_no_memory(void) {
 }
 
 UNIT_MAIN(TEST(the_child_is_what_was_asked_for_and_nothing_more),
+          TEST(descriptors_are_passed_in_their_order_whatever_lies_in_their_places),
+          TEST(descriptors_from_far_away_are_passed_and_those_near_are_not),
           TEST(a_command_that_cannot_be_executed_is_told_with_its_errno),
           TEST(a_step_that_fails_is_named),
           TEST(a_group_without_room_refuses_the_clone_and_nothing_is_left_over),
