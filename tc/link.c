@@ -20,7 +20,8 @@ static int find_index(const char *name, int *ifindexp) {
         return *ifindexp > 0 ? 0 : errno;
 }
 
-int link_open_tap(const char *name, bool multi_queue, int *fdp, int *ifindexp, struct why *why) {
+int link_open_tap(const char *name, bool multi_queue, uid_t owner, int *fdp, int *ifindexp,
+                  struct why *why) {
         struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL};
         _cleanup_(fd_closep) int fd = -1;
         int r;
@@ -192,8 +193,9 @@ static void take_marked(void *userdata, const struct nlmsghdr *message) {
                 each->fn(each->userdata, &link);
 }
 
-int link_each_marked(struct netlink *netlink, void (*fn)(void *userdata, const struct link *link),
-                     void *userdata, struct why *why) {
+int link_each_marked(struct netlink *netlink, const char *prefix,
+                     void (*fn)(void *userdata, const struct link *link), void *userdata,
+                     struct why *why) {
         struct if_nameindex *names;
         struct each each = {.fn = fn, .userdata = userdata};
         int r = 0;

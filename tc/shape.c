@@ -78,7 +78,7 @@ static void add_tbf(struct batch *batch, const struct shape *shape, int flags) {
         struct nlattr *nest;
 
         message = begin(batch, RTM_NEWQDISC, flags | NLM_F_ECHO, "the download limit",
-                        shape->tap_ifindex, TC_H_ROOT, TBF_HANDLE, "tbf");
+                        shape->taps[0], TC_H_ROOT, TBF_HANDLE, "tbf");
         if (!message)
                 return;
         nest = nla_nest_start(message, TCA_OPTIONS);
@@ -136,8 +136,8 @@ void shape_add_root(struct batch *batch, int ifb_ifindex, uint16_t major,
 }
 
 static void add_clsact(struct batch *batch, const struct shape *shape) {
-        begin(batch, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, "the ingress hook",
-              shape->tap_ifindex, TC_H_CLSACT, TC_H_MAKE(TC_H_CLSACT, 0), "clsact");
+        begin(batch, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, "the ingress hook", shape->taps[0],
+              TC_H_CLSACT, TC_H_MAKE(TC_H_CLSACT, 0), "clsact");
 }
 
 static void put_skbedit(struct nl_msg *message, uint32_t priority) {
@@ -175,7 +175,7 @@ static void add_redirect(struct batch *batch, const struct shape *shape) {
                             "the redirect of uploads");
         if (!message)
                 return;
-        put_header(message, shape->tap_ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), 0,
+        put_header(message, shape->taps[0], TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), 0,
                    TC_H_MAKE(1U << 16, __builtin_bswap16(ETH_P_ALL)));
         nla_put_string(message, TCA_KIND, "matchall");
         nest = nla_nest_start(message, TCA_OPTIONS);
@@ -196,10 +196,10 @@ static void add_leaf(struct batch *batch, const struct shape *shape) {
         struct nlattr *nest;
 
         message = begin(batch, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, "the queue of uploads",
-                        shape->ifb_ifindex, parent, handle, shape->pfifo ? "bfifo" : "fq_codel");
+                        shape->ifb_ifindex, parent, handle, shape->fifo ? "bfifo" : "fq_codel");
         if (!message)
                 return;
-        if (shape->pfifo) {
+        if (shape->fifo) {
                 nla_put(message, TCA_OPTIONS, sizeof(fifo), &fifo);
                 return;
         }
@@ -292,7 +292,7 @@ static void echo_tbf(struct shape_check *check, struct nlattr *options) {
                 return;
         made = nla_data(attributes[TCA_TBF_PARMS]);
         rate = rate_of(attributes, TCA_TBF_RATE64, made->rate.rate);
-        check->seen_download = true;
+        check->seen_taps = 1;
         if (rate != check->shape->download_bytes_per_s)
                 differs(check, "the download rate", check->shape->download_bytes_per_s, rate);
         if (made->limit < LIMIT_MIN)
@@ -330,8 +330,8 @@ void shape_echo(void *userdata, const struct nlmsghdr *message) {
                     0 ||
             !attributes[TCA_OPTIONS])
                 return;
-        if (message->nlmsg_type == RTM_NEWQDISC &&
-            header->tcm_ifindex == check->shape->tap_ifindex && header->tcm_handle == TBF_HANDLE)
+        if (message->nlmsg_type == RTM_NEWQDISC && header->tcm_ifindex == check->shape->taps[0] &&
+            header->tcm_handle == TBF_HANDLE)
                 echo_tbf(check, attributes[TCA_OPTIONS]);
         if (message->nlmsg_type == RTM_NEWTCLASS &&
             header->tcm_ifindex == check->shape->ifb_ifindex && header->tcm_handle == class) {
@@ -346,9 +346,9 @@ void shape_echo(void *userdata, const struct nlmsghdr *message) {
 int shape_confirmed(const struct shape_check *check) {
         if (check->result)
                 return check->result;
-        if (!check->seen_download || !check->seen_upload)
+        if (!check->seen_taps || !check->seen_upload)
                 return why_set(check->why, SHAPE_E_DIFFERS,
                                "the kernel did not confirm the %s limit",
-                               check->seen_download ? "upload" : "download");
+                               check->seen_taps ? "upload" : "download");
         return 0;
 }

@@ -141,7 +141,7 @@ static void guest_start(struct guest *guest) {
 
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
                 if (unshare(CLONE_NEWNET) < 0 ||
-                    link_open_tap("eth0", false, &fd, &ifindex, NULL) ||
+                    link_open_tap("eth0", false, LINK_NO_OWNER, &fd, &ifindex, NULL) ||
                     run("ip link set lo up && ip addr add 10.9.0.%d/24 dev eth0 && "
                         "ip addr add fd09::%d/64 dev eth0 nodad && ip link set eth0 up",
                         10 + guest->number, 10 + guest->number))
@@ -169,9 +169,12 @@ static void guest_up(struct bench *bench, struct guest *guest, int number, uint6
         snprintf(id, sizeof(id), "guest%d", number);
         *guest = (struct guest){.number = number, .fd = -1};
         link_tap_name(guest->name, id, 0);
-        need_int(link_open_tap(guest->name, false, &guest->fd, &ifindex, &bench->why), 0);
+        need_int(
+                link_open_tap(guest->name, false, LINK_NO_OWNER, &guest->fd, &ifindex, &bench->why),
+                0);
         guest->shape = (struct shape){
-                .tap_ifindex = ifindex,
+                .n_taps = 1,
+                .taps = {ifindex},
                 .ifb_ifindex = bench->ifb,
                 .major = MAJOR,
                 .minor = (uint16_t)(0x10 + number),
@@ -196,7 +199,7 @@ static void guest_down(struct bench *bench, struct guest *guest) {
         shape_add_removal(&batch, &guest->shape);
         expect_int(netlink_commit(&bench->netlink, &batch, NULL, NULL, NULL, &bench->why), 0);
         /* The tap went with its last descriptor. */
-        expect_int(link_get(&bench->netlink, NULL, guest->shape.tap_ifindex, &link, NULL),
+        expect_int(link_get(&bench->netlink, NULL, guest->shape.taps[0], &link, NULL),
                    NETLINK_E_GONE);
 }
 
@@ -316,7 +319,8 @@ static void iproute2_sees_exactly_what_was_made_and_nothing_afterwards(void) {
 static void the_kernels_own_words_come_with_a_refusal(void) {
         _cleanup_(batch_deinit) struct batch batch = BATCH_NULL;
         struct bench bench;
-        struct shape shape = {.tap_ifindex = 999999,
+        struct shape shape = {.n_taps = 1,
+                              .taps = {999999},
                               .ifb_ifindex = 0,
                               .major = MAJOR,
                               .minor = 0x20,
