@@ -6,8 +6,10 @@
 #include <base/units.h>
 
 static const char *const names[_RESOURCE_N] = {
-        [RESOURCE_CPU] = "cpu",         [RESOURCE_MEMORY] = "memory",   [RESOURCE_DISK] = "disk",
-        [RESOURCE_DISK_IO] = "disk_io", [RESOURCE_NETWORK] = "network", [RESOURCE_GPU] = "gpu",
+        [RESOURCE_CPU] = "cpu",         [RESOURCE_MEMORY] = "memory",
+        [RESOURCE_DISK] = "disk",       [RESOURCE_DISK_IO] = "disk_io",
+        [RESOURCE_NETWORK] = "network", [RESOURCE_NETWORK_UPLOAD] = "network_upload",
+        [RESOURCE_GPU] = "gpu",
 };
 
 const char *resource_name(enum resource resource) {
@@ -34,6 +36,7 @@ const char *resource_format(enum resource resource, uint64_t amount, char *buffe
                 return units_format_size(amount, buffer, size);
         case RESOURCE_DISK_IO:
         case RESOURCE_NETWORK:
+        case RESOURCE_NETWORK_UPLOAD:
                 return units_format_rate(amount, buffer, size);
         case RESOURCE_GPU:
         case _RESOURCE_N:

@@ -4,19 +4,25 @@
 
 /*
  * The resource vector: what a VM claims, what a host has, what a slice may use. One number per
- * resource, each in the unit named here, added and subtracted with the overflow checked. Six axes
- * from the first day, so that no part of the ledger ever learns a new one by accident.
+ * resource, each in the unit named here, added and subtracted with the overflow checked. All axes
+ * stand here, so that no part of the ledger ever learns a new one by accident.
+ *
+ * The network is one axis, charged with the larger of a VM's two directions, unless the operator
+ * declares the link full duplex: then RESOURCE_NETWORK is the download, and the upload, which has
+ * as much of its own, is an axis beside it. Elsewhere that axis is 0 and not enforced, and nobody
+ * is shown it.
  */
 
 #include <base/macro.h>
 
 enum resource {
-        RESOURCE_CPU,     /* thousandths of a CPU */
-        RESOURCE_MEMORY,  /* bytes */
-        RESOURCE_DISK,    /* bytes */
-        RESOURCE_DISK_IO, /* bytes per second */
-        RESOURCE_NETWORK, /* bytes per second */
-        RESOURCE_GPU,     /* slots */
+        RESOURCE_CPU,            /* thousandths of a CPU */
+        RESOURCE_MEMORY,         /* bytes */
+        RESOURCE_DISK,           /* bytes */
+        RESOURCE_DISK_IO,        /* bytes per second */
+        RESOURCE_NETWORK,        /* bytes per second */
+        RESOURCE_NETWORK_UPLOAD, /* bytes per second; 0 unless full duplex */
+        RESOURCE_GPU,            /* slots */
         _RESOURCE_N,
 };
 
@@ -24,7 +30,8 @@ struct demand {
         uint64_t amount[_RESOURCE_N];
 };
 
-/* The name users see: "cpu", "memory", "disk", "disk_io", "network", "gpu". Never NULL. */
+/* The name users see: "cpu", "memory", "disk", "disk_io", "network", "network_upload", "gpu". Never
+ * NULL. */
 const char *resource_name(enum resource resource);
 
 /* Finds a resource by its name. Returns false, and leaves @resourcep alone, if there is none. */

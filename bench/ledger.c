@@ -38,9 +38,9 @@ struct world {
         uint64_t order;
 };
 
-/* No GPUs, as with nearly every claim. */
+/* No GPUs, as with nearly every claim; a full-duplex link, so that as many axes count as can. */
 static const struct demand one = {
-        {1000, UINT64_C(1) << 30, UINT64_C(1) << 30, 1000000, 1000000, 0}};
+        {1000, UINT64_C(1) << 30, UINT64_C(1) << 30, 1000000, 1000000, 1000000, 0}};
 
 static double now_usec(void) {
         struct timespec now;

@@ -37,7 +37,9 @@ static bool parse_number(const char **atp, const char *end, uint64_t *valuep) {
         return true;
 }
 
-/* Every resource we know must be there once; names of a later version's resources are passed over.
+/*
+ * Every resource we know must be there once; names of a later version's resources are passed over.
+ * Only the upload may be missing: versions that did not know it charged no direction apart.
  */
 static bool parse_charge(const char *line, const char *end, struct demand *charge) {
         static const char word[] = "charge";
@@ -72,7 +74,7 @@ static bool parse_charge(const char *line, const char *end, struct demand *charg
                 result.amount[resource] = value;
         }
         for (unsigned i = 0; i < _RESOURCE_N; i++)
-                if (!seen[i])
+                if (!seen[i] && i != RESOURCE_NETWORK_UPLOAD)
                         return false;
         *charge = result;
         return true;
@@ -99,7 +101,7 @@ static int format_string(const char *text, char *buffer, size_t size) {
 /*
  * By hand, although jansson reads it back: this stands on the way of every launch, and building the
  * object took longer than writing the attribute. Strings are names and an escaped command; nothing
- * can outgrow the buffer: 14 numbers of at most 20 digits, 3 names of 63 bytes, 2 x 255 of command.
+ * can outgrow the buffer: 15 numbers of at most 20 digits, 3 names of 63 bytes, 2 x 255 of command.
  */
 int record_format(const struct record *record, char buffer[RECORD_MAX]) {
         char command[2 * RECORD_COMMAND_MAX + 1];

@@ -34,12 +34,14 @@ static void an_amount_is_printed_in_the_unit_of_its_resource(void) {
         expect_str(resource_format(RESOURCE_DISK_IO, 1250000000, buffer, sizeof(buffer)),
                    "1.25GB/s");
         expect_str(resource_format(RESOURCE_NETWORK, 250000000, buffer, sizeof(buffer)), "250MB/s");
+        expect_str(resource_format(RESOURCE_NETWORK_UPLOAD, 250000000, buffer, sizeof(buffer)),
+                   "250MB/s");
         expect_str(resource_format(RESOURCE_GPU, 3, buffer, sizeof(buffer)), "3");
 }
 
 static void a_sum_that_overflows_on_one_axis_changes_none(void) {
-        struct demand a = {{1, 2, 3, 4, 5, 6}}, b = {{1, 1, 1, 1, UINT64_MAX, 1}};
-        struct demand sum = {{9, 9, 9, 9, 9, 9}}, before = sum;
+        struct demand a = {{1, 2, 3, 4, 5, 6, 7}}, b = {{1, 1, 1, 1, UINT64_MAX, 1, 1}};
+        struct demand sum = {{9, 9, 9, 9, 9, 9, 9}}, before = sum;
 
         expect(!demand_add(&sum, &a, &b));
         expect(demand_equal(&sum, &before));
@@ -50,7 +52,7 @@ static void a_sum_that_overflows_on_one_axis_changes_none(void) {
 }
 
 static void what_was_added_can_be_taken_away(void) {
-        const struct demand a = {{1, 2, 3, 4, 5, 6}}, b = {{10, 20, 30, 40, 50, 60}};
+        const struct demand a = {{1, 2, 3, 4, 5, 6, 7}}, b = {{10, 20, 30, 40, 50, 60, 70}};
         struct demand sum;
 
         expect(demand_is_zero(&(struct demand){}));
@@ -95,12 +97,9 @@ static void a_long_sentence_is_cut_at_its_end(void) {
         expect_uint(strlen(why.text), WHY_TEXT_MAX - 1);
 }
 
-UNIT_MAIN(
-        TEST(every_resource_is_found_by_its_own_name),
-        TEST(an_amount_is_printed_in_the_unit_of_its_resource),
-        TEST(a_sum_that_overflows_on_one_axis_changes_none),
-        TEST(what_was_added_can_be_taken_away),
-        TEST(an_answer_keeps_its_code_and_sentence),
-        TEST(a_refusal_by_the_kernel_keeps_its_errno_and_text),
-        TEST(a_long_sentence_is_cut_at_its_end),
-)
+UNIT_MAIN(TEST(every_resource_is_found_by_its_own_name),
+          TEST(an_amount_is_printed_in_the_unit_of_its_resource),
+          TEST(a_sum_that_overflows_on_one_axis_changes_none),
+          TEST(what_was_added_can_be_taken_away), TEST(an_answer_keeps_its_code_and_sentence),
+          TEST(a_refusal_by_the_kernel_keeps_its_errno_and_text),
+          TEST(a_long_sentence_is_cut_at_its_end), )

@@ -92,6 +92,70 @@ static void a_torn_record_is_never_taken_for_whole(void) {
         }
 }
 
+/* A group may have been made by any version before this one. */
+static void an_older_record_has_no_upload_and_means_none(void) {
+        static const char *const others[] = {"cpu=1",     "memory=2",  "disk=3",
+                                             "disk_io=4", "network=5", "gpu=6"};
+        static const char rest[] = "{\"version\":1,\"id\":\"abcdefghijklmn01\",\"name\":\"web\","
+                                   "\"slice\":\"demo\",\"cpu_milli\":1,\"memory_bytes\":2,"
+                                   "\"download_bytes_per_s\":5,\"upload_bytes_per_s\":5,\"uid\":0,"
+                                   "\"gid\":0,\"order\":1,\"created_ns\":1,\"grace_usec\":1,"
+                                   "\"detached\":true,\"command\":\"qemu\"}";
+
+        for (size_t missing = 0; missing <= ARRAY_SIZE(others); missing++) {
+                bool whole = missing == ARRAY_SIZE(others), known = !whole;
+                struct record record = {.charge.amount = {[RESOURCE_NETWORK_UPLOAD] = 7}};
+                char text[RECORD_MAX] = "charge";
+
+                for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+                        if (i != missing) {
+                                strcat(text, " ");
+                                strcat(text, others[i]);
+                        }
+                strcat(text, "\n");
+                strcat(text, rest);
+                expect_int(parse(text, &record, &known, NULL), whole ? 0 : CGROUP_E_RECORD);
+                expect_int(known, whole);
+                if (whole) {
+                        expect_uint(record.charge.amount[RESOURCE_NETWORK_UPLOAD], 0);
+                        expect_uint(record.charge.amount[RESOURCE_NETWORK], 5);
+                        expect_uint(record.charge.amount[RESOURCE_GPU], 6);
+                }
+        }
+}
+
+static void whatever_numbers_are_written_are_read(void) {
+        uint64_t state = 3;
+
+        for (unsigned n = 0; n < 20000; n++) {
+                struct record record = sample(), again = {};
+                uint64_t *const numbers[] = {
+                        &record.cpu_milli,
+                        &record.memory_bytes,
+                        &record.download_bytes_per_s,
+                        &record.upload_bytes_per_s,
+                        &record.order,
+                        &record.created_ns,
+                        &record.grace_usec,
+                };
+                char text[RECORD_MAX];
+                bool known;
+                int length;
+
+                for (unsigned i = 0; i < _RESOURCE_N + ARRAY_SIZE(numbers); i++) {
+                        state = state * 6364136223846793005u + 1442695040888963407u;
+                        /* Of every length; in the object JSON's integers, which have a sign. */
+                        if (i < _RESOURCE_N)
+                                record.charge.amount[i] = state >> (state >> 32) % 64;
+                        else
+                                *numbers[i - _RESOURCE_N] = state >> 1 >> (state >> 32) % 63;
+                }
+                length = record_format(&record, text);
+                need_int(record_parse(&again, text, (size_t)length, &known, NULL), 0);
+                need(known && memcmp(&record, &again, sizeof(record)) == 0);
+        }
+}
+
 static void a_newer_record_tells_its_charge_and_nothing_else(void) {
         struct record record = {};
         struct why why = {};
@@ -113,6 +177,8 @@ static void a_charge_that_is_not_whole_is_unknown(void) {
                 "charge\n{}",
                 "charge cpu=1\n{}",
                 "charged cpu=1 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
+                "charge cpu=1 memory=2 disk=3 disk_io=4 network=5 network_upload=6 "
+                "network_upload=6 gpu=7\n{}",
                 "charge cpu=1 cpu=1 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
                 "charge cpu=-1 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
                 "charge cpu=18446744073709551616 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
@@ -186,6 +252,8 @@ static void a_quota_keeps_to_what_the_kernel_can_set(void) {
 
 UNIT_MAIN(TEST(what_was_written_is_what_is_read), TEST(a_command_in_any_script_survives),
           TEST(the_largest_record_fits_its_attribute), TEST(a_torn_record_is_never_taken_for_whole),
+          TEST(an_older_record_has_no_upload_and_means_none),
+          TEST(whatever_numbers_are_written_are_read),
           TEST(a_newer_record_tells_its_charge_and_nothing_else),
           TEST(a_charge_that_is_not_whole_is_unknown), TEST(values_that_cannot_be_are_refused),
           TEST(a_quota_keeps_to_what_the_kernel_can_set), )
