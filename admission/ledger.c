@@ -3,6 +3,8 @@
 
 #include <admission/ledger.h>
 
+static const struct demand nothing;
+
 static uint64_t over(uint64_t a, uint64_t b) {
         return a > b ? a - b : 0;
 }
@@ -73,12 +75,16 @@ static uint64_t host_left(const struct ledger *ledger, const struct account *acc
         return over(left, others);
 }
 
+/* The first axis on which @own, which is charged already, cannot become @demand. */
 static int short_of(const struct ledger *ledger, const struct account *account,
-                    const struct demand *demand, bool never, bool slice,
+                    const struct demand *own, const struct demand *demand, bool never, bool slice,
                     struct shortage *shortage) {
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
                 uint64_t left, limit;
 
+                /* What does not grow is no reason to refuse, also where the axis is oversold. */
+                if (demand->amount[i] <= own->amount[i])
+                        continue;
                 if (slice) {
                         limit = account->limit.amount[i];
                         if (limit == LEDGER_NO_LIMIT)
@@ -90,8 +96,9 @@ static int short_of(const struct ledger *ledger, const struct account *account,
                         limit = ledger->effective.amount[i];
                         left = host_left(ledger, account, i, never);
                 }
-                /* Nothing asked on an axis that is oversold is no reason to refuse. */
-                if (demand->amount[i] == 0 || demand->amount[i] <= left)
+                if (!never && __builtin_add_overflow(left, own->amount[i], &left))
+                        left = UINT64_MAX;
+                if (demand->amount[i] <= left)
                         continue;
 
                 *shortage = (struct shortage){
@@ -133,9 +140,9 @@ int ledger_check(const struct ledger *ledger, const struct account *account,
         int r;
 
         shortage = shortage ?: &ignored;
-        r = short_of(ledger, account, demand, true, false, shortage);
+        r = short_of(ledger, account, &nothing, demand, true, false, shortage);
         if (!r)
-                r = short_of(ledger, account, demand, true, true, shortage);
+                r = short_of(ledger, account, &nothing, demand, true, true, shortage);
         if (!r && ledger->vms_max == 0)
                 r = short_of_vms(ledger->vms, ledger->vms_max, false, shortage);
         /* The slice's own limit is asked before the pool's: a claim that waits for its slice holds
@@ -143,11 +150,11 @@ int ledger_check(const struct ledger *ledger, const struct account *account,
         if (!r)
                 r = short_of_vms(account->vms, account->vms_max, true, shortage);
         if (!r)
-                r = short_of(ledger, account, demand, false, true, shortage);
+                r = short_of(ledger, account, &nothing, demand, false, true, shortage);
         if (!r)
                 r = short_of_vms(ledger->vms, ledger->vms_max, false, shortage);
         if (!r)
-                r = short_of(ledger, account, demand, false, false, shortage);
+                r = short_of(ledger, account, &nothing, demand, false, false, shortage);
         return r;
 }
 
@@ -192,6 +199,47 @@ void ledger_return(struct ledger *ledger, struct account *account, const struct 
         ledger->vms--;
         account->vms--;
         account->changes++;
+}
+
+bool ledger_replace(struct ledger *ledger, struct account *account, const struct demand *from,
+                    const struct demand *to) {
+        struct demand host, slice;
+        bool shrinks = false;
+
+        demand_sub(&host, &ledger->allocated, from);
+        demand_sub(&slice, &account->allocated, from);
+        if (!demand_add(&host, &host, to) || !demand_add(&slice, &slice, to))
+                return false;
+
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                shrinks |= to->amount[i] < from->amount[i];
+        unfilled_update(ledger, account, -1);
+        ledger->allocated = host;
+        account->allocated = slice;
+        unfilled_update(ledger, account, 1);
+        account->changes += shrinks;
+        return true;
+}
+
+int ledger_exchange(struct ledger *ledger, struct account *account, const struct demand *from,
+                    const struct demand *to, struct shortage *shortage) {
+        struct shortage ignored;
+        int r;
+
+        shortage = shortage ?: &ignored;
+        r = short_of(ledger, account, from, to, true, false, shortage);
+        if (!r)
+                r = short_of(ledger, account, from, to, true, true, shortage);
+        if (!r)
+                r = short_of(ledger, account, from, to, false, true, shortage);
+        if (!r)
+                r = short_of(ledger, account, from, to, false, false, shortage);
+        if (r)
+                return r;
+        if (ledger_replace(ledger, account, from, to))
+                return 0;
+        *shortage = (struct shortage){.requested = UINT64_MAX};
+        return LEDGER_E_NEVER;
 }
 
 uint64_t ledger_available(const struct ledger *ledger, const struct account *account,

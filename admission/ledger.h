@@ -103,6 +103,26 @@ _must_check_ bool ledger_restore(struct ledger *ledger, struct account *account,
 /* Gives a charge back, whole. Asserts that it was charged. */
 void ledger_return(struct ledger *ledger, struct account *account, const struct demand *demand);
 
+/*
+ * The charge @from of one VM becomes @to, whole or not at all; the number of VMs stays. An axis
+ * that shrinks or stays always may, also where more is sold than the limit allows since a ratio was
+ * lowered; on one that grows, the difference must fit as a claim for it would. 0 or LEDGER_E_*.
+ * In @shortage the numbers are of the whole amount, with what the VM has itself counted as
+ * available, since a VM is asked to become as large as something and not larger by something.
+ * NEVER: it could not be that large if it were alone. Asserts that @from was charged. What an axis
+ * gives up may let a waiting claim start: ask the queue.
+ */
+_must_check_ int ledger_exchange(struct ledger *ledger, struct account *account,
+                                 const struct demand *from, const struct demand *to,
+                                 struct shortage *shortage);
+
+/*
+ * The same without asking, for when it is the policy that counts differently and not the VM that
+ * changes. Returns false and changes nothing if a sum would overflow.
+ */
+_must_check_ bool ledger_replace(struct ledger *ledger, struct account *account,
+                                 const struct demand *from, const struct demand *to);
+
 /* What a claim in @account could still get of @resource; LEDGER_NO_LIMIT where nothing limits it.
  */
 uint64_t ledger_available(const struct ledger *ledger, const struct account *account,

@@ -252,6 +252,227 @@ static void no_schedule_ever_sells_more_than_there_is(void) {
         expect(granted > 10000);
 }
 
+static void a_vm_that_changes_is_charged_what_it_became_and_counted_once(void) {
+        struct ledger ledger = {};
+        struct account sure = no_limits(), other = no_limits();
+        struct demand first = of(1000, 2 * GIB), grown = of(2000, 3 * GIB), small = of(500, GIB),
+                      guarantee = of(0, 3 * GIB);
+        uint64_t changes;
+
+        configure(&ledger);
+        ledger_set_guarantee(&ledger, &sure, &guarantee);
+        expect_int(ledger_charge(&ledger, &sure, &first, NULL), 0);
+        expect_uint(ledger_available(&ledger, &other, RESOURCE_MEMORY), 5 * GIB);
+        changes = sure.changes;
+        expect_int(ledger_exchange(&ledger, &sure, &first, &grown, NULL), 0);
+        expect(demand_equal(&ledger.allocated, &grown) && demand_equal(&sure.allocated, &grown));
+        expect_uint(ledger.vms, 1);
+        expect_uint(sure.vms, 1);
+        expect_uint(sure.changes, changes);
+        /* It grew into the slice's own guarantee, and out of it again. */
+        expect_uint(ledger_available(&ledger, &other, RESOURCE_MEMORY), 5 * GIB);
+        expect_int(ledger_exchange(&ledger, &sure, &grown, &small, NULL), 0);
+        expect_uint(ledger_available(&ledger, &other, RESOURCE_MEMORY), 5 * GIB);
+        /* Who found the slice full may ask again. */
+        expect_uint(sure.changes, changes + 1);
+        ledger_return(&ledger, &sure, &small);
+        expect(demand_equal(&ledger.allocated, &zero));
+        expect(demand_equal(&ledger.unfilled, &guarantee));
+}
+
+static void a_change_that_does_not_fit_names_the_whole_amount_and_leaves_no_trace(void) {
+        struct ledger ledger = {}, before;
+        struct account account = no_limits(), account_before;
+        struct demand mine = of(1000, 2 * GIB), others = of(1000, 4 * GIB),
+                      larger = of(500, 5 * GIB), huge = of(1000, 9 * GIB);
+        struct shortage shortage = {};
+
+        configure(&ledger);
+        expect_int(ledger_charge(&ledger, &account, &mine, NULL), 0);
+        expect_int(ledger_charge(&ledger, &account, &others, NULL), 0);
+        before = ledger;
+        account_before = account;
+        expect_int(ledger_exchange(&ledger, &account, &mine, &larger, &shortage),
+                   LEDGER_E_POOL_FULL);
+        expect_int(shortage.resource, RESOURCE_MEMORY);
+        expect_uint(shortage.requested, 5 * GIB);
+        expect_uint(shortage.available, 4 * GIB); /* 2 left, and its own 2 */
+        expect_uint(shortage.fits, 4 * GIB);
+        expect_uint(shortage.allocated, 6 * GIB);
+        expect_uint(shortage.effective_limit, 8 * GIB);
+        /* Growing by 7 GiB would fit an empty host of 8, becoming 9 never will. */
+        expect_int(ledger_exchange(&ledger, &account, &mine, &huge, &shortage), LEDGER_E_NEVER);
+        expect_uint(shortage.fits, 8 * GIB);
+        account.limit.amount[RESOURCE_MEMORY] = account_before.limit.amount[RESOURCE_MEMORY] =
+                6 * GIB + 1;
+        expect_int(ledger_exchange(&ledger, &account, &mine, &larger, &shortage),
+                   LEDGER_E_SLICE_FULL);
+        expect_uint(shortage.fits, 2 * GIB + 1);
+        expect_int(memcmp(&before, &ledger, sizeof(ledger)), 0);
+        expect_int(memcmp(&account_before, &account, sizeof(account)), 0);
+        larger.amount[RESOURCE_MEMORY] = shortage.fits;
+        expect_int(ledger_exchange(&ledger, &account, &mine, &larger, &shortage), 0);
+}
+
+static void a_vm_on_an_oversold_host_may_shrink_but_not_grow(void) {
+        struct ledger ledger = {};
+        struct account account = no_limits();
+        struct demand mine = of(6000, GIB), less = of(5000, 2 * GIB), more = of(6001, GIB),
+                      ratio = of(1000, 1000), capacity = of(4000, 10 * GIB);
+        bool enforced[_RESOURCE_N] = {[RESOURCE_CPU] = true, [RESOURCE_MEMORY] = true};
+        struct shortage shortage = {};
+
+        configure(&ledger);
+        expect_int(ledger_charge(&ledger, &account, &mine, NULL), 0);
+        ledger_configure(&ledger, &capacity, &zero, &ratio, enforced, 0);
+        expect_int(ledger_exchange(&ledger, &account, &mine, &more, &shortage), LEDGER_E_NEVER);
+        expect_int(shortage.resource, RESOURCE_CPU);
+        /* The number of VMs is no matter: it is one before and after. */
+        expect_int(ledger_exchange(&ledger, &account, &mine, &less, &shortage), 0);
+        expect_uint(ledger.allocated.amount[RESOURCE_CPU], 5000);
+        expect_uint(ledger.allocated.amount[RESOURCE_MEMORY], 2 * GIB);
+}
+
+static void a_policy_that_counts_differently_exchanges_without_asking(void) {
+        struct ledger ledger = {}, before;
+        struct account account = no_limits();
+        struct demand mine = of(1000, GIB), other = of(1, 0), apart = of(9000, 9 * GIB),
+                      huge = of(UINT64_MAX, 0);
+
+        configure(&ledger);
+        expect_int(ledger_charge(&ledger, &account, &mine, NULL), 0);
+        expect_int(ledger_charge(&ledger, &account, &other, NULL), 0);
+        expect(ledger_replace(&ledger, &account, &mine, &apart));
+        expect_uint(ledger.allocated.amount[RESOURCE_CPU], 9001);
+        expect_uint(account.allocated.amount[RESOURCE_MEMORY], 9 * GIB);
+        expect_uint(ledger.vms, 2);
+        before = ledger;
+        expect(!ledger_replace(&ledger, &account, &apart, &huge));
+        expect_int(memcmp(&before, &ledger, sizeof(ledger)), 0);
+        /* Also where nobody limits the axis. */
+        ledger.enforced[RESOURCE_CPU] = false;
+        expect_int(ledger_exchange(&ledger, &account, &apart, &huge, NULL), LEDGER_E_NEVER);
+}
+
+/* What an exchange asks for beyond what is charged. */
+static struct demand growth(const struct demand *from, const struct demand *to) {
+        struct demand more = {};
+
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                if (to->amount[i] > from->amount[i])
+                        more.amount[i] = to->amount[i] - from->amount[i];
+        return more;
+}
+
+/* Of what is kept free for the others, as the inequality in ledger.h has it. */
+static uint64_t unfilled_of_others(const struct account *accounts, unsigned slice, unsigned axis) {
+        uint64_t sum = 0;
+
+        for (unsigned i = 0; i < SLICES; i++)
+                if (i != slice &&
+                    accounts[i].guarantee.amount[axis] > accounts[i].allocated.amount[axis])
+                        sum += accounts[i].guarantee.amount[axis] -
+                               accounts[i].allocated.amount[axis];
+        return sum;
+}
+
+/*
+ * Any schedule of charges, returns, exchanges and ratios, also ones lowered below what is sold: an
+ * exchange is granted exactly when a claim for what grows would be, an axis that grew is within its
+ * limits, a refusal changes nothing, and the sums are the sums.
+ */
+static void no_schedule_of_exchanges_oversells_or_loses_anything(void) {
+        struct ledger ledger = {};
+        struct account accounts[SLICES];
+        struct {
+                struct demand demand;
+                unsigned slice;
+        } live[LIVE];
+        size_t n = 0;
+        unsigned granted = 0, refused = 0, oversold = 0;
+
+        random_state = 2;
+        configure(&ledger);
+        for (unsigned i = 0; i < SLICES; i++) {
+                struct demand guarantee = of(any(500), any(GIB / 2));
+
+                accounts[i] = no_limits();
+                if (any(2))
+                        accounts[i].limit = of(2000 + any(4000), GIB + any(6 * GIB));
+                ledger_set_guarantee(&ledger, &accounts[i], &guarantee);
+        }
+        for (unsigned step = 0; step < 100000; step++) {
+                struct demand to = of(any(3000), any(3 * GIB)), sum = {}, slice_sum[SLICES] = {};
+                unsigned slice = (unsigned)any(SLICES);
+                uint64_t choice = any(1000), vms = ledger.vms;
+                size_t at = n > 0 ? any(n) : 0;
+
+                if (choice < 5) {
+                        struct demand capacity = of(4000, 10 * GIB),
+                                      ratio = of(500 + any(2500), 500 + any(1500));
+                        bool enforced[_RESOURCE_N] = {
+                                [RESOURCE_CPU] = true, [RESOURCE_MEMORY] = true};
+
+                        ledger_configure(&ledger, &capacity, &zero, &ratio, enforced,
+                                         LEDGER_NO_LIMIT);
+                } else if (choice < 200 && n > 0) {
+                        ledger_return(&ledger, &accounts[live[at].slice], &live[at].demand);
+                        live[at] = live[--n];
+                } else if (choice < 450 && n < LIVE) {
+                        if (ledger_charge(&ledger, &accounts[slice], &to, NULL) == 0) {
+                                live[n].demand = to;
+                                live[n++].slice = slice;
+                        }
+                } else if (n > 0) {
+                        struct account *account = &accounts[live[at].slice];
+                        struct ledger ledger_before = ledger;
+                        struct account before = *account;
+                        struct demand more = growth(&live[at].demand, &to);
+                        struct shortage shortage = {};
+                        int as_claim = ledger_check(&ledger, account, &more, NULL);
+                        int r = ledger_exchange(&ledger, account, &live[at].demand, &to, &shortage);
+
+                        need_int(r == 0, as_claim == 0);
+                        if (as_claim == LEDGER_E_NEVER)
+                                need_int(r, LEDGER_E_NEVER);
+                        need_int(ledger.vms, vms);
+                        if (r == 0) {
+                                live[at].demand = to;
+                                granted++;
+                        } else {
+                                need(memcmp(&ledger_before, &ledger, sizeof(ledger)) == 0);
+                                need(memcmp(&before, account, sizeof(before)) == 0);
+                                need(shortage.requested == to.amount[shortage.resource]);
+                                need(shortage.fits < shortage.requested);
+                                refused++;
+                        }
+                        for (unsigned i = 0; r == 0 && i < _RESOURCE_N; i++) {
+                                if (more.amount[i] == 0)
+                                        continue;
+                                need(ledger.allocated.amount[i] +
+                                             unfilled_of_others(accounts, live[at].slice, i) <=
+                                     ledger.effective.amount[i]);
+                                need(account->allocated.amount[i] <= account->limit.amount[i]);
+                        }
+                }
+                oversold += ledger.allocated.amount[RESOURCE_CPU] >
+                            ledger.effective.amount[RESOURCE_CPU];
+                for (size_t i = 0; i < n; i++) {
+                        need(demand_add(&sum, &sum, &live[i].demand));
+                        need(demand_add(&slice_sum[live[i].slice], &slice_sum[live[i].slice],
+                                        &live[i].demand));
+                }
+                need(demand_equal(&sum, &ledger.allocated));
+                need(ledger.vms == n);
+                for (unsigned i = 0; i < SLICES; i++)
+                        need(demand_equal(&slice_sum[i], &accounts[i].allocated));
+                need(ledger.unfilled.amount[RESOURCE_MEMORY] ==
+                     unfilled_of_others(accounts, SLICES, RESOURCE_MEMORY));
+        }
+        unit_note("%u granted, %u refused, %u steps oversold", granted, refused, oversold);
+        expect(granted > 5000 && refused > 5000 && oversold > 100);
+}
+
 static void a_share_is_the_same_on_every_axis(void) {
         /* 16 cores, 10 Gbps twice, 2 vCPUs: 2.5 Gbps */
         expect_uint(sizing_share(2000, 16000, 1250000000, 2000), 312500000);
@@ -268,4 +489,9 @@ UNIT_MAIN(TEST(the_effective_limit_is_what_the_reserve_leaves_times_the_ratio),
           TEST(what_runs_is_restored_beyond_the_limit_but_not_beyond_numbers),
           TEST(guarantees_of_all_vms_fit_the_real_machine),
           TEST(no_schedule_ever_sells_more_than_there_is),
+          TEST(a_vm_that_changes_is_charged_what_it_became_and_counted_once),
+          TEST(a_change_that_does_not_fit_names_the_whole_amount_and_leaves_no_trace),
+          TEST(a_vm_on_an_oversold_host_may_shrink_but_not_grow),
+          TEST(a_policy_that_counts_differently_exchanges_without_asking),
+          TEST(no_schedule_of_exchanges_oversells_or_loses_anything),
           TEST(a_share_is_the_same_on_every_axis), )
