@@ -39,6 +39,27 @@ int text_check_name(const char *what, const char *name, struct why *why) {
                        text_escape(name, quoted, sizeof(quoted)), what, TEXT_NAME_MAX);
 }
 
+static bool is_interface(const char *text) {
+        if (!*text || strlen(text) > TEXT_INTERFACE_MAX || strcmp(text, ".") == 0 ||
+            strcmp(text, "..") == 0)
+                return false;
+        for (const char *c = text; *c; c++)
+                if (*c <= ' ' || *c > '~' || strchr("/:,%", *c))
+                        return false;
+        return true;
+}
+
+int text_check_interface(const char *what, const char *text, struct why *why) {
+        char quoted[QUOTE_MAX];
+
+        if (is_interface(text))
+                return 0;
+        return why_set(why, TEXT_E_NAME,
+                       "\"%s\" is not a valid %s: give 1 to %d printable characters without "
+                       "blanks, '/', ':', ',' and '%%', and neither \".\" nor \"..\"",
+                       text_escape(text, quoted, sizeof(quoted)), what, TEXT_INTERFACE_MAX);
+}
+
 /* Characters that are valid, yet control a terminal or the direction of the text around them. */
 static bool is_hazard(uint32_t c) {
         return (c >= 0x80 && c <= 0x9f) || c == 0x061c || (c >= 0x200b && c <= 0x200f) ||

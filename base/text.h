@@ -14,6 +14,8 @@ struct why;
 
 #define TEXT_NAME_MAX 63 /* bytes in the name of a VM or slice, without the NUL */
 
+#define TEXT_INTERFACE_MAX 15 /* the same of a network interface */
+
 enum {
         _TEXT_E_SUCCESS,
         TEXT_E_NAME, /* not a valid name */
@@ -25,6 +27,14 @@ enum {
  * says what it names ("VM name", "slice").
  */
 _must_check_ int text_check_name(const char *what, const char *name, struct why *why);
+
+/*
+ * The same for the name of a network interface: what the kernel takes (dev_valid_name), of
+ * printable ASCII: 1 to TEXT_INTERFACE_MAX characters without '/', ':' and blanks, not "." or "..".
+ * Without ',' too, which separates names in our lists, and without '%', from which the kernel would
+ * make up a name.
+ */
+_must_check_ int text_check_interface(const char *what, const char *text, struct why *why);
 
 /*
  * Copies @text into @buffer (@size bytes, at least 8) in a form safe for terminals and logs:

@@ -62,6 +62,26 @@ static void a_refused_name_is_quoted_with_what_it_names(void) {
         expect_in(why.text, "\"a\\x0ab\" is not a valid VM name");
 }
 
+static void an_interface_is_called_what_the_kernel_takes(void) {
+        static const char *const valid[] = {
+                "br0",  "pvbr0",          "a", "-", "...", "*", "eth0.5", "br@x", "\\",
+                "~!{}", "abcdefghijklmno"};
+        static const char *const bad[] = {
+                "",     ".",     "..",    "a/b", "a:b", "a,b", "a b",    "a\t",
+                "br%d", "a\x7f", "a\xff", "ä",   "\n",  " a",  "a\033c", "abcdefghijklmnop"};
+        struct why why;
+
+        for (size_t i = 0; i < ARRAY_SIZE(valid); i++)
+                expect_that(text_check_interface("bridge", valid[i], &why) == 0, "%s", valid[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                expect_that(text_check_interface("bridge", bad[i], &why) == TEXT_E_NAME, "%zu", i);
+                expect_that(text_is_printable(why.text), "%zu: %s", i, why.text);
+        }
+        expect_int(text_check_interface("bridge", "a\nb", &why), TEXT_E_NAME);
+        expect_in(why.text, "\"a\\x0ab\" is not a valid bridge: give 1 to 15 printable");
+        expect_in(why.text, "',' and '%'");
+}
+
 static void expect_escape(const char *text, size_t size, const char *wanted) {
         char buffer[128];
 
@@ -151,6 +171,7 @@ UNIT_MAIN(
         TEST(what_could_leave_its_directory_is_no_name),
         TEST(a_name_has_at_most_63_bytes),
         TEST(a_refused_name_is_quoted_with_what_it_names),
+        TEST(an_interface_is_called_what_the_kernel_takes),
         TEST(plain_text_is_shown_as_it_is),
         TEST(what_steers_a_terminal_is_escaped),
         TEST(what_is_no_utf8_is_escaped_byte_by_byte),
