@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <linux/if_addr.h>
 #include <linux/if_bridge.h>
+#include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
@@ -15,33 +17,48 @@
 #include <base/why.h>
 #include <tc/link.h>
 
-static int find_index(const char *name, int *ifindexp) {
-        *ifindexp = (int)if_nametoindex(name);
-        return *ifindexp > 0 ? 0 : errno;
-}
+#define TRIES 8
 
-int link_open_tap(const char *name, bool multi_queue, uid_t owner, int *fdp, int *ifindexp,
-                  struct why *why) {
-        struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL};
+static int attach(const char *name, int flags, int *fdp, struct why *why) {
+        struct ifreq request = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags)};
         _cleanup_(fd_closep) int fd = -1;
-        int r;
 
-        if (multi_queue)
-                request.ifr_flags |= IFF_MULTI_QUEUE;
         if (!text_copy(request.ifr_name, sizeof(request.ifr_name), name))
                 return why_set(why, NETLINK_E_KERNEL, "the link name '%s' is too long", name);
         fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
         if (fd < 0)
                 return why_errno(why, NETLINK_E_KERNEL, errno, "cannot open /dev/net/tun");
         if (ioctl(fd, TUNSETIFF, &request) < 0)
-                return why_errno(why, errno == EBUSY ? NETLINK_E_EXISTS : NETLINK_E_KERNEL, errno,
-                                 "cannot make the tap '%s'", name);
-        /* Asked of the descriptor's own namespace, by the name the kernel has just given it. */
-        r = find_index(request.ifr_name, ifindexp);
-        if (r)
-                return why_errno(why, NETLINK_E_GONE, r, "the tap '%s' vanished", name);
+                return why_errno(why,
+                                 errno == EBUSY   ? NETLINK_E_EXISTS
+                                 : errno == E2BIG ? NETLINK_E_FULL
+                                                  : NETLINK_E_KERNEL,
+                                 errno, "cannot open the tap '%s'", name);
         *fdp = take_fd(fd);
         return 0;
+}
+
+int link_open_tap(const char *name, bool multi_queue, uid_t owner, int *fdp, int *ifindexp,
+                  struct why *why) {
+        _cleanup_(fd_closep) int fd = -1;
+        int ifindex, r;
+
+        r = attach(name, IFF_TUN_EXCL | (multi_queue ? IFF_MULTI_QUEUE : 0), &fd, why);
+        if (r)
+                return r;
+        if (owner != LINK_NO_OWNER && ioctl(fd, TUNSETOWNER, (unsigned long)owner) < 0)
+                return why_errno(why, NETLINK_E_KERNEL, errno, "cannot give the tap '%s' to uid %u",
+                                 name, owner);
+        ifindex = (int)if_nametoindex(name);
+        if (ifindex == 0)
+                return why_errno(why, NETLINK_E_KERNEL, errno, "the tap '%s' vanished", name);
+        *fdp = take_fd(fd);
+        *ifindexp = ifindex;
+        return 0;
+}
+
+int link_open_queue(const char *name, int *fdp, struct why *why) {
+        return attach(name, IFF_MULTI_QUEUE, fdp, why);
 }
 
 void link_tap_name(char name[IF_NAMESIZE], const char *lease_id, unsigned number) {
@@ -61,13 +78,18 @@ void link_mac(unsigned char mac[6], const char *vm_name, unsigned number) {
         mac[0] = (unsigned char)((mac[0] & 0xfc) | 0x02);
 }
 
+void link_mac_host(unsigned char host[6], const unsigned char guest[6]) {
+        memcpy(host, guest, 6);
+        host[0] = 0xfe;
+}
+
 static struct nl_msg *begin(struct batch *batch, int type, int flags, const char *what, int family,
-                            int ifindex, unsigned set, unsigned change) {
+                            int ifindex, unsigned set) {
         struct ifinfomsg header = {
                 .ifi_family = (unsigned char)family,
                 .ifi_index = ifindex,
                 .ifi_flags = set,
-                .ifi_change = change,
+                .ifi_change = set,
         };
         struct nl_msg *message;
 
@@ -77,55 +99,128 @@ static struct nl_msg *begin(struct batch *batch, int type, int flags, const char
         return message;
 }
 
-void link_add_create(struct batch *batch, const char *name, const char *kind) {
+static void put_alias(struct nl_msg *message, const char *alias) {
+        nla_put(message, IFLA_IFALIAS, (int)strlen(alias), alias);
+}
+
+/* The kernel takes no alias with a new link: the second message of the same sendmsg has it. */
+static void add_link(struct batch *batch, const char *what, const char *name, const char *kind,
+                     const unsigned char *mac, const char *alias) {
         struct nl_msg *message;
         struct nlattr *nest;
 
-        message = begin(batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, "a new link", AF_UNSPEC, 0,
-                        0, 0);
-        if (!message)
-                return;
-        nla_put_string(message, IFLA_IFNAME, name);
-        nest = nla_nest_start(message, IFLA_LINKINFO);
-        nla_put_string(message, IFLA_INFO_KIND, kind);
-        nla_nest_end(message, nest);
+        message = begin(batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, what, AF_UNSPEC, 0, 0);
+        if (message) {
+                nla_put_string(message, IFLA_IFNAME, name);
+                if (mac)
+                        nla_put(message, IFLA_ADDRESS, 6, mac);
+                nest = nla_nest_start(message, IFLA_LINKINFO);
+                nla_put_string(message, IFLA_INFO_KIND, kind);
+                nla_nest_end(message, nest);
+        }
+        message = begin(batch, RTM_SETLINK, 0, "the mark of the new link", AF_UNSPEC, 0, 0);
+        if (message) {
+                nla_put_string(message, IFLA_IFNAME, name);
+                put_alias(message, alias);
+        }
+}
+
+void link_add_bridge(struct batch *batch, const char *name, const char *alias) {
+        unsigned char mac[6];
+
+        /* With an address of its own it keeps it whichever ports come and go: guests know their
+         * gateway by it, and after a restart of the host, too. */
+        link_mac(mac, name, 0);
+        add_link(batch, "a new bridge", name, "bridge", mac, alias);
+}
+
+void link_add_ifb(struct batch *batch, const char *name, const char *alias) {
+        add_link(batch, "a new IFB", name, "ifb", NULL, alias);
 }
 
 void link_add_alias(struct batch *batch, int ifindex, const char *alias) {
         struct nl_msg *message;
 
-        message = begin(batch, RTM_SETLINK, 0, "the link's alias", AF_UNSPEC, ifindex, 0, 0);
+        message = begin(batch, RTM_SETLINK, 0, "the link's alias", AF_UNSPEC, ifindex, 0);
         if (message)
-                nla_put(message, IFLA_IFALIAS, (int)strlen(alias), alias);
+                put_alias(message, alias);
+}
+
+void link_add_master(struct batch *batch, int ifindex, int master) {
+        struct nl_msg *message;
+
+        message = begin(batch, RTM_SETLINK, 0, "the place in the bridge", AF_UNSPEC, ifindex, 0);
+        if (message)
+                nla_put_u32(message, IFLA_MASTER, (uint32_t)master);
 }
 
 void link_add_up(struct batch *batch, int ifindex) {
-        begin(batch, RTM_SETLINK, 0, "the link going up", AF_UNSPEC, ifindex, IFF_UP, IFF_UP);
+        begin(batch, RTM_SETLINK, 0, "the link going up", AF_UNSPEC, ifindex, IFF_UP);
 }
 
-void link_add_port(struct batch *batch, int ifindex, int master, bool isolated) {
+void link_add_up_by_name(struct batch *batch, const char *name) {
         struct nl_msg *message;
-        struct nlattr *nest;
 
-        message = begin(batch, RTM_SETLINK, 0, "the place in the bridge", AF_UNSPEC, ifindex, 0, 0);
+        message = begin(batch, RTM_SETLINK, 0, "the link going up", AF_UNSPEC, 0, IFF_UP);
         if (message)
+                nla_put_string(message, IFLA_IFNAME, name);
+}
+
+/* The port's settings are the bridge's, so they come after the master; and the kernel applies them
+ * before the flags of the same message. */
+static void add_isolated_up(struct batch *batch, int ifindex) {
+        struct nlattr *info, *port;
+        struct nl_msg *message;
+
+        message = begin(batch, RTM_NEWLINK, 0, "the port's isolation", AF_UNSPEC, ifindex, IFF_UP);
+        if (!message)
+                return;
+        info = nla_nest_start(message, IFLA_LINKINFO);
+        nla_put_string(message, IFLA_INFO_SLAVE_KIND, "bridge");
+        port = nla_nest_start(message, IFLA_INFO_SLAVE_DATA);
+        nla_put_u8(message, IFLA_BRPORT_ISOLATED, 1);
+        nla_nest_end(message, port);
+        nla_nest_end(message, info);
+}
+
+void link_add_tap(struct batch *batch, int ifindex, const char *alias, const unsigned char mac[6],
+                  int master, bool isolated) {
+        struct nl_msg *message;
+
+        /* In one message; the kernel's order is address, alias, master, flags. */
+        message = begin(batch, RTM_SETLINK, 0, "the tap's place in the bridge", AF_UNSPEC, ifindex,
+                        isolated ? 0 : IFF_UP);
+        if (message) {
+                nla_put(message, IFLA_ADDRESS, 6, mac);
+                put_alias(message, alias);
                 nla_put_u32(message, IFLA_MASTER, (uint32_t)master);
-        /* Before it is up, so that no frame ever passes a wall that is not there yet. */
-        if (isolated) {
-                message = begin(batch, RTM_SETLINK, 0, "the port's isolation", AF_BRIDGE, ifindex,
-                                0, 0);
-                if (message) {
-                        nest = nla_nest_start(message, IFLA_PROTINFO);
-                        nla_put_u8(message, IFLA_BRPORT_ISOLATED, 1);
-                        nla_nest_end(message, nest);
-                        nest->nla_type |= NLA_F_NESTED;
-                }
         }
-        link_add_up(batch, ifindex);
+        if (isolated)
+                add_isolated_up(batch, ifindex);
 }
 
 void link_add_removal(struct batch *batch, int ifindex) {
-        begin(batch, RTM_DELLINK, 0, "the link's removal", AF_UNSPEC, ifindex, 0, 0);
+        begin(batch, RTM_DELLINK, 0, "the link's removal", AF_UNSPEC, ifindex, 0);
+}
+
+void link_add_address(struct batch *batch, int ifindex, int family, const void *bytes,
+                      unsigned prefix) {
+        int size = family == AF_INET6 ? 16 : 4;
+        struct ifaddrmsg header = {
+                .ifa_family = (unsigned char)family,
+                .ifa_prefixlen = (unsigned char)prefix,
+                /* Nobody else on a bridge of ours can have it: no waiting for duplicates. */
+                .ifa_flags = family == AF_INET6 ? IFA_F_NODAD : 0,
+                .ifa_index = (unsigned)ifindex,
+        };
+        struct nl_msg *message;
+
+        message = batch_add(batch, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, "the address");
+        if (!message)
+                return;
+        nlmsg_append(message, &header, sizeof(header), NLMSG_ALIGNTO);
+        nla_put(message, IFA_LOCAL, size, bytes);
+        nla_put(message, IFA_ADDRESS, size, bytes);
 }
 
 static bool parse_link(const struct nlmsghdr *message, struct link *link) {
@@ -141,6 +236,8 @@ static bool parse_link(const struct nlmsghdr *message, struct link *link) {
         nla_strlcpy(link->name, attributes[IFLA_IFNAME], sizeof(link->name));
         if (attributes[IFLA_IFALIAS])
                 nla_strlcpy(link->alias, attributes[IFLA_IFALIAS], sizeof(link->alias));
+        if (attributes[IFLA_ADDRESS] && nla_len(attributes[IFLA_ADDRESS]) == sizeof(link->mac))
+                memcpy(link->mac, nla_data(attributes[IFLA_ADDRESS]), sizeof(link->mac));
         if (attributes[IFLA_MASTER])
                 link->master = (int)nla_get_u32(attributes[IFLA_MASTER]);
         if (attributes[IFLA_LINKINFO] &&
@@ -170,7 +267,7 @@ int link_get(struct netlink *netlink, const char *name, int ifindex, struct link
         int r;
 
         message = begin(&batch, RTM_GETLINK, 0, "a look at the link", AF_UNSPEC, name ? 0 : ifindex,
-                        0, 0);
+                        0);
         if (message && name)
                 nla_put_string(message, IFLA_IFNAME, name);
         r = netlink_commit(netlink, &batch, take_link, &found, NULL, why);
@@ -180,39 +277,59 @@ int link_get(struct netlink *netlink, const char *name, int ifindex, struct link
                           : why_set(why, NETLINK_E_KERNEL, "the kernel did not describe the link");
 }
 
-struct each {
-        void (*fn)(void *userdata, const struct link *link);
-        void *userdata;
+/* What a list has shown so far. Only a list that was not torn is passed on. */
+struct marked {
+        const char *prefix;
+        struct link *links;
+        size_t n, size;
+        bool overrun;
 };
 
 static void take_marked(void *userdata, const struct nlmsghdr *message) {
-        struct each *each = userdata;
-        struct link link;
+        struct marked *marked = userdata;
+        struct link link, *more;
 
-        if (parse_link(message, &link) && strncmp(link.alias, LINK_MARK, strlen(LINK_MARK)) == 0)
-                each->fn(each->userdata, &link);
+        if (!parse_link(message, &link) ||
+            strncmp(link.alias, marked->prefix, strlen(marked->prefix)) != 0)
+                return;
+        if (marked->n == marked->size) {
+                more = reallocarray(marked->links, marked->size * 2 + 16, sizeof(*more));
+                if (!more) {
+                        marked->overrun = true;
+                        return;
+                }
+                marked->links = more;
+                marked->size = marked->size * 2 + 16;
+        }
+        marked->links[marked->n++] = link;
+}
+
+static struct nl_msg *list_of_links(void) {
+        struct ifinfomsg header = {.ifi_family = AF_UNSPEC};
+        struct nl_msg *message = netlink_request(RTM_GETLINK);
+
+        if (message) {
+                nlmsg_append(message, &header, sizeof(header), NLMSG_ALIGNTO);
+                nla_put_u32(message, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+        }
+        return message;
 }
 
 int link_each_marked(struct netlink *netlink, const char *prefix,
                      void (*fn)(void *userdata, const struct link *link), void *userdata,
                      struct why *why) {
-        struct if_nameindex *names;
-        struct each each = {.fn = fn, .userdata = userdata};
-        int r = 0;
+        struct marked marked = {.prefix = prefix};
+        int r = NETLINK_E_LOST;
 
-        /* One look a link: a dump that is interrupted by a change would have to be begun again. */
-        names = if_nameindex();
-        if (!names)
-                return why_errno(why, NETLINK_E_KERNEL, errno, "cannot list the links");
-        for (size_t i = 0; r == 0 && names[i].if_index; i++) {
-                _cleanup_(batch_deinit) struct batch batch = BATCH_NULL;
-
-                begin(&batch, RTM_GETLINK, 0, "a look at a link", AF_UNSPEC, (int)names[i].if_index,
-                      0, 0);
-                r = netlink_commit(netlink, &batch, take_marked, &each, NULL, why);
-                if (r == NETLINK_E_GONE)
-                        r = 0; /* it went while we looked */
+        assert(strncmp(prefix, LINK_MARK, strlen(LINK_MARK)) == 0);
+        for (unsigned i = 0; i < TRIES && r == NETLINK_E_LOST; i++) {
+                marked.n = 0;
+                r = netlink_dump(netlink, list_of_links(), take_marked, &marked, why);
         }
-        if_freenameindex(names);
+        if (r == 0 && marked.overrun)
+                r = fault(-ENOMEM);
+        for (size_t i = 0; r == 0 && i < marked.n; i++)
+                fn(userdata, &marked.links[i]);
+        free(marked.links);
         return r;
 }

@@ -78,10 +78,6 @@ void link_add_ifb(struct batch *batch, const char *name, const char *alias);
 void link_add_tap(struct batch *batch, int ifindex, const char *alias, const unsigned char mac[6],
                   int master, bool isolated);
 
-/* Leaving soon. */
-void link_add_create(struct batch *batch, const char *name, const char *kind);
-void link_add_port(struct batch *batch, int ifindex, int master, bool isolated);
-
 void link_add_alias(struct batch *batch, int ifindex, const char *alias);
 void link_add_master(struct batch *batch, int ifindex, int master); /* 0: out of its bridge */
 void link_add_up(struct batch *batch, int ifindex);

@@ -82,8 +82,8 @@ static void bench_up(struct bench *bench) {
 
         *bench = (struct bench){.netlink = NETLINK_NULL};
         need_int(netlink_open(&bench->netlink, &bench->why), 0);
-        link_add_create(&batch, BRIDGE, "bridge");
-        link_add_create(&batch, IFB, "ifb");
+        link_add_bridge(&batch, BRIDGE, LINK_MARK "test bridge");
+        link_add_ifb(&batch, IFB, LINK_MARK "test ifb");
         need_int(netlink_commit(&bench->netlink, &batch, NULL, NULL, NULL, &bench->why), 0);
         batch_deinit(&batch);
         need_int(link_get(&bench->netlink, BRIDGE, 0, &link, &bench->why), 0);
@@ -163,6 +163,7 @@ static void guest_up(struct bench *bench, struct guest *guest, int number, uint6
                      uint64_t rate, uint64_t ceil) {
         _cleanup_(batch_deinit) struct batch batch = BATCH_NULL;
         struct shape_check check = {.shape = &guest->shape, .why = &bench->why};
+        unsigned char mac[6];
         char id[32];
         int ifindex;
 
@@ -182,9 +183,10 @@ static void guest_up(struct bench *bench, struct guest *guest, int number, uint6
                 .upload_rate_bytes_per_s = rate,
                 .upload_ceil_bytes_per_s = ceil,
         };
-        link_add_alias(&batch, ifindex, LINK_MARK "test");
         need_int(shape_add(&batch, &guest->shape, &bench->why), 0);
-        link_add_port(&batch, ifindex, bench->bridge, false);
+        link_mac(mac, id, 0);
+        link_mac_host(mac, mac);
+        link_add_tap(&batch, ifindex, LINK_MARK "test", mac, bench->bridge, false);
         need_int(netlink_commit(&bench->netlink, &batch, shape_echo, &check, NULL, &bench->why), 0);
         need_int(shape_confirmed(&check), 0);
         guest_start(guest);
