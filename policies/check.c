@@ -9,9 +9,12 @@
  *     sum of guarantees   <= (capacity - reserve) x min(1, ratio)       (a guarantee is real)
  *     a slice's guarantee <= its limit x its ratio
  *     its default claim   <= the largest claim of a VM, and its limit x its ratio
+ *
+ * and what belongs to a bridge needs one.
  */
 
 #include <stdio.h>
+#include <string.h>
 
 #include <policies/check.h>
 #include <policies/errors.h>
@@ -64,6 +67,41 @@ static bool is_number(uint64_t amount) {
         return amount != POLICY_NONE && amount != POLICY_AUTO;
 }
 
+/* Notes an error where the value at @offset was assigned. */
+static void complain_at(const struct unit *unit, size_t offset, const char *sentence) {
+        struct place place;
+        const struct key *key = unit_find(unit, offset, &place);
+
+        assert(key);
+        errors_add(unit->errors, place.path, place.line, key->section, key->name, "%s", sentence);
+}
+
+/* What is said about a bridge needs one. */
+static void check_network(const struct unit *unit) {
+        const struct broker_policy *broker = unit->object;
+        const struct network_policy *network = &broker->network;
+        const struct {
+                size_t offset;
+                bool given;
+        } needs[] = {
+                {offsetof(struct broker_policy, network.addresses), network->n_addresses > 0},
+                {offsetof(struct broker_policy, network.uplink), network->uplink[0]},
+                {offsetof(struct broker_policy, network.nat), network->nat},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
+                if (needs[i].given && !network->bridge[0])
+                        complain_at(unit, needs[i].offset,
+                                    "it needs a bridge; say which with Bridge=");
+        if (network->bridge[0] && network->nat && network->n_addresses == 0)
+                complain_at(unit, offsetof(struct broker_policy, network.nat),
+                            "it needs a subnet; give the bridge an address in it with Address=");
+        if (network->bridge[0] && strcmp(network->uplink, network->bridge) == 0)
+                complain_at(
+                        unit, offsetof(struct broker_policy, network.uplink),
+                        "a bridge cannot be a port of itself; Bridge= and Uplink= are the same");
+}
+
 void check_broker(const struct unit *unit) {
         struct broker_policy *broker = unit->object;
 
@@ -75,6 +113,7 @@ void check_broker(const struct unit *unit) {
                         complain(unit, offsetof(struct broker_policy, reserve.amount) + i * 8, i,
                                  reserve, capacity, "the [Capacity]");
         }
+        check_network(unit);
 }
 
 void check_slice(const struct unit *unit) {

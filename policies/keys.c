@@ -22,6 +22,8 @@
 #define CPUS_MAX (1000 * 1000 * 1000ULL) /* a million CPUs, in thousandths */
 #define GPUS_MAX 65536
 #define MEMORY_MIN (1024 * 1024)
+#define BORROW_MIN 1000 /* a multiple, in thousandths */
+#define BORROW_MAX 64000
 #define HOUR (3600 * 1000000ULL) /* usec */
 #define BROKER_TEXT(member) 0, sizeof(((struct broker_policy *)NULL)->member)
 #define SLICE_TEXT(member) 0, sizeof(((struct slice_policy *)NULL)->member)
@@ -57,8 +59,8 @@ const struct key policy_keys[] = {
          "auto", "Bandwidth of each whole disk. auto: 1GB/s."},
         {B(capacity.amount[RESOURCE_NETWORK]), "Capacity", "Network", KEY_RATE, KEY_AUTO, 0, ANY,
          "auto",
-         "Bandwidth of the uplink. auto: the speed of the default route's device; where that is "
-         "unknown, the network is not accounted until this key is set."},
+         "Bandwidth of the uplink. auto: the speed of Uplink=, else of the default route's device; "
+         "where that is unknown, the network is not accounted until this key is set."},
         {B(capacity.amount[RESOURCE_GPU]), "Capacity", "GPU", KEY_COUNT, KEY_AUTO, 0, GPUS_MAX,
          "auto", "GPU slots. auto: the passthrough devices or vGPU slots found."},
 
@@ -117,6 +119,29 @@ const struct key policy_keys[] = {
         {B(pids_max), "Enforce", "PidsMax", KEY_COUNT, KEY_AUTO | KEY_INFINITY, 1, 4194304, "auto",
          "Processes and threads of a VM. auto: 64, and 16 more for each CPU begun."},
 
+        {B(network.bridge), "Network", "Bridge", KEY_INTERFACE, 0, BROKER_TEXT(network.bridge), "",
+         "A bridge that the broker makes and keeps; VMs of every slice may join it. Empty: none."},
+        {B(network.addresses), "Network", "Address", KEY_ADDRESSES, 0, 0, POLICY_ADDRESSES_MAX, "",
+         "The bridge's own addresses with their subnets, such as 10.77.0.1/24 fd77::1/64, at most "
+         "four. Several assignments add up, an empty one starts over."},
+        {B(network.uplink), "Network", "Uplink", KEY_INTERFACE, 0, BROKER_TEXT(network.uplink), "",
+         "A device that becomes a port of the bridge. Its speed is then the capacity of the "
+         "network, "
+         "where [Capacity] Network= is auto."},
+        {B(network.nat), "Network", "NAT", KEY_BOOL, 0, 0, 1, "no",
+         "Whether what leaves the bridge's subnets for elsewhere is masqueraded (nftables) and IP "
+         "forwarding is turned on. Needs Address=."},
+        {B(network.full_duplex), "Network", "FullDuplex", KEY_BOOL, 0, 0, 1, "no",
+         "Whether download and upload are accounted apart, each against the whole capacity. no: a "
+         "VM is charged the larger of the two."},
+        {B(network.upload_ceil_milli), "Network", "UploadCeil", KEY_RATIO, 0, BORROW_MIN,
+         BORROW_MAX, "4",
+         "Up to how much a VM may send while others leave room, as a multiple of its claim."},
+        {B(network.download_bucket_milli), "Network", "DownloadBucket", KEY_RATIO, 0, BORROW_MIN,
+         BORROW_MAX, "4",
+         "The size of a burst to a VM, as a multiple of what its rate carries in 20 ms, and at "
+         "least 128 KiB."},
+
         {S(description), "Slice", "Description", KEY_TEXT, 0, SLICE_TEXT(description), "",
          "A few words for people."},
         {S(vms_max), "Slice", "MaxVMs", KEY_COUNT, KEY_INFINITY, 0, 65535, "infinity",
@@ -132,7 +157,9 @@ const struct key policy_keys[] = {
         {S(limit.amount[RESOURCE_DISK_IO]), "Slice", "DiskIO", KEY_RATE, KEY_INFINITY, 0, ANY,
          "infinity", "Disk bandwidth of all VMs together, on each disk."},
         {S(limit.amount[RESOURCE_NETWORK]), "Slice", "Network", KEY_RATE, KEY_INFINITY, 0, ANY,
-         "infinity", "Network bandwidth of all VMs together, each way."},
+         "infinity",
+         "Network bandwidth, each way, that may be sold to all VMs together. Each is held "
+         "to what it was sold; only its uploads may borrow, up to this."},
         {S(limit.amount[RESOURCE_GPU]), "Slice", "GPU", KEY_COUNT, KEY_INFINITY, 0, GPUS_MAX,
          "infinity", "GPU slots of all VMs together."},
 
@@ -202,6 +229,17 @@ const struct key policy_keys[] = {
          "Processes and threads of a VM. auto: broker.conf."},
         {S(grace_usec), "VM", "GracePeriod", KEY_DURATION, KEY_AUTO, 0, HOUR, "auto",
          "Time from SIGTERM to the kill. auto: broker.conf."},
+
+        {S(bridge), "Network", "Bridge", KEY_INTERFACE, 0, SLICE_TEXT(bridge), "",
+         "The bridge on which each VM of this slice gets a tap, if it does not say otherwise. "
+         "Empty: none."},
+        {S(bridges), "Network", "Bridges", KEY_INTERFACES, 0, 0, POLICY_BRIDGES_MAX, "",
+         "Other bridges that its VMs may ask for (run --net): names, separated by spaces, at most "
+         "16; * is any. Several assignments add up, an empty one starts over. Bridge= here and "
+         "that of broker.conf need no mention."},
+        {S(isolated), "Network", "Isolated", KEY_BOOL, 0, 0, 1, "no",
+         "Whether taps of this slice exchange no frames with isolated taps of the same bridge, "
+         "each other's included."},
 
         {S(users), "Access", "Users", KEY_USERS, 0, 0, POLICY_NAMES_MAX, "",
          "Who may use this slice: names or numbers, separated by spaces; * is everybody. Several "

@@ -28,6 +28,9 @@ enum key_type {
         KEY_DURATION, /* microseconds */
         KEY_USERS,    /* a list, into the slice's users */
         KEY_GROUPS,
+        KEY_INTERFACE,  /* char array of max bytes: the name of one, or "" */
+        KEY_INTERFACES, /* a list of max of them, into the slice's bridges */
+        KEY_ADDRESSES,  /* a list of max of them, into the broker's addresses */
         _KEY_TYPE_N,
 };
 
@@ -48,7 +51,7 @@ struct key {
         const char *help;     /* a sentence or two, without markup */
 };
 
-#define KEYS_N 75
+#define KEYS_N 85
 extern const struct key policy_keys[KEYS_N];
 
 /* The key of that name, or NULL. */

@@ -34,6 +34,9 @@ struct why;
 #define POLICY_DROPINS_MAX 128       /* drop-ins of one file */
 #define POLICY_NAMES_MAX 256         /* users or groups in one list */
 #define POLICY_ERRORS_MAX 32         /* errors kept of one load; the rest are counted */
+#define POLICY_INTERFACE_MAX 16      /* bytes in the name of an interface, NUL included */
+#define POLICY_ADDRESSES_MAX 4       /* of one bridge */
+#define POLICY_BRIDGES_MAX 16        /* names in a slice's Bridges= */
 #define POLICY_NONE UINT64_MAX       /* "infinity": no limit on this axis */
 #define POLICY_AUTO (UINT64_MAX - 1) /* "auto": discover it, or take the stated default */
 
@@ -41,6 +44,27 @@ enum {
         _POLICY_E_SUCCESS,
         POLICY_E_INVALID, /* at least one file has an error; see the list */
         POLICY_E_DENIED,  /* this user may not use this slice */
+};
+
+/* An address with the subnet that it is in. */
+struct policy_address {
+        int family;              /* AF_INET, AF_INET6 */
+        unsigned char bytes[16]; /* in the order of the network; IPv4: the first four */
+        unsigned prefix;         /* bits that belong to the subnet */
+};
+
+/* broker.conf, [Network] */
+struct network_policy {
+        char bridge[POLICY_INTERFACE_MAX]; /* Bridge= (""): made and kept by the broker; "": none */
+        struct policy_address addresses[POLICY_ADDRESSES_MAX]; /* Address=: the bridge's own */
+        size_t n_addresses;
+        char uplink[POLICY_INTERFACE_MAX]; /* Uplink= (""): becomes a port of that bridge; its speed
+                                            * is then the capacity */
+        bool nat;                          /* NAT= (no): masquerade, and forward */
+        bool full_duplex;                  /* FullDuplex= (no): account the two ways apart */
+        uint64_t upload_ceil_milli;        /* UploadCeil= (4): what a VM may borrow up to */
+        uint64_t download_bucket_milli;    /* DownloadBucket= (4): of what the rate carries in 20
+                                            * ms: size of a burst to a VM, at least 128 KiB */
 };
 
 /* broker.conf */
@@ -70,9 +94,11 @@ struct broker_policy {
         uint64_t cpu_headroom_milli; /* CpuHeadroom= (0.04): of the claim, for the hypervisor's own
                                       * threads, added to cpu.max */
         uint64_t memory_overhead_bytes; /* MemoryOverhead= (100M): added to the claim and charged */
-        uint64_t memory_high_milli; /* MemoryHigh= (infinity): memory.high, of memory.max */
-        uint64_t swap_max_bytes;    /* SwapMax= (0) */
-        uint64_t pids_max;          /* PidsMax= (auto: 64 + 16 per started CPU) */
+        uint64_t memory_high_milli;     /* MemoryHigh= (infinity): memory.high, of memory.max */
+        uint64_t swap_max_bytes;        /* SwapMax= (0) */
+        uint64_t pids_max;              /* PidsMax= (auto: 64 + 16 per started CPU) */
+
+        struct network_policy network;
 };
 
 /* slices/NAME.slice */
@@ -81,7 +107,8 @@ struct slice_policy {
         char path[512]; /* the main file it was read from, for messages */
 
         /* [Slice] Description= MaxVMs=; CPU= Memory= Disk= DiskIO= Network= GPU=: what the slice as
-         * a whole may use, in the kernel (cpu.max, memory.max); times its Ratio, in the ledger */
+         * a whole may use, in the kernel (cpu.max, memory.max); times its Ratio, in the ledger.
+         * Network= bounds what is sold; it is also where a VM's borrowed upload ends */
         char description[128];
         uint64_t vms_max;          /* POLICY_NONE */
         struct demand limit;       /* POLICY_NONE per axis */
@@ -97,6 +124,15 @@ struct slice_policy {
         struct demand vm_max;
         struct demand vm_claim;
         uint64_t memory_high_milli, swap_max_bytes, pids_max, grace_usec;
+
+        /* [Network] Bridge= (""): where a VM that does not say gets its tap; "": none. Bridges=
+         * (""): others that its VMs may name, "*" any. Isolated= (no): no frames between its taps
+         * and other isolated ones */
+        char bridge[POLICY_INTERFACE_MAX];
+        char bridges[POLICY_BRIDGES_MAX][POLICY_INTERFACE_MAX];
+        size_t n_bridges;
+        bool any_bridge;
+        bool isolated;
 
         /* [Access] Users= (names or numbers, or "*" for everybody), Groups=. If both are empty,
          * nobody but root. */
@@ -132,7 +168,8 @@ struct policy {
  * out of range, unknown users, files over POLICY_FILE_MAX, whatever is a symbolic link or not
  * regular, files and directories that, when we are root, belong to somebody else or are writable by
  * others, slice names that are no names, drop-ins of a slice that is not there, guarantees whose
- * sum exceeds a configured capacity, default claims above the VM's maximum or the slice's limit.
+ * sum exceeds a configured capacity, default claims above the VM's maximum or the slice's limit,
+ * names that no interface can have, addresses without a bridge.
  * Returns 0 and a new set; POLICY_E_INVALID with @errors filled (at least one) and *policyp
  * untouched; negative on a fault (out of memory). Reads files and asks for users and groups, and so
  * may block; nothing here is for the path of a launch.
@@ -151,6 +188,16 @@ const struct slice_policy *policy_find_slice(const struct policy *policy, const 
 /* May a peer with these credentials use @slice? Root always may. Answers POLICY_E_DENIED. */
 _must_check_ int policy_check_access(const struct slice_policy *slice, uid_t uid, gid_t gid,
                                      const gid_t *groups, size_t n_groups, struct why *why);
+
+/* May a VM of @slice have a tap on @bridge? On the slice's own Bridge=, on that of broker.conf, on
+ * those of its Bridges=. */
+_must_check_ bool policy_may_join(const struct policy *policy, const struct slice_policy *slice,
+                                  const char *bridge);
+
+#define POLICY_ADDRESS_TEXT_MAX 64 /* enough for every address */
+
+/* Prints @address as "10.77.0.1/24" into @buffer and returns it. */
+const char *policy_address_format(const struct policy_address *address, char *buffer, size_t size);
 
 #define POLICY_ERROR_LINE_MAX 1200 /* enough for every error as a line, NUL included */
 

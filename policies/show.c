@@ -51,6 +51,25 @@ static void show_groups(FILE *out, const char *key, const struct slice_policy *s
                 fprintf(out, "%s=\n", key);
 }
 
+static void show_bridges(FILE *out, const char *key, const struct slice_policy *slice) {
+        if (slice->any_bridge)
+                fprintf(out, "%s=*\n", key);
+        for (size_t i = 0; i < slice->n_bridges; i++)
+                fprintf(out, "%s=%s\n", key, slice->bridges[i]);
+        if (!slice->any_bridge && slice->n_bridges == 0)
+                fprintf(out, "%s=\n", key);
+}
+
+static void show_addresses(FILE *out, const char *key, const struct network_policy *network) {
+        char text[POLICY_ADDRESS_TEXT_MAX];
+
+        for (size_t i = 0; i < network->n_addresses; i++)
+                fprintf(out, "%s=%s\n", key,
+                        policy_address_format(&network->addresses[i], text, sizeof(text)));
+        if (network->n_addresses == 0)
+                fprintf(out, "%s=\n", key);
+}
+
 static void show_key(FILE *out, const struct key *key, const void *object) {
         char buffer[VALUE_TEXT_MAX];
 
@@ -58,6 +77,10 @@ static void show_key(FILE *out, const struct key *key, const void *object) {
                 show_users(out, key->name, object);
         else if (key->type == KEY_GROUPS)
                 show_groups(out, key->name, object);
+        else if (key->type == KEY_INTERFACES)
+                show_bridges(out, key->name, object);
+        else if (key->type == KEY_ADDRESSES)
+                show_addresses(out, key->name, &((const struct broker_policy *)object)->network);
         else
                 fprintf(out, "%s=%s\n", key->name,
                         value_format(key, object, buffer, sizeof(buffer)));

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <policies/access.h>
+#include <policies/network.h>
 #include <policies/policy.h>
 #include <policies/value.h>
 
@@ -41,6 +42,9 @@ static int read_number(enum key_type type, const char *text, uint64_t *valuep, s
         case KEY_PATH:
         case KEY_USERS:
         case KEY_GROUPS:
+        case KEY_INTERFACE:
+        case KEY_INTERFACES:
+        case KEY_ADDRESSES:
         case _KEY_TYPE_N:
                 break;
         }
@@ -68,6 +72,9 @@ static const char *print_number(enum key_type type, uint64_t value, char *buffer
         case KEY_PATH:
         case KEY_USERS:
         case KEY_GROUPS:
+        case KEY_INTERFACE:
+        case KEY_INTERFACES:
+        case KEY_ADDRESSES:
         case _KEY_TYPE_N:
                 break;
         }
@@ -149,6 +156,14 @@ static int parse_path(const struct key *key, const char *text, char *buffer, str
         return parse_text(key, text, buffer, why);
 }
 
+static int parse_interface(const struct key *key, const char *text, char *buffer, struct why *why) {
+        struct why reason = {};
+
+        if (*text && text_check_interface("name of an interface", text, &reason))
+                return why_set(why, POLICY_E_INVALID, "%s", reason.text);
+        return parse_text(key, text, buffer, why);
+}
+
 int value_parse(const struct key *key, const char *text, void *object, struct why *why) {
         void *value = (char *)object + key->offset;
 
@@ -157,6 +172,12 @@ int value_parse(const struct key *key, const char *text, void *object, struct wh
                 return access_add_users(object, text, why);
         case KEY_GROUPS:
                 return access_add_groups(object, text, why);
+        case KEY_INTERFACES:
+                return network_add_bridges(object, text, why);
+        case KEY_ADDRESSES:
+                return network_add_addresses(object, text, why);
+        case KEY_INTERFACE:
+                return parse_interface(key, text, value, why);
         case KEY_BOOL:
                 return units_parse_bool(*text ? text : key->fallback, value, why) ? POLICY_E_INVALID
                                                                                   : 0;
@@ -201,6 +222,7 @@ const char *value_format(const struct key *key, const void *object, char *buffer
                 return *(const bool *)value ? "yes" : "no";
         case KEY_TEXT:
         case KEY_PATH:
+        case KEY_INTERFACE:
                 return value;
         case KEY_SIZE:
         case KEY_RATE:
@@ -216,6 +238,8 @@ const char *value_format(const struct key *key, const void *object, char *buffer
                 return print_number(key->type, *(const uint64_t *)value, buffer, size);
         case KEY_USERS:
         case KEY_GROUPS:
+        case KEY_INTERFACES:
+        case KEY_ADDRESSES:
         case _KEY_TYPE_N:
                 break;
         }
@@ -225,10 +249,14 @@ const char *value_format(const struct key *key, const void *object, char *buffer
 
 const char *value_type_name(enum key_type type) {
         static const char *const names[_KEY_TYPE_N] = {
-                [KEY_BOOL] = "yes or no",    [KEY_TEXT] = "text",   [KEY_PATH] = "absolute path",
-                [KEY_SIZE] = "size",         [KEY_RATE] = "rate",   [KEY_CPUS] = "CPUs",
-                [KEY_COUNT] = "number",      [KEY_RATIO] = "ratio", [KEY_SHARE] = "share",
-                [KEY_DURATION] = "duration", [KEY_USERS] = "users", [KEY_GROUPS] = "groups",
+                [KEY_BOOL] = "yes or no",      [KEY_TEXT] = "text",
+                [KEY_PATH] = "absolute path",  [KEY_SIZE] = "size",
+                [KEY_RATE] = "rate",           [KEY_CPUS] = "CPUs",
+                [KEY_COUNT] = "number",        [KEY_RATIO] = "ratio",
+                [KEY_SHARE] = "share",         [KEY_DURATION] = "duration",
+                [KEY_USERS] = "users",         [KEY_GROUPS] = "groups",
+                [KEY_INTERFACE] = "interface", [KEY_INTERFACES] = "interfaces",
+                [KEY_ADDRESSES] = "addresses",
         };
 
         assert(type < _KEY_TYPE_N);

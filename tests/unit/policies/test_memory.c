@@ -82,6 +82,9 @@ static void put_everything(struct tree *tree) {
         tree_put(tree, "etc/broker.conf", "[Broker]\nMaxVMs=7\n");
         tree_put(tree, "etc/broker.conf.d/a.conf", "[Broker]\nMaxVMs=8\n");
         tree_put(tree, "lib/broker.d/b.conf", "[Broker]\nMaxVMs=9\n");
+        tree_put(tree, "etc/broker.d/c.conf",
+                 "[Network]\nBridge=b\nAddress=10.0.0.1/8 fd77::1/64\n");
+        tree_put(tree, "etc/slices/a.d/b.conf", "[Network]\nBridges=b c\n");
         tree_put(tree, "etc/slices/a.slice", "[Access]\nUsers=1 2 3\nGroups=4 5\n");
         tree_put(tree, "lib/slices/b.slice", "[Access]\nUsers=1 2 3\nGroups=4 5\n");
         tree_put(tree, "lib/slices/b.slice.d/a.conf", "[Slice]\nCPU=1\n");
