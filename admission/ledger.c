@@ -201,8 +201,8 @@ void ledger_return(struct ledger *ledger, struct account *account, const struct 
         account->changes++;
 }
 
-bool ledger_replace(struct ledger *ledger, struct account *account, const struct demand *from,
-                    const struct demand *to) {
+bool ledger_exchange_unchecked(struct ledger *ledger, struct account *account,
+                               const struct demand *from, const struct demand *to) {
         struct demand host, slice;
         bool shrinks = false;
 
@@ -236,7 +236,7 @@ int ledger_exchange(struct ledger *ledger, struct account *account, const struct
                 r = short_of(ledger, account, from, to, false, false, shortage);
         if (r)
                 return r;
-        if (ledger_replace(ledger, account, from, to))
+        if (ledger_exchange_unchecked(ledger, account, from, to))
                 return 0;
         *shortage = (struct shortage){.requested = UINT64_MAX};
         return LEDGER_E_NEVER;

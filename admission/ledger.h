@@ -118,10 +118,11 @@ _must_check_ int ledger_exchange(struct ledger *ledger, struct account *account,
 
 /*
  * The same without asking, for when it is the policy that counts differently and not the VM that
- * changes. Returns false and changes nothing if a sum would overflow.
+ * changes. Returns false and changes nothing if a sum would overflow; back to what was charged
+ * before never does.
  */
-_must_check_ bool ledger_replace(struct ledger *ledger, struct account *account,
-                                 const struct demand *from, const struct demand *to);
+bool ledger_exchange_unchecked(struct ledger *ledger, struct account *account,
+                               const struct demand *from, const struct demand *to);
 
 /* What a claim in @account could still get of @resource; LEDGER_NO_LIMIT where nothing limits it.
  */

@@ -342,12 +342,12 @@ static void a_policy_that_counts_differently_exchanges_without_asking(void) {
         configure(&ledger);
         expect_int(ledger_charge(&ledger, &account, &mine, NULL), 0);
         expect_int(ledger_charge(&ledger, &account, &other, NULL), 0);
-        expect(ledger_replace(&ledger, &account, &mine, &apart));
+        expect(ledger_exchange_unchecked(&ledger, &account, &mine, &apart));
         expect_uint(ledger.allocated.amount[RESOURCE_CPU], 9001);
         expect_uint(account.allocated.amount[RESOURCE_MEMORY], 9 * GIB);
         expect_uint(ledger.vms, 2);
         before = ledger;
-        expect(!ledger_replace(&ledger, &account, &apart, &huge));
+        expect(!ledger_exchange_unchecked(&ledger, &account, &apart, &huge));
         expect_int(memcmp(&before, &ledger, sizeof(ledger)), 0);
         /* Also where nobody limits the axis. */
         ledger.enforced[RESOURCE_CPU] = false;
