@@ -164,7 +164,9 @@ static int get_name(char name[TEXT_NAME_MAX + 1], const json_t *object, const ch
         return 0;
 }
 
-static int get_claim(struct run_request *request, const json_t *parameters, struct why *why) {
+/* The axes of a claim; each that is not named is REQUEST_DEFAULT. */
+static int get_claim(struct demand *demand, uint64_t *downloadp, uint64_t *uploadp,
+                     const json_t *parameters, struct why *why) {
         static const char *const names[] = {"cpu", "memory",   "disk",   "disk_io",
                                             "gpu", "download", "upload", NULL};
         static const struct {
@@ -179,30 +181,85 @@ static int get_claim(struct run_request *request, const json_t *parameters, stru
                 {"claim.gpu", "gpu", RESOURCE_GPU, 0},
         };
         const json_t *claim = given(parameters, "claim");
-        uint64_t down, up;
         int r;
 
+        for (size_t i = 0; i < _RESOURCE_N; i++)
+                demand->amount[i] = REQUEST_DEFAULT;
         if (claim && !json_is_object(claim))
                 return invalid(why, "claim", claim, "an object");
         r = claim ? only_members(claim, "claim.", names, why) : 0;
         for (size_t i = 0; !r && i < ARRAY_SIZE(axes); i++)
-                r = get_amount(&request->claim.amount[axes[i].resource], claim, axes[i].field,
-                               axes[i].key, axes[i].low, REQUEST_DEFAULT, why);
+                r = get_amount(&demand->amount[axes[i].resource], claim, axes[i].field, axes[i].key,
+                               axes[i].low, REQUEST_DEFAULT, why);
         if (!r)
-                r = get_amount(&request->download_bytes_per_s, claim, "claim.download", "download",
-                               0, REQUEST_DEFAULT, why);
+                r = get_amount(downloadp, claim, "claim.download", "download", 0, REQUEST_DEFAULT,
+                               why);
         if (!r)
-                r = get_amount(&request->upload_bytes_per_s, claim, "claim.upload", "upload", 0,
-                               REQUEST_DEFAULT, why);
+                r = get_amount(uploadp, claim, "claim.upload", "upload", 0, REQUEST_DEFAULT, why);
+        return r;
+}
+
+/* One member of net, which sentences call @field. */
+static int get_net(struct net_request *net, const json_t *object, const char *field,
+                   struct why *why) {
+        static const char *const names[] = {"bridge", "queues", NULL};
+        char prefix[32], bridge_field[32], queues_field[32];
+        const json_t *bridge;
+        struct why reason;
+        int64_t queues = 1;
+        int r;
+
+        if (!json_is_object(object))
+                return invalid(why, field, object, "an object with the name of a bridge");
+        snprintf(prefix, sizeof(prefix), "%s.", field);
+        snprintf(bridge_field, sizeof(bridge_field), "%s.bridge", field);
+        snprintf(queues_field, sizeof(queues_field), "%s.queues", field);
+        r = only_members(object, prefix, names, why);
         if (r)
                 return r;
+        bridge = given(object, "bridge");
+        if (!bridge)
+                return why_set(why, REQUEST_E_INVALID, "%s is missing; give the name of a bridge",
+                               bridge_field);
+        if (!json_is_string(bridge))
+                return invalid(why, bridge_field, bridge, "the name of a bridge");
+        if (text_check_interface("name of a bridge", json_string_value(bridge), &reason) ||
+            !text_copy(net->bridge, sizeof(net->bridge), json_string_value(bridge)))
+                return why_set(why, REQUEST_E_INVALID, "%s is no bridge: %s", bridge_field,
+                               reason.text);
+        r = get_integer(&queues, object, queues_field, "queues", 1, REQUEST_QUEUES_MAX, why);
+        net->queues = (unsigned)queues;
+        return r;
+}
 
-        down = request->download_bytes_per_s;
-        up = request->upload_bytes_per_s;
-        if (down == REQUEST_DEFAULT || up == REQUEST_DEFAULT)
-                request->claim.amount[RESOURCE_NETWORK] = min_u64(down, up);
-        else
-                request->claim.amount[RESOURCE_NETWORK] = max_u64(down, up);
+static int get_nets(struct run_request *request, const json_t *parameters, struct why *why) {
+        const json_t *array = given(parameters, "net");
+        size_t n = json_array_size(array);
+        unsigned queues = 0;
+
+        if (!array)
+                return 0;
+        if (!json_is_array(array))
+                return invalid(why, "net", array, "an array of objects");
+        if (n > REQUEST_NETS_MAX)
+                return why_set(why, REQUEST_E_INVALID, "net has %zu members; give at most %d", n,
+                               REQUEST_NETS_MAX);
+        for (size_t i = 0; i < n; i++) {
+                char field[16];
+                int r;
+
+                snprintf(field, sizeof(field), "net[%zu]", i);
+                r = get_net(&request->nets[i], json_array_get(array, i), field, why);
+                if (r)
+                        return r;
+                queues += request->nets[i].queues;
+        }
+        if (queues > REQUEST_TAP_FDS_MAX / 2)
+                return why_set(why, REQUEST_E_INVALID,
+                               "net has %u queues; give at most %d, all bridges together", queues,
+                               REQUEST_TAP_FDS_MAX / 2);
+        request->n_nets = n;
+        request->nets_given = true;
         return 0;
 }
 
@@ -286,7 +343,7 @@ static int get_program(struct run_request *request, const json_t *parameters, st
 int run_request_parse(struct run_request *request, const json_t *parameters, struct why *why) {
         static const char *const names[] = {"slice",     "name",        "claim",   "priority",
                                             "wait_usec", "detach",      "dry_run", "ticket",
-                                            "command",   "environment", NULL};
+                                            "command",   "environment", "net",     NULL};
         _cleanup_(run_request_deinit) struct run_request parsed = RUN_REQUEST_NULL;
         int r;
 
@@ -296,7 +353,10 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
         if (!r)
                 r = get_name(parsed.name, parameters, "name", why);
         if (!r)
-                r = get_claim(&parsed, parameters, why);
+                r = get_claim(&parsed.claim, &parsed.download_bytes_per_s,
+                              &parsed.upload_bytes_per_s, parameters, why);
+        if (!r)
+                r = get_nets(&parsed, parameters, why);
         if (!r)
                 r = get_integer(&parsed.priority, parameters, "priority", "priority",
                                 -REQUEST_PRIORITY_MAX, REQUEST_PRIORITY_MAX, why);
@@ -325,6 +385,16 @@ void run_request_deinit(struct run_request *request) {
         *request = (struct run_request)RUN_REQUEST_NULL;
 }
 
+/* The VM that a request is about. */
+static int get_vm(char vm[TEXT_NAME_MAX + 1], const json_t *parameters, struct why *why) {
+        int r;
+
+        r = get_name(vm, parameters, "vm", why);
+        if (!r && !vm[0])
+                r = why_set(why, REQUEST_E_INVALID, "vm is missing; give the name or id of a VM");
+        return r;
+}
+
 int vm_request_parse(struct vm_request *request, const json_t *parameters, struct why *why) {
         static const char *const names[] = {"vm", "signal", "grace_usec", "ticket", NULL};
         struct vm_request parsed = VM_REQUEST_NULL;
@@ -333,9 +403,7 @@ int vm_request_parse(struct vm_request *request, const json_t *parameters, struc
 
         r = only_members(parameters, "", names, why);
         if (!r)
-                r = get_name(parsed.vm, parameters, "vm", why);
-        if (!r && !parsed.vm[0])
-                r = why_set(why, REQUEST_E_INVALID, "vm is missing; give the name or id of a VM");
+                r = get_vm(parsed.vm, parameters, why);
         if (!r)
                 r = get_integer(&signal_number, parameters, "signal", "signal", 1,
                                 REQUEST_SIGNAL_MAX, why);
@@ -348,6 +416,36 @@ int vm_request_parse(struct vm_request *request, const json_t *parameters, struc
                 return r;
 
         parsed.signal = (int)signal_number;
+        *request = parsed;
+        return 0;
+}
+
+static bool names_an_axis(const struct resize_request *request) {
+        for (size_t i = 0; i < _RESOURCE_N; i++)
+                if (request->claim.amount[i] != REQUEST_DEFAULT)
+                        return true;
+        return request->download_bytes_per_s != REQUEST_DEFAULT ||
+               request->upload_bytes_per_s != REQUEST_DEFAULT;
+}
+
+int resize_request_parse(struct resize_request *request, const json_t *parameters,
+                         struct why *why) {
+        static const char *const names[] = {"vm", "claim", NULL};
+        struct resize_request parsed = {};
+        int r;
+
+        r = only_members(parameters, "", names, why);
+        if (!r)
+                r = get_vm(parsed.vm, parameters, why);
+        if (!r)
+                r = get_claim(&parsed.claim, &parsed.download_bytes_per_s,
+                              &parsed.upload_bytes_per_s, parameters, why);
+        if (!r && !names_an_axis(&parsed))
+                r = why_set(why, REQUEST_E_INVALID,
+                            "claim names nothing; give what is to change, such as download");
+        if (r)
+                return r;
+
         *request = parsed;
         return 0;
 }

@@ -20,6 +20,9 @@ struct why;
 #define REQUEST_ENV_MAX 1024             /* variables */
 #define REQUEST_STRINGS_MAX (256 * 1024) /* bytes of command and environment together */
 #define REQUEST_TOKEN_MAX 160            /* characters in a ticket */
+#define REQUEST_NETS_MAX 8               /* taps of one VM */
+#define REQUEST_QUEUES_MAX 8             /* of one tap */
+#define REQUEST_TAP_FDS_MAX 32           /* of all: for each queue, the tap's and vhost's */
 #define REQUEST_DEFAULT UINT64_MAX       /* this axis was not named: take the default */
 #define REQUEST_WAIT_FOREVER UINT64_MAX
 #define REQUEST_PRIORITY_MAX 1000 /* and the lowest is the same below zero */
@@ -34,13 +37,22 @@ enum {
         REQUEST_E_INVALID, /* why names the field, what it held, and what is valid */
 };
 
+/* One tap: the bridge it is a port of, and how many queues it has. */
+struct net_request {
+        char bridge[TEXT_INTERFACE_MAX + 1];
+        unsigned queues; /* 1 to REQUEST_QUEUES_MAX; of all taps, REQUEST_TAP_FDS_MAX / 2 */
+};
+
 struct run_request {
         char slice[TEXT_NAME_MAX + 1]; /* "" : "default" */
         char name[TEXT_NAME_MAX + 1];  /* "" : the broker makes one */
-        struct demand claim;           /* REQUEST_DEFAULT where not named; network: the larger of
-                                        * download and upload, of those that are named */
-        uint64_t download_bytes_per_s, upload_bytes_per_s; /* REQUEST_DEFAULT */
-        int64_t priority;                                  /* 0 */
+        struct demand claim;           /* REQUEST_DEFAULT where not named; network: always, its two
+                                        * ways are named apart */
+        uint64_t download_bytes_per_s, upload_bytes_per_s; /* REQUEST_DEFAULT, each by itself */
+        struct net_request nets[REQUEST_NETS_MAX];
+        size_t n_nets;
+        bool nets_given;    /* false: the slice's default; true and n_nets 0: no network */
+        int64_t priority;   /* 0 */
         uint64_t wait_usec; /* 0: refuse at once; REQUEST_WAIT_FOREVER */
         bool detach, dry_run;
         char ticket[REQUEST_TOKEN_MAX +
@@ -85,6 +97,17 @@ struct vm_request {
 _must_check_ int vm_request_parse(struct vm_request *request, const json_t *parameters,
                                   struct why *why);
 json_t *vm_request_format(const struct vm_request *request);
+
+/* Resize{vm, claim}: what a running VM is sold anew; at least one axis is named. */
+struct resize_request {
+        char vm[TEXT_NAME_MAX + 1]; /* name or id */
+        struct demand claim;        /* REQUEST_DEFAULT where not named, as in struct run_request */
+        uint64_t download_bytes_per_s, upload_bytes_per_s;
+};
+
+_must_check_ int resize_request_parse(struct resize_request *request, const json_t *parameters,
+                                      struct why *why);
+json_t *resize_request_format(const struct resize_request *request);
 
 /*
  * The small requests. Each refuses every parameter but its own, with REQUEST_E_INVALID.

@@ -21,8 +21,9 @@ static bool set_amount(json_t *object, const char *key, uint64_t amount) {
                set(object, key, json_integer((json_int_t)min_u64(amount, INT64_MAX)));
 }
 
-static json_t *format_claim(const struct run_request *request) {
-        const uint64_t *amount = request->claim.amount;
+static json_t *format_claim(const struct demand *demand, uint64_t download_bytes_per_s,
+                            uint64_t upload_bytes_per_s) {
+        const uint64_t *amount = demand->amount;
         json_t *claim = json_object();
 
         if (!(set_amount(claim, "cpu", amount[RESOURCE_CPU]) &&
@@ -30,12 +31,31 @@ static json_t *format_claim(const struct run_request *request) {
               set_amount(claim, "disk", amount[RESOURCE_DISK]) &&
               set_amount(claim, "disk_io", amount[RESOURCE_DISK_IO]) &&
               set_amount(claim, "gpu", amount[RESOURCE_GPU]) &&
-              set_amount(claim, "download", request->download_bytes_per_s) &&
-              set_amount(claim, "upload", request->upload_bytes_per_s))) {
+              set_amount(claim, "download", download_bytes_per_s) &&
+              set_amount(claim, "upload", upload_bytes_per_s))) {
                 json_decref(claim);
                 return NULL;
         }
         return claim;
+}
+
+static json_t *format_nets(const struct run_request *request) {
+        json_t *array = json_array();
+
+        for (size_t i = 0; i < request->n_nets; i++) {
+                const struct net_request *net = &request->nets[i];
+                json_t *object = json_object();
+                bool done = set(object, "bridge", json_string(net->bridge)) &&
+                            (net->queues == 1 || set(object, "queues", json_integer(net->queues)));
+
+                if (!done || json_array_append(array, object) < 0) {
+                        json_decref(object);
+                        json_decref(array);
+                        return NULL;
+                }
+                json_decref(object);
+        }
+        return array;
 }
 
 static json_t *format_strings(char **strings, size_t n) {
@@ -54,7 +74,10 @@ json_t *run_request_format(const struct run_request *request) {
 
         if (!(set_text(object, "slice", request->slice) &&
               set_text(object, "name", request->name) &&
-              set(object, "claim", format_claim(request)) &&
+              set(object, "claim",
+                  format_claim(&request->claim, request->download_bytes_per_s,
+                               request->upload_bytes_per_s)) &&
+              (!request->nets_given || set(object, "net", format_nets(request))) &&
               (request->priority == 0 ||
                set(object, "priority", json_integer(request->priority))) &&
               set_amount(object, "wait_usec", request->wait_usec) &&
@@ -76,6 +99,19 @@ json_t *vm_request_format(const struct vm_request *request) {
               (request->signal == 0 || set(object, "signal", json_integer(request->signal))) &&
               set_amount(object, "grace_usec", request->grace_usec) &&
               set_text(object, "ticket", request->ticket))) {
+                json_decref(object);
+                return NULL;
+        }
+        return object;
+}
+
+json_t *resize_request_format(const struct resize_request *request) {
+        json_t *object = json_object();
+
+        if (!(set_text(object, "vm", request->vm) &&
+              set(object, "claim",
+                  format_claim(&request->claim, request->download_bytes_per_s,
+                               request->upload_bytes_per_s)))) {
                 json_decref(object);
                 return NULL;
         }

@@ -32,15 +32,40 @@ static void try_run(const json_t *parameters) {
         for (size_t i = 0; i < _RESOURCE_N; i++)
                 check(request.claim.amount[i] <= INT64_MAX ||
                       request.claim.amount[i] == REQUEST_DEFAULT);
+        check(request.n_nets <= REQUEST_NETS_MAX && (request.nets_given || request.n_nets == 0));
+        for (size_t i = 0; i < request.n_nets; i++)
+                check(request.nets[i].bridge[0] && request.nets[i].queues >= 1 &&
+                      request.nets[i].queues <= REQUEST_QUEUES_MAX);
         formatted = run_request_format(&request);
         check(formatted);
         check(run_request_parse(&again, formatted, &why) == 0);
         check(demand_equal(&request.claim, &again.claim));
+        check(request.nets_given == again.nets_given && request.n_nets == again.n_nets);
+        check(memcmp(request.nets, again.nets, sizeof(again.nets)) == 0);
         check(strcmp(request.name, again.name) == 0 && request.wait_usec == again.wait_usec);
         check(strcmp(request.argv[request.n_argv - 1], again.argv[again.n_argv - 1]) == 0);
         json_decref(formatted);
         run_request_deinit(&again);
         run_request_deinit(&request);
+}
+
+static void try_resize(const json_t *parameters) {
+        struct resize_request request = {}, again = {};
+        struct why why = {};
+        json_t *formatted;
+        int r;
+
+        r = resize_request_parse(&request, parameters, &why);
+        check_why(r, &why);
+        if (r)
+                return;
+        formatted = resize_request_format(&request);
+        check(formatted);
+        check(resize_request_parse(&again, formatted, &why) == 0);
+        check(strcmp(request.vm, again.vm) == 0 && demand_equal(&request.claim, &again.claim));
+        check(request.download_bytes_per_s == again.download_bytes_per_s);
+        check(request.upload_bytes_per_s == again.upload_bytes_per_s);
+        json_decref(formatted);
 }
 
 static void try_others(const json_t *parameters) {
@@ -61,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         if (json_is_object(parameters)) {
                 try_run(parameters);
+                try_resize(parameters);
                 try_others(parameters);
         }
         json_decref(parameters);

@@ -49,6 +49,9 @@ static void smallest_run_takes_all_defaults(void) {
         expect_str(request.ticket, "");
         for (size_t i = 0; i < _RESOURCE_N; i++)
                 expect_uint(request.claim.amount[i], REQUEST_DEFAULT);
+        expect_uint(request.download_bytes_per_s, REQUEST_DEFAULT);
+        expect_uint(request.upload_bytes_per_s, REQUEST_DEFAULT);
+        expect(!request.nets_given && request.n_nets == 0);
         expect_uint(request.wait_usec, REQUEST_WAIT_FOREVER);
         expect_int(request.priority, 0);
         expect(!request.detach && !request.dry_run);
@@ -61,8 +64,8 @@ static void smallest_run_takes_all_defaults(void) {
 }
 
 static void null_means_not_given(void) {
-        static const char *const fields[] = {"slice",     "name",   "claim",   "priority",
-                                             "wait_usec", "detach", "dry_run", "ticket"};
+        static const char *const fields[] = {"slice",  "name",    "claim",  "priority", "wait_usec",
+                                             "detach", "dry_run", "ticket", "net"};
 
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
                 expect_that(parse_field(fields[i], "null", NULL) == 0, "%s", fields[i]);
@@ -70,9 +73,9 @@ static void null_means_not_given(void) {
 }
 
 static void absurd_values_are_refused_in_every_field(void) {
-        static const char *const fields[] = {"slice",     "name",       "claim",   "priority",
-                                             "wait_usec", "detach",     "dry_run", "ticket",
-                                             "command",   "environment"};
+        static const char *const fields[] = {"slice",     "name",        "claim",   "priority",
+                                             "wait_usec", "detach",      "dry_run", "ticket",
+                                             "command",   "environment", "net"};
         static const char *const values[] = {
                 "-9223372036854775808", "1.5",  "1e300", "\"\"",          "\"a\\nb\"",
                 "{\"a\":{}}",           "[[]]", "[1]",   "\"NaN\\u007f\""};
@@ -143,27 +146,122 @@ static void claims_are_whole_and_not_negative(void) {
         expect_int(parse_claim("network", "1", NULL), REQUEST_E_INVALID);
 }
 
-static uint64_t network_of(const char *claim) {
-        struct run_request request = RUN_REQUEST_NULL;
-        char text[256];
-        json_t *parameters;
-        uint64_t network;
+static void the_two_ways_of_the_network_are_named_apart(void) {
+        static const struct {
+                const char *claim;
+                uint64_t download, upload;
+        } rows[] = {
+                {"{}", REQUEST_DEFAULT, REQUEST_DEFAULT},
+                {"{\"download\":5}", 5, REQUEST_DEFAULT},
+                {"{\"upload\":7}", REQUEST_DEFAULT, 7},
+                {"{\"upload\":7,\"download\":5}", 5, 7},
+                {"{\"upload\":null,\"download\":0}", 0, REQUEST_DEFAULT},
+        };
 
-        snprintf(text, sizeof(text), "{\"claim\":%s," RUN_REST "}", claim);
-        parameters = json_loads(text, 0, NULL);
-        need_int(run_request_parse(&request, parameters, NULL), 0);
-        network = request.claim.amount[RESOURCE_NETWORK];
-        run_request_deinit(&request);
-        json_decref(parameters);
-        return network;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct run_request request = RUN_REQUEST_NULL;
+                char text[256];
+                json_t *parameters;
+
+                snprintf(text, sizeof(text), "{\"claim\":%s," RUN_REST "}", rows[i].claim);
+                parameters = json_loads(text, 0, NULL);
+                need_int(run_request_parse(&request, parameters, NULL), 0);
+                expect_uint(request.download_bytes_per_s, rows[i].download);
+                expect_uint(request.upload_bytes_per_s, rows[i].upload);
+                expect_uint(request.claim.amount[RESOURCE_NETWORK], REQUEST_DEFAULT);
+                expect_uint(request.claim.amount[RESOURCE_NETWORK_UPLOAD], REQUEST_DEFAULT);
+                run_request_deinit(&request);
+                json_decref(parameters);
+        }
 }
 
-static void network_is_the_larger_way(void) {
-        expect_uint(network_of("{}"), REQUEST_DEFAULT);
-        expect_uint(network_of("{\"download\":5}"), 5);
-        expect_uint(network_of("{\"upload\":7}"), 7);
-        expect_uint(network_of("{\"upload\":7,\"download\":5}"), 7);
-        expect_uint(network_of("{\"upload\":5,\"download\":7}"), 7);
+static void a_vm_names_its_bridges(void) {
+        struct run_request request = RUN_REQUEST_NULL;
+        json_t *parameters = json_loads("{" RUN_REST ",\"net\":[{\"bridge\":\"br0\"},"
+                                        "{\"bridge\":\"abcdefghijklmno\",\"queues\":8},"
+                                        "{\"bridge\":\"br0\",\"queues\":null}]}",
+                                        0, NULL);
+
+        need_int(run_request_parse(&request, parameters, NULL), 0);
+        expect(request.nets_given);
+        need_uint(request.n_nets, 3);
+        expect_str(request.nets[0].bridge, "br0");
+        expect_uint(request.nets[0].queues, 1);
+        expect_str(request.nets[1].bridge, "abcdefghijklmno");
+        expect_uint(request.nets[1].queues, 8);
+        expect_str(request.nets[2].bridge, "br0");
+        expect_uint(request.nets[2].queues, 1);
+        run_request_deinit(&request);
+        json_decref(parameters);
+}
+
+static void an_empty_list_of_bridges_is_no_network(void) {
+        struct run_request request = RUN_REQUEST_NULL;
+        json_t *parameters = json_loads("{" RUN_REST ",\"net\":[]}", 0, NULL);
+
+        need_int(run_request_parse(&request, parameters, NULL), 0);
+        expect(request.nets_given);
+        expect_uint(request.n_nets, 0);
+        run_request_deinit(&request);
+        json_decref(parameters);
+}
+
+static void a_net_that_is_none_is_refused_by_its_place(void) {
+        static const char *const rows[][3] = {
+                {"{\"bridge\":\"br0\"}", "net", "net is an object; give an array"},
+                {"[\"br0\"]", "net[0]", "net[0] is \"br0\"; give an object"},
+                {"[null]", "net[0]", "net[0] is null; give an object"},
+                {"[{}]", "net[0].bridge", "is missing"},
+                {"[{\"bridge\":null}]", "net[0].bridge", "is missing"},
+                {"[{\"bridge\":5}]", "net[0].bridge", "is 5; give the name of a bridge"},
+                {"[{\"bridge\":\"a\"},{\"bridge\":\"\"}]", "net[1].bridge", "give 1 to 15"},
+                {"[{\"bridge\":\"a/b\"}]", "net[0].bridge", "give 1 to 15"},
+                {"[{\"bridge\":\"a b\"}]", "net[0].bridge", "give 1 to 15"},
+                {"[{\"bridge\":\"br%d\"}]", "net[0].bridge", "give 1 to 15"},
+                {"[{\"bridge\":\"..\"}]", "net[0].bridge", "give 1 to 15"},
+                {"[{\"bridge\":\"\u00e4\"}]", "net[0].bridge", "give 1 to 15"},
+                {"[{\"bridge\":\"a\\nb\"}]", "net[0].bridge", "\\x0a"},
+                {"[{\"bridge\":\"abcdefghijklmnop\"}]", "net[0].bridge", "give 1 to 15"},
+                {"[{\"bridge\":\"a\",\"queues\":0}]", "net[0].queues", "from 1 to 8"},
+                {"[{\"bridge\":\"a\",\"queues\":9}]", "net[0].queues", "from 1 to 8"},
+                {"[{\"bridge\":\"a\",\"queues\":1.5}]", "net[0].queues", "from 1 to 8"},
+                {"[{\"bridge\":\"a\",\"queues\":\"2\"}]", "net[0].queues", "from 1 to 8"},
+                {"[{\"bridge\":\"a\",\"mac\":\"x\"}]", "net[0].mac", "is not a parameter"},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct why why = {};
+                char field[64];
+
+                expect_that(parse_field("net", rows[i][0], &why) == REQUEST_E_INVALID, "taken: %s",
+                            rows[i][0]);
+                expect_str(request_invalid_field(&why, field, sizeof(field)), rows[i][1]);
+                expect_in(why.text, rows[i][2]);
+                expect_that(!strpbrk(why.text, "\n\177"), "raw text: %s", why.text);
+        }
+}
+
+/* Run with @n nets of @queues each. */
+static int parse_nets(size_t n, int queues, struct why *why) {
+        json_t *array = json_array();
+
+        while (n-- > 0)
+                json_array_append_new(array,
+                                      json_pack("{ss si}", "bridge", "br0", "queues", queues));
+        return parse_run_json(
+                json_pack("{s[s] s[] so}", "command", "x", "environment", "net", array), why);
+}
+
+static void taps_and_their_queues_are_counted(void) {
+        struct why why = {};
+
+        expect_int(parse_nets(REQUEST_NETS_MAX, 2, NULL), 0);
+        expect_int(parse_nets(2, REQUEST_QUEUES_MAX, NULL), 0);
+        expect_int(parse_nets(REQUEST_NETS_MAX + 1, 1, &why), REQUEST_E_INVALID);
+        expect_in(why.text, "net has 9 members; give at most 8");
+        expect_int(parse_nets(3, 6, &why), REQUEST_E_INVALID);
+        expect_in(why.text, "net has 18 queues; give at most 16");
+        expect_int(parse_nets(REQUEST_NETS_MAX, 3, NULL), REQUEST_E_INVALID);
 }
 
 static void unknown_parameters_are_refused(void) {
@@ -275,6 +373,10 @@ static void formatted_run_is_read_back(void) {
                 request.claim.amount[i] = i == RESOURCE_GPU ? REQUEST_DEFAULT : 1000 + i;
         request.download_bytes_per_s = 10;
         request.upload_bytes_per_s = REQUEST_DEFAULT;
+        request.nets_given = true;
+        request.n_nets = 2;
+        request.nets[0] = (struct net_request){"pvbr0", 1};
+        request.nets[1] = (struct net_request){"br@1", 8};
         request.priority = -3;
         request.wait_usec = 0;
         request.detach = true;
@@ -291,8 +393,15 @@ static void formatted_run_is_read_back(void) {
         expect_str(back.ticket, "id.5.1000.abcdef");
         expect_uint(back.claim.amount[RESOURCE_MEMORY], 1000 + RESOURCE_MEMORY);
         expect_uint(back.claim.amount[RESOURCE_GPU], REQUEST_DEFAULT);
-        expect_uint(back.claim.amount[RESOURCE_NETWORK], 10);
+        expect_uint(back.claim.amount[RESOURCE_NETWORK], REQUEST_DEFAULT);
+        expect_uint(back.download_bytes_per_s, 10);
         expect_uint(back.upload_bytes_per_s, REQUEST_DEFAULT);
+        expect(back.nets_given);
+        need_uint(back.n_nets, 2);
+        expect_str(back.nets[0].bridge, "pvbr0");
+        expect_uint(back.nets[0].queues, 1);
+        expect_str(back.nets[1].bridge, "br@1");
+        expect_uint(back.nets[1].queues, 8);
         expect_int(back.priority, -3);
         expect_uint(back.wait_usec, 0);
         expect(back.detach && !back.dry_run);
@@ -300,6 +409,24 @@ static void formatted_run_is_read_back(void) {
         expect_str(back.argv[2], "{mem.mib}");
         expect_str(back.envp[0], "A=1");
         run_request_deinit(&back);
+        json_decref(parameters);
+}
+
+static void no_network_is_not_the_default_when_formatted(void) {
+        struct run_request request = RUN_REQUEST_NULL;
+        char word[] = "x", *argv[] = {word, NULL}, *envp[] = {NULL};
+        json_t *parameters;
+
+        request.argv = argv;
+        request.n_argv = 1;
+        request.envp = envp;
+        parameters = run_request_format(&request);
+        expect(!json_object_get(parameters, "net"));
+        json_decref(parameters);
+        request.nets_given = true;
+        parameters = run_request_format(&request);
+        expect(json_is_array(json_object_get(parameters, "net")));
+        expect_uint(json_array_size(json_object_get(parameters, "net")), 0);
         json_decref(parameters);
 }
 
@@ -351,6 +478,71 @@ static void vm_requests_are_bounded(void) {
         expect_str(request.ticket, "t");
 }
 
+static int parse_resize(const char *text, struct resize_request *request, struct why *why) {
+        json_t *parameters = json_loads(text, 0, NULL);
+        int r = resize_request_parse(request, parameters, why);
+
+        json_decref(parameters);
+        return r;
+}
+
+static void a_resize_names_a_vm_and_at_least_one_axis(void) {
+        static const char *const bad[][2] = {
+                {"{}", "vm"},
+                {"{\"claim\":{\"download\":1}}", "vm"},
+                {"{\"vm\":\"../x\",\"claim\":{\"download\":1}}", "vm"},
+                {"{\"vm\":\"a\"}", "claim"},
+                {"{\"vm\":\"a\",\"claim\":null}", "claim"},
+                {"{\"vm\":\"a\",\"claim\":[]}", "claim"},
+                {"{\"vm\":\"a\",\"claim\":{}}", "claim"},
+                {"{\"vm\":\"a\",\"claim\":{\"download\":null}}", "claim"},
+                {"{\"vm\":\"a\",\"claim\":{\"download\":-1}}", "claim.download"},
+                {"{\"vm\":\"a\",\"claim\":{\"upload\":\"1\"}}", "claim.upload"},
+                {"{\"vm\":\"a\",\"claim\":{\"memory\":0}}", "claim.memory"},
+                {"{\"vm\":\"a\",\"claim\":{\"network\":1}}", "claim.network"},
+                {"{\"vm\":\"a\",\"claim\":{\"download\":1},\"wait_usec\":0}", "wait_usec"},
+        };
+        struct resize_request request = {.upload_bytes_per_s = 7};
+
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                struct why why = {};
+                char field[64];
+
+                expect_that(parse_resize(bad[i][0], &request, &why) == REQUEST_E_INVALID,
+                            "taken: %s", bad[i][0]);
+                expect_str(request_invalid_field(&why, field, sizeof(field)), bad[i][1]);
+        }
+        expect_uint(request.upload_bytes_per_s, 7);
+
+        expect_int(parse_resize("{\"vm\":\"a\",\"claim\":{\"download\":0}}", &request, NULL), 0);
+        expect_str(request.vm, "a");
+        expect_uint(request.download_bytes_per_s, 0);
+        expect_uint(request.upload_bytes_per_s, REQUEST_DEFAULT);
+        for (size_t i = 0; i < _RESOURCE_N; i++)
+                expect_uint(request.claim.amount[i], REQUEST_DEFAULT);
+        expect_int(parse_resize("{\"vm\":\"a\",\"claim\":{\"cpu\":1500}}", &request, NULL), 0);
+        expect_uint(request.claim.amount[RESOURCE_CPU], 1500);
+}
+
+static void formatted_resize_is_read_back(void) {
+        struct resize_request request = {.download_bytes_per_s = REQUEST_DEFAULT,
+                                         .upload_bytes_per_s = 5},
+                              back = {};
+        json_t *parameters;
+
+        strcpy(request.vm, "web");
+        for (size_t i = 0; i < _RESOURCE_N; i++)
+                request.claim.amount[i] = REQUEST_DEFAULT;
+        request.claim.amount[RESOURCE_GPU] = 2;
+        parameters = resize_request_format(&request);
+        need_int(resize_request_parse(&back, parameters, NULL), 0);
+        expect_str(back.vm, "web");
+        expect(demand_equal(&back.claim, &request.claim));
+        expect_uint(back.download_bytes_per_s, REQUEST_DEFAULT);
+        expect_uint(back.upload_bytes_per_s, 5);
+        json_decref(parameters);
+}
+
 static void small_requests_refuse_what_is_not_theirs(void) {
         json_t *empty = json_object(), *since = json_pack("{si}", "since", 5);
         json_t *slice = json_pack("{ss}", "slice", "gold"), *below = json_pack("{si}", "since", -1);
@@ -383,11 +575,16 @@ static void interface_texts_are_the_files(void) {
 
 UNIT_MAIN(TEST(smallest_run_takes_all_defaults), TEST(null_means_not_given),
           TEST(absurd_values_are_refused_in_every_field), TEST(names_that_are_no_names_are_refused),
-          TEST(claims_are_whole_and_not_negative), TEST(network_is_the_larger_way),
+          TEST(claims_are_whole_and_not_negative),
+          TEST(the_two_ways_of_the_network_are_named_apart), TEST(a_vm_names_its_bridges),
+          TEST(an_empty_list_of_bridges_is_no_network),
+          TEST(a_net_that_is_none_is_refused_by_its_place), TEST(taps_and_their_queues_are_counted),
+
           TEST(unknown_parameters_are_refused), TEST(command_must_be_there),
           TEST(strings_with_nul_are_refused), TEST(words_and_variables_are_counted),
           TEST(bytes_of_command_and_environment_are_counted_together),
           TEST(environment_is_names_and_values), TEST(refused_run_leaves_the_request_untouched),
           TEST(formatted_run_is_read_back), TEST(string_that_is_no_utf8_cannot_be_formatted),
-          TEST(vm_requests_are_bounded), TEST(small_requests_refuse_what_is_not_theirs),
-          TEST(interface_texts_are_the_files))
+          TEST(no_network_is_not_the_default_when_formatted), TEST(vm_requests_are_bounded),
+          TEST(a_resize_names_a_vm_and_at_least_one_axis), TEST(formatted_resize_is_read_back),
+          TEST(small_requests_refuse_what_is_not_theirs), TEST(interface_texts_are_the_files))
