@@ -126,6 +126,17 @@ static void discover_network(struct host *host, const struct options *options) {
         }
 }
 
+/* Each direction of a full-duplex link has all of its speed, however that is known. */
+static void discover_upload(struct host *host, bool full_duplex) {
+        if (full_duplex) {
+                set(host, RESOURCE_NETWORK_UPLOAD, host->capacity.amount[RESOURCE_NETWORK],
+                    host->detail[RESOURCE_NETWORK]);
+                host->source[RESOURCE_NETWORK_UPLOAD] = host->source[RESOURCE_NETWORK];
+        } else {
+                set(host, RESOURCE_NETWORK_UPLOAD, 0, "part of network");
+        }
+}
+
 static void discover_disk_io(struct host *host) {
         /* Nothing was measured: an assumption that the ledger keeps to, and says so. */
         set(host, RESOURCE_DISK_IO, DISK_IO_BYTES_PER_S, "assumed 1 GB/s per disk");
@@ -149,4 +160,5 @@ void host_discover(struct host *host, const struct options *options,
                 host->source[i] = SOURCE_CONFIGURED;
                 snprintf(host->detail[i], sizeof(host->detail[i]), "broker.conf");
         }
+        discover_upload(host, policy->network.full_duplex);
 }

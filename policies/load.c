@@ -190,6 +190,37 @@ static int check_all_orphans(const struct policy *policy, const struct trees *tr
         return r;
 }
 
+static void mirror_axis(struct demand *demand, bool full_duplex, uint64_t otherwise) {
+        demand->amount[RESOURCE_NETWORK_UPLOAD] =
+                full_duplex ? demand->amount[RESOURCE_NETWORK] : otherwise;
+}
+
+/*
+ * Network= is written once. Where the link is full duplex, what it says is said of each direction;
+ * elsewhere there is nothing of the upload to have, to keep free or to be limited. Done last, so
+ * that no error and no notice comes twice.
+ */
+static void mirror_upload(struct policy *policy) {
+        struct broker_policy *broker = &policy->broker;
+        bool full_duplex = broker->network.full_duplex;
+
+        mirror_axis(&broker->capacity, full_duplex, 0);
+        mirror_axis(&broker->reserve, full_duplex, 0);
+        mirror_axis(&broker->ratio_milli, full_duplex, 1000);
+        mirror_axis(&broker->claim, full_duplex, 0);
+        broker->ratio_clamped[RESOURCE_NETWORK_UPLOAD] = false;
+        for (size_t i = 0; i < policy->n_slices; i++) {
+                struct slice_policy *slice = &policy->slices[i];
+
+                mirror_axis(&slice->limit, full_duplex, POLICY_NONE);
+                mirror_axis(&slice->ratio_milli, full_duplex, 1000);
+                mirror_axis(&slice->guarantee, full_duplex, 0);
+                mirror_axis(&slice->vm_max, full_duplex, POLICY_NONE);
+                mirror_axis(&slice->vm_claim, full_duplex, 0);
+                slice->ratio_clamped[RESOURCE_NETWORK_UPLOAD] = false;
+        }
+}
+
 int policy_load(struct policy **policyp, const char *config_dir, const char *vendor_dir,
                 struct policy_errors *errors) {
         _cleanup_(policy_freep) struct policy *policy = NULL;
@@ -214,6 +245,7 @@ int policy_load(struct policy **policyp, const char *config_dir, const char *ven
         check_policy(policy, errors);
         if (errors_any(errors))
                 return POLICY_E_INVALID;
+        mirror_upload(policy);
 
         *policyp = take(policy);
         return 0;
