@@ -116,7 +116,7 @@ static int adopt_main(struct lease *lease, pid_t pid) {
 /* What the kernel enforces on a group whose record says nothing: its charge is at least that. */
 static void guess_charge(struct lease *lease) {
         struct broker *broker = lease->broker;
-        struct demand *charge = &lease->claim.demand;
+        struct demand *charge = &lease->record.charge;
         char text[64];
         uint64_t quota, period;
 
@@ -128,6 +128,25 @@ static void guess_charge(struct lease *lease) {
         if (file_read_at(lease->dir_fd, "cpu.max", text, sizeof(text)) == 0 &&
             sscanf(text, "%lu %lu", &quota, &period) == 2 && period > 0)
                 charge->amount[RESOURCE_CPU] = quota * 1000 / period;
+}
+
+/*
+ * Its charge is what the record says, but the network counts as the policy now in force has it. Of
+ * a record that is understood no further than its charge, that is all we know of the directions:
+ * each may be as large as what was charged for both.
+ */
+static void take_charge(struct lease *lease) {
+        struct record *record = &lease->record;
+        uint64_t network = record->charge.amount[RESOURCE_NETWORK];
+        uint64_t upload = record->charge.amount[RESOURCE_NETWORK_UPLOAD];
+
+        if (record->download_bytes_per_s == 0 && record->upload_bytes_per_s == 0) {
+                record->download_bytes_per_s = network;
+                record->upload_bytes_per_s = upload > 0 ? upload : network;
+        }
+        lease->claim.demand = record->charge;
+        charge_network(lease->broker, record, &lease->claim.demand);
+        record->charge = lease->claim.demand;
 }
 
 static int enter(struct lease *lease) {
@@ -153,9 +172,7 @@ static int adopt_unknown(struct lease *lease, bool charge_known, const char *id,
                          const struct why *why) {
         if (!charge_known)
                 guess_charge(lease);
-        else
-                lease->claim.demand = lease->record.charge;
-        lease->record.charge = lease->claim.demand;
+        take_charge(lease);
         snprintf(lease->record.id, sizeof(lease->record.id), "%.*s", RECORD_ID_MAX, id);
         snprintf(lease->record.name, sizeof(lease->record.name), "%s", lease->record.id);
         snprintf(lease->record.slice, sizeof(lease->record.slice), "%s", lease->slice->name);
@@ -171,11 +188,15 @@ static int adopt_unknown(struct lease *lease, bool charge_known, const char *id,
 
 static int adopt_running(struct lease *lease, pid_t pid) {
         struct broker *broker = lease->broker;
+        const struct demand noted = lease->record.charge;
         uint64_t now = broker_now_usec();
         struct why why = {};
         int r;
 
-        lease->claim.demand = lease->record.charge;
+        take_charge(lease);
+        if (!demand_equal(&noted, &lease->record.charge) &&
+            record_write(lease->dir_fd, &lease->record, &why))
+                log_warning("VM '%s': %s", lease->record.name, why.text);
         lease->claim.order = lease->record.order;
         lease->state = LEASE_RUNNING;
         lease->told_started = true;
@@ -208,7 +229,7 @@ static int end_group(struct lease *lease, bool charge_known) {
         if (cgroup_kill(lease->dir_fd, NULL))
                 log_warning("a group that was being made cannot be killed");
         if (charge_known)
-                lease->claim.demand = lease->record.charge;
+                take_charge(lease);
         lease->main_gone = true;
         lease->state = LEASE_KILLING;
         snprintf(lease->end_reason, sizeof(lease->end_reason), "half_made");

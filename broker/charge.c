@@ -57,6 +57,23 @@ static uint64_t pick(uint64_t asked, uint64_t slice_default, uint64_t broker_def
         return broker_default != POLICY_AUTO ? broker_default : share;
 }
 
+/* A default that outgrows what one VM may have is cut, a wish is refused. */
+static int hold_to_max(const struct lease *lease, const char *name, enum resource resource,
+                       uint64_t wish, uint64_t *valuep, struct why *why) {
+        uint64_t most = lease->slice->policy->vm_max.amount[resource];
+        char asked[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
+
+        if (most == POLICY_NONE || *valuep <= most)
+                return 0;
+        if (wish == REQUEST_DEFAULT) {
+                *valuep = most;
+                return 0;
+        }
+        return why_set(why, 1, "%s: %s asked, slice '%s' allows one VM at most %s", name,
+                       resource_format(resource, *valuep, asked, sizeof(asked)), lease->slice->name,
+                       resource_format(resource, most, max, sizeof(max)));
+}
+
 static uint64_t default_share(const struct broker *broker, enum resource resource,
                               uint64_t cpu_milli) {
         const struct ledger *ledger = &broker->ledger;
@@ -66,6 +83,32 @@ static uint64_t default_share(const struct broker *broker, enum resource resourc
                             ledger->ratio_milli.amount[resource]);
 }
 
+/* One direction of the network, by the same keys as the other: @name is "download" or "upload". */
+static int size_direction(const struct lease *lease, const char *name, uint64_t wish,
+                          uint64_t cpu_milli, uint64_t *ratep, struct why *why) {
+        const struct broker *broker = lease->broker;
+        const struct slice_policy *slice = lease->slice->policy;
+        uint64_t most = slice->vm_max.amount[RESOURCE_NETWORK];
+
+        *ratep = pick(wish, slice->vm_claim.amount[RESOURCE_NETWORK],
+                      broker->policy->broker.claim.amount[RESOURCE_NETWORK],
+                      default_share(broker, RESOURCE_NETWORK, cpu_milli));
+        /* The share of nobody knows what is 0: not limited, and so more than any maximum. */
+        if (*ratep == 0 && most != POLICY_NONE &&
+            broker->host.source[RESOURCE_NETWORK] == SOURCE_UNKNOWN)
+                *ratep = most;
+        return hold_to_max(lease, name, RESOURCE_NETWORK, wish, ratep, why);
+}
+
+void charge_network(const struct broker *broker, const struct record *record,
+                    struct demand *charge) {
+        uint64_t download = record->download_bytes_per_s, upload = record->upload_bytes_per_s;
+        bool apart = broker->policy->broker.network.full_duplex;
+
+        charge->amount[RESOURCE_NETWORK] = apart ? download : max_u64(download, upload);
+        charge->amount[RESOURCE_NETWORK_UPLOAD] = apart ? upload : 0;
+}
+
 /* What is charged, and what the record says about the claim. Answers positive with a sentence. */
 int charge_size(struct lease *lease, struct why *why) {
         struct broker *broker = lease->broker;
@@ -73,34 +116,34 @@ int charge_size(struct lease *lease, struct why *why) {
         const struct slice_policy *slice = lease->slice->policy;
         const struct run_request *request = &lease->request;
         struct demand *charge = &lease->claim.demand;
-        uint64_t values[_RESOURCE_N], memory;
+        struct record *record = &lease->record;
+        uint64_t values[_RESOURCE_N] = {}, memory;
+        int r;
 
         values[RESOURCE_CPU] =
                 pick(request->claim.amount[RESOURCE_CPU], slice->vm_claim.amount[RESOURCE_CPU],
                      policy->claim.amount[RESOURCE_CPU], 1000);
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
-                char asked[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
-
+                if (i == RESOURCE_NETWORK || i == RESOURCE_NETWORK_UPLOAD)
+                        continue;
                 if (i != RESOURCE_CPU)
                         values[i] = pick(request->claim.amount[i], slice->vm_claim.amount[i],
                                          policy->claim.amount[i],
-                                         i == RESOURCE_DISK_IO || i == RESOURCE_NETWORK
+                                         i == RESOURCE_DISK_IO
                                                  ? default_share(broker, i, values[RESOURCE_CPU])
                                                  : 0);
-                if (slice->vm_max.amount[i] != POLICY_NONE && values[i] > slice->vm_max.amount[i]) {
-                        /* A default that outgrows the maximum is cut, a wish is refused. */
-                        if (request->claim.amount[i] == REQUEST_DEFAULT) {
-                                values[i] = slice->vm_max.amount[i];
-                                continue;
-                        }
-                        return why_set(
-                                why, 1, "%s: %s asked, slice '%s' allows one VM at most %s",
-                                resource_name(i),
-                                resource_format(i, values[i], asked, sizeof(asked)),
-                                lease->slice->name,
-                                resource_format(i, slice->vm_max.amount[i], max, sizeof(max)));
-                }
+                r = hold_to_max(lease, resource_name(i), i, request->claim.amount[i], &values[i],
+                                why);
+                if (r)
+                        return r;
         }
+        r = size_direction(lease, "download", request->download_bytes_per_s, values[RESOURCE_CPU],
+                           &record->download_bytes_per_s, why);
+        if (!r)
+                r = size_direction(lease, "upload", request->upload_bytes_per_s,
+                                   values[RESOURCE_CPU], &record->upload_bytes_per_s, why);
+        if (r)
+                return r;
         if (values[RESOURCE_CPU] == 0 || values[RESOURCE_MEMORY] == 0)
                 return why_set(why, 1, "a VM needs some CPU and some memory; 0 was asked");
         memory = values[RESOURCE_MEMORY];
@@ -108,19 +151,14 @@ int charge_size(struct lease *lease, struct why *why) {
             memory > INT64_MAX / 2)
                 return why_set(why, 1, "memory: the claim is larger than any host");
 
-        lease->record.cpu_milli = values[RESOURCE_CPU];
-        lease->record.memory_bytes = values[RESOURCE_MEMORY];
-        lease->record.download_bytes_per_s = request->download_bytes_per_s == REQUEST_DEFAULT
-                                                     ? values[RESOURCE_NETWORK]
-                                                     : request->download_bytes_per_s;
-        lease->record.upload_bytes_per_s = request->upload_bytes_per_s == REQUEST_DEFAULT
-                                                   ? values[RESOURCE_NETWORK]
-                                                   : request->upload_bytes_per_s;
+        record->cpu_milli = values[RESOURCE_CPU];
+        record->memory_bytes = values[RESOURCE_MEMORY];
         for (unsigned i = 0; i < _RESOURCE_N; i++)
                 charge->amount[i] = values[i];
         /* Whole pages, and never so little that the hypervisor cannot be executed in it. */
         charge->amount[RESOURCE_MEMORY] = limits_page_ceil(max_u64(memory, MEMORY_MAX_FLOOR));
-        lease->record.charge = *charge;
+        charge_network(broker, record, charge);
+        record->charge = *charge;
         return 0;
 }
 

@@ -6,6 +6,14 @@
  * What a claim is made of. One that does not say everything gets the slice's defaults, then the
  * broker's, then its share by CPU; what the hypervisor itself needs is added and charged. The
  * limits of the VM follow from the charge, and from nothing else: what is sold is what is enforced.
+ *
+ * Of the network each direction has its own default, so that a VM that names one is not charged, or
+ * slowed down, in the other. The record keeps both; what is charged of them follows from it and the
+ * policy: the larger, or each apart where the link is full duplex.
+ *
+ * Where the capacity of the network is unknown and nobody said a number, a VM's share of it is 0.
+ * The record keeps the 0, and it means "not limited", never a limit of zero; nothing is charged for
+ * it. A slice's MaxNetwork= is such a number: then the VM has that instead.
  */
 
 #include <jansson.h>
@@ -15,6 +23,7 @@
 struct broker;
 struct lease;
 struct limits;
+struct record;
 struct why;
 
 /*
@@ -22,6 +31,13 @@ struct why;
  * policy. Answers 1 with a sentence: more than one VM of this slice may have, or nothing at all.
  */
 _must_check_ int charge_size(struct lease *lease, struct why *why);
+
+/*
+ * Sets the network axes of @charge as the policy in force derives them from the two directions of
+ * @record. The others are left alone.
+ */
+void charge_network(const struct broker *broker, const struct record *record,
+                    struct demand *charge);
 
 /* The VM's limits, as they will be written. */
 void charge_limits(const struct broker *broker, const struct lease *lease, struct limits *limits);

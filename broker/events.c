@@ -102,8 +102,10 @@ static json_t *format_demand(const struct demand *demand) {
         json_t *object = json_object();
 
         for (unsigned i = 0; object && i < _RESOURCE_N; i++)
-                json_object_set_new(object, resource_name(i),
-                                    json_integer((json_int_t)demand->amount[i]));
+                /* As report_demand() has it. */
+                if (i != RESOURCE_NETWORK_UPLOAD || demand->amount[i] > 0)
+                        json_object_set_new(object, resource_name(i),
+                                            json_integer((json_int_t)demand->amount[i]));
         return object;
 }
 

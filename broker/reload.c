@@ -28,7 +28,6 @@ int policies_load(struct broker *broker, struct policy_errors *errors, struct po
                        broker->options->vendor_dir);
 }
 
-/* Takes the policy in force into the books. */
 /* A VM that runs keeps its limits; what is guaranteed to it follows the new ratios. */
 static void follow_ratios(struct lease *lease) {
         bool was_open = lease->dir_fd >= 0;
@@ -49,9 +48,47 @@ static void follow_ratios(struct lease *lease) {
                 lease_close_dir(lease);
 }
 
+/* Whether the two directions of the network are charged apart has changed: the numbers a VM was
+ * sold stay, what they come to in the books does not, and its record says so to the next broker. */
+static void follow_network(struct lease *lease) {
+        struct demand charge = lease->claim.demand;
+        bool was_open = lease->dir_fd >= 0;
+        struct why why = {};
+
+        charge_network(lease->broker, &lease->record, &charge);
+        if (demand_equal(&charge, &lease->claim.demand))
+                return;
+        if (lease->state != LEASE_WAITING &&
+            !ledger_exchange_unchecked(&lease->broker->ledger, &lease->slice->account,
+                                       &lease->claim.demand, &charge)) {
+                log_error("VM '%s': its network is charged as before: the sum is too large",
+                          lease->record.name);
+                return;
+        }
+        lease->claim.demand = lease->record.charge = charge;
+        switch (lease->state) {
+        case LEASE_STARTING:
+        case LEASE_RUNNING:
+        case LEASE_STOPPING:
+                break;
+        case LEASE_WAITING: /* has no record yet */
+        case LEASE_KILLING: /* its group may be gone; adoption derives the same */
+        case LEASE_LINGERING:
+        case LEASE_UNKNOWN: /* the record says more than we know */
+        case _LEASE_STATE_N:
+                return;
+        }
+        if (lease_open_dir(lease, &why) || record_write(lease->dir_fd, &lease->record, &why))
+                log_error("VM '%s': %s", lease->record.name, why.text);
+        if (!was_open)
+                lease_close_dir(lease);
+}
+
+/* Takes the policy in force into the books. */
 int policies_apply(struct broker *broker) {
         const struct broker_policy *policy = &broker->policy->broker;
         bool enforced[_RESOURCE_N];
+        struct claim *claim;
         struct lease *lease;
         struct why why = {};
         uint64_t reserve, low;
@@ -64,14 +101,19 @@ int policies_apply(struct broker *broker) {
                         log_warning("ratio of %s clamped to %.3g", resource_name(i),
                                     (double)policy->ratio_milli.amount[i] / 1000);
         }
+        enforced[RESOURCE_NETWORK_UPLOAD] &= policy->network.full_duplex;
         ledger_configure(&broker->ledger, &broker->host.capacity, &policy->reserve,
                          &policy->ratio_milli, enforced, policy->vms_max);
         r = slices_configure(broker);
         if (r < 0)
                 return r;
 
-        TAILQ_FOREACH(lease, &broker->leases, link)
+        TAILQ_FOREACH(lease, &broker->leases, link) {
+                follow_network(lease);
                 follow_ratios(lease);
+        }
+        TAILQ_FOREACH(claim, &broker->queue.claims, all)
+                follow_network(claim_lease(claim));
 
         /* Of the host's memory and CPUs the reserve is the host's, the rest is the VMs'. */
         reserve = policy->reserve.amount[RESOURCE_MEMORY];

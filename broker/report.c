@@ -13,9 +13,11 @@
 json_t *report_demand(const struct demand *demand) {
         json_t *object = json_object();
 
+        /* Of the upload apart there is nothing unless the link is full duplex. */
         for (unsigned i = 0; object && i < _RESOURCE_N; i++)
-                json_object_set_new(object, resource_name(i),
-                                    json_integer((json_int_t)demand->amount[i]));
+                if (i != RESOURCE_NETWORK_UPLOAD || demand->amount[i] > 0)
+                        json_object_set_new(object, resource_name(i),
+                                            json_integer((json_int_t)demand->amount[i]));
         return object;
 }
 
@@ -139,6 +141,11 @@ json_t *report_show(struct lease *lease) {
                          stats, "notes", notes);
 }
 
+/* Does this host have such an axis? */
+static bool counts(const struct broker *broker, enum resource resource) {
+        return resource != RESOURCE_NETWORK_UPLOAD || broker->policy->broker.network.full_duplex;
+}
+
 static json_t *report_resource(const struct broker *broker, enum resource resource) {
         const struct ledger *ledger = &broker->ledger;
 
@@ -198,7 +205,8 @@ json_t *report_resources(const struct broker *broker, uid_t uid, const char *ins
         const struct lease *lease;
 
         for (unsigned i = 0; object && i < _RESOURCE_N; i++)
-                json_object_set_new(object, resource_name(i), report_resource(broker, i));
+                if (counts(broker, i))
+                        json_object_set_new(object, resource_name(i), report_resource(broker, i));
         TAILQ_FOREACH(lease, &broker->leases, link)
                 if (visible(lease, uid) &&
                     (!instance || strcmp(instance, lease->record.name) == 0 ||
@@ -224,6 +232,8 @@ static json_t *explain_axes(const struct lease *lease) {
                 uint64_t available = ledger_available(ledger, &lease->slice->account, i);
                 uint64_t limit = lease->slice->account.limit.amount[i];
 
+                if (!counts(broker, i))
+                        continue;
                 json_array_append_new(
                         array,
                         json_pack("{s:s s:I s:I s:I s:I s:f s:I s:b}", "resource", resource_name(i),
