@@ -112,6 +112,7 @@ int command_ps(struct cli *cli, struct words *words);
 int command_show(struct cli *cli, struct words *words);
 int command_resources(struct cli *cli, struct words *words);
 int command_kill(struct cli *cli, struct words *words);
+int command_resize(struct cli *cli, struct words *words);
 int command_explain(struct cli *cli, struct words *words);
 int command_policy_check(struct cli *cli, struct words *words);
 int command_policy_show(struct cli *cli, struct words *words);
@@ -124,6 +125,7 @@ int command_help(struct cli *cli, struct words *words);
 /* The options of those that have some. */
 extern const struct option_row run_option_rows[];
 extern const struct option_row kill_option_rows[];
+extern const struct option_row resize_option_rows[];
 extern const struct option_row policy_option_rows[];
 extern const struct option_row policy_show_option_rows[];
 extern const struct option_row events_option_rows[];

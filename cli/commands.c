@@ -11,8 +11,9 @@ const struct command commands[] = {
                 .help = "Start a VM under a claim and stay with it until it ends",
                 .more = "Waits until the claim fits, then executes COMMAND in its slice with this "
                         "terminal, this\nenvironment and this directory, and ends with its status. "
-                        "Signals go to the VM. In COMMAND,\n{name}, {cpus} and {mem.mib} are "
-                        "replaced by what was admitted.",
+                        "Signals go to the VM. In COMMAND,\n{name}, {cpus}, {mem.mib} and, "
+                        "with a network, {tap}, {mac} and others are replaced by what\nwas "
+                        "admitted; provium(1) lists them.",
                 .options = run_option_rows,
                 .stops = true,
                 .call = command_run,
@@ -43,6 +44,14 @@ const struct command commands[] = {
                         "--grace), then ends\nwhatever is left in the VM's slice.",
                 .options = kill_option_rows,
                 .call = command_kill,
+        },
+        {
+                .name = "resize",
+                .arguments = "VM",
+                .help = "Change what a running VM is sold of the network",
+                .more = "What is not named stays. A growth that does not fit now is refused.",
+                .options = resize_option_rows,
+                .call = command_resize,
         },
         {
                 .name = "explain",

@@ -7,6 +7,7 @@
  * not UTF-8) is left out with a notice: refusing to start because of some exported oddity would
  * help nobody.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include <base/units.h>
@@ -24,6 +25,7 @@ enum {
         OPTION_UPLOAD,
         OPTION_DISK_IO,
         OPTION_GPUS,
+        OPTION_NET,
         OPTION_PRIORITY,
         OPTION_WAIT,
         OPTION_NO_WAIT,
@@ -42,6 +44,8 @@ const struct option_row run_option_rows[] = {
         {OPTION_UPLOAD, "upload", "RATE", "network from the VM"},
         {OPTION_DISK_IO, "disk-io", "RATE", "disk reads and writes, such as 250MB/s"},
         {OPTION_GPUS, "gpus", "N", "GPU slots"},
+        {OPTION_NET, "net", "BRIDGE[,queues=N]",
+         "a tap on that bridge, once more for each; or none"},
         {OPTION_PRIORITY, "priority", "N", "-1000 to 1000, where the policy heeds it (0)"},
         {OPTION_WAIT, "wait", "DURATION", "give up after that long in the queue (never)"},
         {OPTION_NO_WAIT, "no-wait", NULL, "start at once or not at all"},
@@ -74,6 +78,56 @@ static int set_amount(uint64_t *amountp, const char *value, uint64_t least,
         if (amount > INT64_MAX)
                 return why_set(why, REQUEST_E_INVALID, "no host has that much");
         *amountp = amount;
+        return 0;
+}
+
+/* ",queues=N" behind a bridge. */
+static int set_queues(unsigned *queuesp, const char *text, struct why *why) {
+        static const char key[] = "queues=";
+        char quoted[64];
+        uint64_t queues;
+
+        if (strncmp(text, key, strlen(key)) != 0)
+                return why_set(why, REQUEST_E_INVALID,
+                               "'%s' is unknown behind a bridge; valid is queues=N",
+                               text_escape(text, quoted, sizeof(quoted)));
+        if (units_parse_count(text + strlen(key), &queues, NULL) || queues < 1 ||
+            queues > REQUEST_QUEUES_MAX)
+                return why_set(why, REQUEST_E_INVALID, "queues: give a whole number from 1 to %d",
+                               REQUEST_QUEUES_MAX);
+        *queuesp = (unsigned)queues;
+        return 0;
+}
+
+/* One more bridge, or "none": no network, whatever the slice's default is. */
+static int set_net(struct run_request *request, const char *value, struct why *why) {
+        const char *comma = strchr(value, ',');
+        struct net_request net = {.queues = 1};
+        char bridge[128]; /* cut, it is still too long */
+        unsigned queues = 0;
+        int r;
+
+        snprintf(bridge, sizeof(bridge), "%.*s", (int)strcspn(value, ","), value);
+        if (request->nets_given && (request->n_nets == 0) != (strcmp(value, "none") == 0))
+                return why_set(why, REQUEST_E_INVALID, "give either none or bridges");
+        request->nets_given = true;
+        if (strcmp(value, "none") == 0)
+                return 0;
+        if (request->n_nets == REQUEST_NETS_MAX)
+                return why_set(why, REQUEST_E_INVALID, "give at most %d", REQUEST_NETS_MAX);
+        r = text_check_interface("bridge", bridge, why);
+        if (!r && !text_copy(net.bridge, sizeof(net.bridge), bridge))
+                r = why_set(why, REQUEST_E_INVALID, "it is too long");
+        if (!r && comma)
+                r = set_queues(&net.queues, comma + 1, why);
+        if (r)
+                return r;
+        request->nets[request->n_nets++] = net;
+        for (size_t i = 0; i < request->n_nets; i++)
+                queues += request->nets[i].queues;
+        if (queues > REQUEST_TAP_FDS_MAX / 2)
+                return why_set(why, REQUEST_E_INVALID, "%u queues; give at most %d, all together",
+                               queues, REQUEST_TAP_FDS_MAX / 2);
         return 0;
 }
 
@@ -119,6 +173,8 @@ static int set_option(struct run_options *options, int option, const char *value
                 return set_name(request->slice, "slice", value, why);
         case OPTION_NAME:
                 return set_name(request->name, "VM name", value, why);
+        case OPTION_NET:
+                return set_net(request, value, why);
         case OPTION_PRIORITY:
                 return set_priority(&request->priority, value, why);
         case OPTION_WAIT:

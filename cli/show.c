@@ -11,11 +11,25 @@
 #include <cli/human.h>
 #include <proto/request.h>
 
+#define NAME_WIDTH 26 /* "net.0.download_overlimits" is the longest name */
+
 static void print_pair(FILE *file, const char *name, const char *value, const char *beside) {
-        fprintf(file, "  %-20s %s", name, value);
+        fprintf(file, "  %-*s %s", NAME_WIDTH, name, value);
         if (*beside)
                 fprintf(file, "  (%s)", beside);
         fputc('\n', file);
+}
+
+static void print_nets(FILE *file, const json_t *nets) {
+        for (size_t i = 0; i < json_array_size(nets); i++) {
+                const json_t *net = json_array_get(nets, i);
+                char bridge[HUMAN_TEXT_MAX], tap[HUMAN_TEXT_MAX], mac[HUMAN_TEXT_MAX], name[32];
+
+                snprintf(name, sizeof(name), "net.%zu", i);
+                fprintf(file, "  %-*s %s on %s, %s\n", NAME_WIDTH, name,
+                        human_member(net, "tap", tap), human_member(net, "bridge", bridge),
+                        human_member(net, "mac", mac));
+        }
 }
 
 static void print_vm(FILE *file, const json_t *vm) {
@@ -39,6 +53,7 @@ static void print_vm(FILE *file, const json_t *vm) {
         print_pair(file, "age", human_age(vm, "created_ns", text, sizeof(text)), "");
         if (json_is_true(json_object_get(vm, "detached")))
                 print_pair(file, "detached", "yes", "");
+        print_nets(file, json_object_get(vm, "nets"));
 }
 
 static void print_charge(FILE *file, const json_t *charge) {

@@ -104,6 +104,8 @@ void tell_dry_run(struct cli *cli, const json_t *run) {
         for (size_t i = 0; i < _RESOURCE_N; i++) {
                 const char *name = resource_name((enum resource)i);
 
+                if (i == RESOURCE_NETWORK_UPLOAD && !json_object_get(charge, name))
+                        continue; /* the link is not full duplex */
                 print_row(cli->out, name,
                           human_amount(charge, name, (enum resource)i, text, sizeof(text)), "");
         }

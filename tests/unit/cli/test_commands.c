@@ -78,7 +78,33 @@ static void mistakes_are_64_and_say_what_is_valid(void) {
                 {"provium events --since -1", "--since"},
                 {"provium run", "give the command"},
                 {"provium run --", "give the command"},
-                {"provium run --net br0 -- x", "unknown option --net"},
+                {"provium run --net", "needs a value"},
+                {"provium run --net a/b x", "--net: \"a/b\" is not a valid bridge"},
+                {"provium run --net br%d x", "--net: \"br%d\" is not a valid bridge"},
+                {"provium run --net ,queues=2 x", "--net: \"\" is not a valid bridge"},
+                {"provium run --net abcdefghijklmnop x", "give 1 to 15"},
+                {"provium run --net br0, x", "valid is queues=N"},
+                {"provium run --net br0,mac=x x", "'mac=x' is unknown behind a bridge"},
+                {"provium run --net br0,queues=0 x", "from 1 to 8"},
+                {"provium run --net br0,queues=9 x", "from 1 to 8"},
+                {"provium run --net br0,queues= x", "from 1 to 8"},
+                {"provium run --net br0,queues=2,queues=2 x", "from 1 to 8"},
+                {"provium run --net br0,queues=8 --net br0,queues=8 --net br0 x",
+                 "17 queues; give at most 16"},
+                {"provium run --net none --net br0 x", "either none or bridges"},
+                {"provium run --net br0 --net none x", "either none or bridges"},
+                {"provium run --net none,queues=2 --net none x", "either none or bridges"},
+                {"provium run --net a --net a --net a --net a --net a --net a --net a --net a "
+                 "--net "
+                 "a x",
+                 "give at most 8"},
+                {"provium resize", "give VM"},
+                {"provium resize web", "give --download, --upload or both"},
+                {"provium resize web api --upload 1Mbps", "one word too many"},
+                {"provium resize ../x --upload 1Mbps", "not a valid"},
+                {"provium resize web --download 5", "--download: "},
+                {"provium resize web --upload -1Mbps", "--upload: "},
+                {"provium resize web --mem 1G", "unknown option --mem"},
                 {"provium run --disk-image x -- x", "unknown option --disk-image"},
                 {"provium run --cpus", "needs a value"},
                 {"provium run --cpus 0 x", "--cpus: "},
@@ -263,6 +289,8 @@ static void answers_of_odd_shape_are_survived(void) {
                                                  {"PolicyReload", "policy"}};
         static const char *const answers[] = {
                 "{}",
+                "{\"vm\":{\"nets\":[1,{},{\"tap\":5,\"mac\":[]}]}}",
+                "{\"vm\":{\"nets\":{}}}",
                 "{\"vms\":{},\"waiting\":5,\"vm\":[],\"limits\":[],\"stats\":1,\"notes\":{},"
                 "\"resources\":[],\"axes\":{},\"events\":1,\"notices\":7,\"slices\":\"x\"}",
                 "{\"vms\":[1,null,{\"name\":5,\"charge\":[],\"created_ns\":-1,\"pid\":\"x\"}],"
@@ -309,14 +337,117 @@ static void show_tells_what_the_kernel_holds(void) {
                                          "io.max could not be set"),
                                "show", "web", NULL),
                    0);
-        expect_in(fake.output, "memory               1G\n");
-        expect_in(fake.output, "memory.max           1073741824  (1G)\n");
-        expect_in(fake.output, "cpu.max              max 100000\n");
-        expect_in(fake.output, "memory.current       1048576  (1M)\n");
-        expect_in(fake.output, "cpu.stat             usage_usec 1500000  (1.5s)\n"
-                               "                       user_usec 5  (5us)\n");
+        expect_in(fake.output, "memory                     1G\n");
+        expect_in(fake.output, "memory.max                 1073741824  (1G)\n");
+        expect_in(fake.output, "cpu.max                    max 100000\n");
+        expect_in(fake.output, "memory.current             1048576  (1M)\n");
+        expect_in(fake.output, "cpu.stat                   usage_usec 1500000  (1.5s)\n"
+                               "                             user_usec 5  (5us)\n");
         expect_in(fake.output, "note: io.max could not be set\n");
         fake_deinit(&fake);
+}
+
+static void show_tells_of_the_network(void) {
+        struct fake fake;
+
+        fake_init(&fake);
+        expect_int(
+                fake_answer(&fake, "Show", NULL,
+                            json_pack("{s{ss s[{ss ss ss} {ss ss ss}] s{si}} s{ss ss ss} s{ss}}",
+                                      "vm", "name", "web", "nets", "bridge", "pvbr0", "tap", "pv1",
+                                      "mac", "52:54:00:00:00:01", "bridge", "b\033[2J", "tap",
+                                      "pv2", "mac", "52:54:00:00:00:02", "charge", "network",
+                                      25000000, "limits", "net.0", "pv1 on pvbr0, down",
+                                      "net.0.download", "25MB/s", "net.upload", "not limited",
+                                      "stats", "net.0.download_bytes", "1048576"),
+                            "show", "web", NULL),
+                0);
+        expect_in(fake.output, "  net.0                      pv1 on pvbr0, 52:54:00:00:00:01\n"
+                               "  net.1                      pv2 on b\\x1b[2J, 52:54:00:00:00:02\n"
+                               "charge\n"
+                               "  network                    25MB/s\n"
+                               "limits\n"
+                               "  net.0                      pv1 on pvbr0, down\n"
+                               "  net.0.download             25MB/s\n"
+                               "  net.upload                 not limited\n"
+                               "use\n"
+                               "  net.0.download_bytes       1048576  (1M)\n");
+        expect(!strstr(fake.output, "network_upload"));
+        fake_deinit(&fake);
+}
+
+/* The call of Resize and its answer; then what is asked about the VM, with these limits. */
+static int resize(struct fake *fake, const char *limits) {
+        struct peer peer = PEER_NULL;
+
+        peer_expect(fake, &peer, "Resize");
+        expect_str(json_string_value(json_object_get(peer.call.parameters, "vm")), "web");
+        peer_reply(&peer, json_pack("{s{si}}", "charge", "network", 25000000), false);
+        peer_expect(fake, &peer, "Show");
+        peer_reply(
+                &peer,
+                json_pack("{s{ss} so}", "vm", "name", "web", "limits", json_loads(limits, 0, NULL)),
+                false);
+        peer_deinit(&peer);
+        return fake_wait(fake);
+}
+
+static void resize_tells_what_is_in_force_then(void) {
+        struct fake fake;
+
+        fake_init(&fake);
+        fake_start(&fake, "resize", "web", "--download", "200Mbps", NULL);
+        expect_int(resize(&fake, "{\"net.0.download\":\"25MB/s\",\"net.upload\":\"6.25MB/s\"}"), 0);
+        expect_str(fake.output, "web: download 25MB/s, upload 6.25MB/s\n");
+        expect_str(fake.errors, "");
+        fake_start(&fake, "resize", "--upload=50Mbps", "web", NULL);
+        expect_int(resize(&fake, "{}"), 0); /* as it was asked for, of a broker that says no more */
+        expect_str(fake.output, "web: upload 6.25MB/s\n");
+        fake_deinit(&fake);
+}
+
+static void resize_sends_what_was_named_and_no_more(void) {
+        struct peer peer = PEER_NULL;
+        const json_t *claim;
+        struct fake fake;
+
+        fake_init(&fake);
+        fake_start(&fake, "resize", "web", "--json", "--upload", "50Mbps", NULL);
+        peer_expect(&fake, &peer, "Resize");
+        claim = json_object_get(peer.call.parameters, "claim");
+        expect_uint(json_object_size(claim), 1);
+        expect_int(json_integer_value(json_object_get(claim, "upload")), 6250000);
+        peer_reply(&peer, json_pack("{s{si}}", "charge", "network", 25000000), false);
+        expect_int(fake_wait(&fake), 0);
+        expect_str(fake.output, "{\"charge\":{\"network\":25000000}}\n");
+        peer_deinit(&peer);
+        fake_deinit(&fake);
+}
+
+static void resize_has_the_exit_statuses_of_the_others(void) {
+        static const struct {
+                const char *error, *reason;
+                int status;
+        } rows[] = {
+                {"Refused", "pool_full", 75}, {"Refused", "slice_full", 75},
+                {"Refused", "too_large", 75}, {"Refused", "not_allowed", 77},
+                {"Denied", "", 77},           {"Invalid", "", 64},
+                {"NotFound", "", 66},         {"Failed", "", 125},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct fake fake;
+                int status;
+
+                fake_init(&fake);
+                status =
+                        fake_answer(&fake, "Resize", rows[i].error,
+                                    json_pack("{ss ss}", "reason", rows[i].reason, "message", "no"),
+                                    "resize", "web", "--upload", "1Mbps", NULL);
+                expect_that(status == rows[i].status, "%s: %d", rows[i].error, status);
+                expect_str(fake.errors, "provium: resize: no\n");
+                fake_deinit(&fake);
+        }
 }
 
 static void explain_names_the_axis_that_does_not_fit(void) {
@@ -472,7 +603,10 @@ UNIT_MAIN(TEST(mistakes_are_64_and_say_what_is_valid), TEST(every_command_has_he
           TEST(output_that_cannot_be_written_is_74), TEST(signals_have_names_and_numbers),
           TEST(ps_lists_vms_and_waiting_claims), TEST(ps_gives_raw_values_as_json),
           TEST(ps_takes_a_list_in_parts), TEST(answers_of_odd_shape_are_survived),
-          TEST(show_tells_what_the_kernel_holds), TEST(resources_are_a_table),
+          TEST(show_tells_what_the_kernel_holds), TEST(show_tells_of_the_network),
+          TEST(resize_tells_what_is_in_force_then), TEST(resize_sends_what_was_named_and_no_more),
+          TEST(resize_has_the_exit_statuses_of_the_others), TEST(resources_are_a_table),
+
           TEST(explain_names_the_axis_that_does_not_fit),
           TEST(kill_tries_all_and_tells_the_first_failure), TEST(events_are_lines),
           TEST(error_is_also_an_object_with_json), TEST(policy_files_are_checked_without_a_broker),

@@ -131,6 +131,41 @@ static void request_carries_what_the_options_say(void) {
         end(&fake, &peer);
 }
 
+static void bridges_are_named_one_by_one(void) {
+        struct peer peer = PEER_NULL;
+        const json_t *nets;
+        struct fake fake;
+
+        fake_init(&fake);
+        fake_start(&fake, "run", "--net", "pvbr0", "--net=br@1,queues=8", "--net", "pvbr0", "vmm",
+                   NULL);
+        peer_expect(&fake, &peer, "Run");
+        nets = json_object_get(peer.call.parameters, "net");
+        need_uint(json_array_size(nets), 3);
+        expect_str(json_string_value(json_object_get(json_array_get(nets, 0), "bridge")), "pvbr0");
+        expect_str(json_string_value(json_object_get(json_array_get(nets, 1), "bridge")), "br@1");
+        expect_int(json_integer_value(json_object_get(json_array_get(nets, 1), "queues")), 8);
+        expect_str(json_string_value(json_object_get(json_array_get(nets, 2), "bridge")), "pvbr0");
+        end(&fake, &peer);
+}
+
+static void no_network_is_not_the_slices_default(void) {
+        struct peer peer = PEER_NULL;
+        struct fake fake;
+
+        fake_init(&fake);
+        fake_start(&fake, "run", "vmm", NULL);
+        peer_expect(&fake, &peer, "Run");
+        expect(!json_object_get(peer.call.parameters, "net"));
+        end(&fake, &peer);
+        fake_init(&fake);
+        fake_start(&fake, "run", "--net", "none", "vmm", NULL);
+        peer_expect(&fake, &peer, "Run");
+        expect(json_is_array(json_object_get(peer.call.parameters, "net")));
+        expect_uint(json_array_size(json_object_get(peer.call.parameters, "net")), 0);
+        end(&fake, &peer);
+}
+
 static void default_waits_for_ever_and_no_wait_not_at_all(void) {
         struct peer peer = PEER_NULL;
         struct fake fake;
@@ -512,6 +547,7 @@ static void dry_run_prints_charge_and_limits(void) {
 
         fake_init(&fake);
         expect_int(dry_run(&fake, "start", "--mem=1G"), 0);
+        expect(!strstr(fake.output, "network_upload")); /* the link is not full duplex */
         expect_in(fake.output, "start\n");
         expect_in(fake.output, "cpu                  1.5\n");
         expect_in(fake.output, "memory.max           1073741824  (1G)\n");
@@ -617,6 +653,7 @@ static void reply_that_is_nonsense_is_125(void) {
 
 UNIT_MAIN(TEST(exit_code_of_the_vm_becomes_ours), TEST(signal_of_the_vm_becomes_128_and_more),
           TEST(lost_status_is_125_with_a_sentence), TEST(request_carries_what_the_options_say),
+          TEST(bridges_are_named_one_by_one), TEST(no_network_is_not_the_slices_default),
           TEST(default_waits_for_ever_and_no_wait_not_at_all),
           TEST(standard_streams_and_directory_go_along), TEST(standard_input_is_left_to_the_vm),
           TEST(each_error_has_its_exit_status), TEST(failed_exec_has_the_brokers_exit_status),
