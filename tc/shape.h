@@ -29,7 +29,7 @@
  * (include/uapi/linux/pkt_sched.h, net/sched/sch_tbf.c, net/sched/sch_htb.c).
  */
 
-#include <tc/netlink.h>
+#include <tc/qdisc.h>
 
 #define SHAPE_LATENCY_USEC UINT64_C(50000)   /* bound on the queue of the download */
 #define SHAPE_RATE_MIN UINT64_C(1000)        /* 8 kbit/s */
@@ -124,33 +124,26 @@ _must_check_ int shape_confirmed(const struct shape_check *check);
 
 /* ---- what the kernel has ---- */
 
-/* Counters begin when the link, the qdisc or the class was made. */
-struct shape_count {
-        uint64_t bytes, packets, drops;
-        uint64_t overlimits;
-        uint64_t backlog_bytes, backlog_packets;
-};
-
 struct shape_class_state {
         bool present;
         uint32_t parent; /* TC_H_ROOT: none, beside the root class */
         uint32_t level;  /* 0: a leaf, which carries frames */
         uint64_t rate_bytes_per_s, ceil_bytes_per_s;
-        struct shape_count count;
+        struct qdisc_count count;
         char leaf[16]; /* kind; empty: the kernel's default */
-        struct shape_count leaf_count;
+        struct qdisc_count leaf_count;
 };
 
 struct shape_tap_state {
         bool present; /* the link */
         bool up;
-        struct shape_count upload, download; /* of the link, seen from the VM */
+        struct qdisc_count upload, download; /* of the link, seen from the VM */
         bool tbf;                            /* its root is our TBF */
         bool other_root;                     /* it has another root qdisc than the kernel's own */
         uint64_t rate_bytes_per_s;
         uint32_t buffer_ticks; /* bucket / rate, in the packet scheduler's 64 ns */
         uint32_t limit_bytes;
-        struct shape_count tbf_count;
+        struct qdisc_count tbf_count;
         bool hook;                        /* clsact */
         bool ingress, egress;             /* the redirects: marked with our class, to our IFB */
         bool other_ingress, other_egress; /* in its place is a filter that does something else */
@@ -176,5 +169,20 @@ _must_check_ int shape_differs(const struct shape *shape, const struct shape_sta
  * (a tap, or the IFB's HTB), LOST, KERNEL.
  */
 _must_check_ int shape_repair(struct netlink *netlink, const struct shape *shape, struct why *why);
+
+/* ---- the parts one by one, for tc/shape_state ---- */
+
+/* 0 or SHAPE_E_RANGE. */
+_must_check_ int shape_check_rates(const struct shape *shape, struct why *why);
+
+void shape_add_upload(struct batch *batch, const struct shape *shape, int flags);
+void shape_add_download(struct batch *batch, const struct shape *shape, int flags);
+void shape_add_leaf(struct batch *batch, const struct shape *shape, uint16_t minor, int flags);
+void shape_add_tbf(struct batch *batch, const struct shape *shape, size_t tap, int flags);
+/* @hook: QDISC_INGRESS of uploads, QDISC_EGRESS of downloads. */
+void shape_add_redirect(struct batch *batch, const struct shape *shape, size_t tap, uint32_t hook);
+
+/* Is that what the kernel tells of a bucket that was set as this shape says? */
+bool shape_is_bucket(const struct shape *shape, uint32_t buffer_ticks);
 
 #endif
