@@ -177,8 +177,8 @@ static void a_charge_that_is_not_whole_is_unknown(void) {
                 "charge\n{}",
                 "charge cpu=1\n{}",
                 "charged cpu=1 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
-                "charge cpu=1 memory=2 disk=3 disk_io=4 network=5 network_upload=6 "
-                "network_upload=6 gpu=7\n{}",
+                ("charge cpu=1 memory=2 disk=3 disk_io=4 network=5 network_upload=1 "
+                 "network_upload=1 gpu=6\n{}"),
                 "charge cpu=1 cpu=1 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
                 "charge cpu=-1 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
                 "charge cpu=18446744073709551616 memory=2 disk=3 disk_io=4 network=5 gpu=6\n{}",
