@@ -111,12 +111,15 @@ static void discover_disk(struct host *host, const struct broker_policy *policy)
         set(host, RESOURCE_DISK, (uint64_t)fs.f_blocks * fs.f_frsize, detail);
 }
 
-static void discover_network(struct host *host, const struct options *options) {
-        char name[IF_NAMESIZE], detail[96];
+/* The uplink is @uplink, or if that is "" the device of the default route. The one that Uplink=
+ * names is a port of our bridge, which then has the route, and no speed. */
+static void discover_network(struct host *host, const struct options *options, const char *uplink) {
+        char name[IF_NAMESIZE] = "", detail[96];
         struct why why = {};
         uint64_t speed;
 
-        if (uplink_find(name, &why)) {
+        snprintf(name, sizeof(name), "%s", uplink);
+        if (!name[0] && uplink_find(name, &why)) {
                 set_unknown(host, RESOURCE_NETWORK, why.text[0] ? why.text : "no default route");
         } else if (!uplink_speed(options->sys_dir, name, &speed)) {
                 snprintf(detail, sizeof(detail), "%s does not tell its speed", name);
@@ -149,7 +152,7 @@ void host_discover(struct host *host, const struct options *options,
         discover_cpu(host);
         discover_memory(host, options, root);
         discover_disk(host, policy);
-        discover_network(host, options);
+        discover_network(host, options, policy->network.uplink);
         discover_disk_io(host);
         set(host, RESOURCE_GPU, 0, "none assigned");
 

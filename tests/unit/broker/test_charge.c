@@ -352,6 +352,37 @@ static void the_upload_of_a_full_duplex_link_is_as_fast_as_its_download(void) {
         }
 }
 
+static void the_uplink_that_the_operator_names_is_the_one_whose_speed_counts(void) {
+        char sys[] = "/tmp/provium-test-charge-XXXXXX", path[64];
+        const struct options options = {.proc_dir = "/proc", .sys_dir = sys};
+        const struct cgroup_root root = {.path = "/nonexistent", .mount = "/nonexistent"};
+        const char *const folders[] = {"class", "class/net", "class/net/up7"};
+        struct place place;
+        struct host host;
+
+        need(mkdtemp(sys) != NULL);
+        for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+                snprintf(path, sizeof(path), "%s/%s", sys, folders[i]);
+                need(mkdir(path, 0755) == 0);
+        }
+        put(path, "speed", "25000\n");
+        place_init(&place, true);
+        fill(&place.policy.broker.capacity, POLICY_AUTO);
+        strcpy(place.policy.broker.data_directory, "/");
+        strcpy(place.policy.broker.network.uplink, "up7");
+        host_discover(&host, &options, &place.policy.broker, &root);
+        expect_uint(host.capacity.amount[RESOURCE_NETWORK], 25 * GBPS);
+        expect_uint(host.capacity.amount[RESOURCE_NETWORK_UPLOAD], 25 * GBPS);
+        expect_str(host.detail[RESOURCE_NETWORK], "up7");
+
+        need(chdir(path) == 0 && unlink("speed") == 0 && chdir("/") == 0);
+        for (size_t i = ARRAY_SIZE(folders); i-- > 0;) {
+                snprintf(path, sizeof(path), "%s/%s", sys, folders[i]);
+                expect(rmdir(path) == 0);
+        }
+        expect(rmdir(sys) == 0);
+}
+
 UNIT_MAIN(TEST(each_direction_has_its_own_default),
           TEST(the_larger_direction_is_charged_unless_the_link_is_full_duplex),
           TEST(a_default_is_cut_and_a_wish_refused_in_its_direction),
@@ -359,4 +390,5 @@ UNIT_MAIN(TEST(each_direction_has_its_own_default),
           TEST(a_refusal_never_names_an_axis_this_host_has_not),
           TEST(turning_full_duplex_on_and_off_leaves_the_books_right),
           TEST(network_is_written_once_and_said_of_each_direction),
-          TEST(the_upload_of_a_full_duplex_link_is_as_fast_as_its_download), )
+          TEST(the_upload_of_a_full_duplex_link_is_as_fast_as_its_download),
+          TEST(the_uplink_that_the_operator_names_is_the_one_whose_speed_counts), )
