@@ -107,7 +107,7 @@ static bool same_address(const struct policy_address *a, const struct policy_add
 
 static int add_address(void *object, const char *word, struct why *why) {
         struct network_policy *network = object;
-        struct policy_address address;
+        struct policy_address address = {};
         int r;
 
         r = parse_address(word, &address, why);
@@ -170,18 +170,32 @@ static int add_words(void *object, const char *text,
         return 0;
 }
 
+/* Both work on a copy: a list of which half was valid would be one that nobody assigned. */
+
 int network_add_addresses(struct broker_policy *broker, const char *text, struct why *why) {
+        struct network_policy network = broker->network;
+        int r;
+
         if (!*text)
-                broker->network.n_addresses = 0;
-        return add_words(&broker->network, text, add_address, why);
+                network.n_addresses = 0;
+        r = add_words(&network, text, add_address, why);
+        if (!r)
+                broker->network = network;
+        return r;
 }
 
 int network_add_bridges(struct slice_policy *slice, const char *text, struct why *why) {
+        struct slice_policy changed = *slice;
+        int r;
+
         if (!*text) {
-                slice->n_bridges = 0;
-                slice->any_bridge = false;
+                changed.n_bridges = 0;
+                changed.any_bridge = false;
         }
-        return add_words(slice, text, add_bridge, why);
+        r = add_words(&changed, text, add_bridge, why);
+        if (!r)
+                *slice = changed;
+        return r;
 }
 
 bool policy_may_join(const struct policy *policy, const struct slice_policy *slice,

@@ -16,8 +16,8 @@ struct why;
 /*
  * Adds the addresses, or names of bridges, in @text (separated by blanks or commas) to the list of
  * @broker or @slice; an empty text clears it. What is in the list already is passed over. "*" among
- * the bridges is any. Answers POLICY_E_INVALID with the word that is not valid, the words before it
- * being added; negative if out of memory.
+ * the bridges is any. Answers POLICY_E_INVALID with the word that is not valid, and then adds none;
+ * negative if out of memory.
  */
 _must_check_ int network_add_addresses(struct broker_policy *broker, const char *text,
                                        struct why *why);

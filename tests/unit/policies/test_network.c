@@ -157,6 +157,16 @@ static void what_is_no_address_is_refused(void) {
                     "etc/broker.conf:3: [Network] Address=: \"\\x1b[2J\" is not an address");
 }
 
+static void of_a_list_with_a_mistake_nothing_is_taken(void) {
+        /* one error each: what was not taken needs no bridge */
+        expect_set("[Network]\nAddress=10.77.0.1/24 x\n", "",
+                   ":2: [Network] Address=: \"x\" is not");
+        expect_set("[Network]\nAddress=10.77.0.1/24 10.77.1.1/24 10.77.2.1/24 10.77.3.1/24 "
+                   "10.77.4.1/24\n",
+                   "", "more than 4 addresses");
+        expect_set("", "[Network]\nBridges=* br0 a/b\n", "Bridges=: \"a/b\" is not a valid name");
+}
+
 static void an_address_belongs_to_a_host(void) {
         static const char *const good[] = {
                 "10.77.0.1/24",       "10.77.0.0/31",   "10.77.0.1/31",
@@ -332,6 +342,7 @@ UNIT_MAIN(
         TEST(every_key_of_the_network_is_read),
         TEST(lists_add_up_and_start_over),
         TEST(what_is_no_address_is_refused),
+        TEST(of_a_list_with_a_mistake_nothing_is_taken),
         TEST(an_address_belongs_to_a_host),
         TEST(a_bridge_has_at_most_four_addresses),
         TEST(a_name_that_no_interface_can_have_is_refused),
