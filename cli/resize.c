@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * provium resize: changes what a running VM is sold of the network, and tells what is in force
- * then. That is asked of the kernel once more, through Show: the reply tells what is charged, and
- * of that the larger way hides the other.
+ * provium resize: changes what a running VM is sold of the network, and tells what that is then.
  */
 #include <base/units.h>
 #include <base/why.h>
@@ -38,40 +36,13 @@ static int parse_options(struct cli *cli, struct words *words, struct resize_req
         return option ?: words_count(cli, words, 1, 1);
 }
 
-/* One way of the network: as the kernel reports it, else as it was asked for and granted; nothing
- * if it was neither. */
-static void print_way(FILE *file, const char **separatorp, const char *name, const char *reported,
-                      uint64_t asked) {
-        char safe[HUMAN_TEXT_MAX], rate[UNITS_TEXT_MAX];
+/* What is sold now; the kernel's own figures are in `provium show`. */
+static void tell(struct cli *cli, const char *vm, const json_t *sold) {
+        char download[UNITS_TEXT_MAX], upload[UNITS_TEXT_MAX];
 
-        if (!*reported && asked == REQUEST_DEFAULT)
-                return;
-        fprintf(file, "%s %s %s", *separatorp, name,
-                *reported ? human_safe(reported, safe)
-                          : units_format_rate(asked, rate, sizeof(rate)));
-        *separatorp = ",";
-}
-
-static int tell(struct cli *cli, const struct resize_request *request) {
-        struct reply reply = REPLY_NULL;
-        const char *separator = ":";
-        const json_t *limits, *vm;
-        char safe[HUMAN_TEXT_MAX];
-        int status;
-
-        status = cli_ask(cli, "Show", json_pack("{ss}", "vm", request->vm), &reply);
-        if (status)
-                return status;
-        limits = json_object_get(reply.parameters, "limits");
-        vm = json_object_get(reply.parameters, "vm");
-        fputs(*human_string(vm, "name") ? human_member(vm, "name", safe) : request->vm, cli->out);
-        print_way(cli->out, &separator, "download", human_string(limits, "net.0.download"),
-                  request->download_bytes_per_s);
-        print_way(cli->out, &separator, "upload", human_string(limits, "net.upload"),
-                  request->upload_bytes_per_s);
-        fputc('\n', cli->out);
-        reply_deinit(&reply);
-        return STATUS_OK;
+        fprintf(cli->out, "%s: download %s, upload %s\n", vm,
+                human_amount(sold, "download", RESOURCE_NETWORK, download, sizeof(download)),
+                human_amount(sold, "upload", RESOURCE_NETWORK_UPLOAD, upload, sizeof(upload)));
 }
 
 int command_resize(struct cli *cli, struct words *words) {
@@ -97,6 +68,8 @@ int command_resize(struct cli *cli, struct words *words) {
                 return status;
         if (cli->json)
                 cli_print_json(cli, reply.parameters);
+        else
+                tell(cli, request.vm, reply.parameters);
         reply_deinit(&reply);
-        return cli->json ? STATUS_OK : tell(cli, &request);
+        return STATUS_OK;
 }
