@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -302,14 +303,21 @@ int netlink_dump(struct netlink *netlink, struct nl_msg *message, netlink_echo_f
         return dump.result;
 }
 
-/* Drops messages whose nlmsg_pid, the port of whoever caused the change, is @port. A filter reads
- * words in network order. */
+/*
+ * Drops messages whose nlmsg_pid, the port of whoever caused the change, is @port. And those about
+ * chains: the kernel makes one with the first filter and removes it with the last, and says so in
+ * nobody's name, but says of the filters and their qdisc, too, and in whose. A filter reads words
+ * in network order.
+ */
 static int ignore_port(int fd, uint32_t port) {
         struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWCHAIN), 4, 0),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELCHAIN), 3, 0),
                 BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid)),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 0, 1),
-                BPF_STMT(BPF_RET | BPF_K, 0),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 1, 0),
                 BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+                BPF_STMT(BPF_RET | BPF_K, 0),
         };
         struct sock_fprog program = {.len = ARRAY_SIZE(code), .filter = code};
 

@@ -90,7 +90,8 @@ _must_check_ int netlink_dump(struct netlink *netlink, struct nl_msg *message, n
 /*
  * Opens a second session that hears of the changes that others make: a non-blocking socket in
  * @group (RTNLGRP_TC), where the kernel drops what @except itself has caused (a filter on the port
- * id of the sender) before it costs a wakeup. To be polled for reading. Answers KERNEL.
+ * id of the sender), and what it tells of chains in nobody's name, before it costs a wakeup. To be
+ * polled for reading. A tap that ends is silent. Answers KERNEL.
  */
 _must_check_ int netlink_listen(struct netlink *listener, unsigned group,
                                 const struct netlink *except, struct why *why);
