@@ -1,209 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* rig: --mem 768M --timeout 280 */
 /*
- * Shaping, proven by moving bytes. A "guest" is a network namespace with a tap of its own and a
- * relay that carries frames between that tap and the host's, as a hypervisor does; iperf3 talks
- * across. The bridge, the IFB and the shaping are made with tc/; what stands there is read with
- * iproute2.
+ * Shaping, as iproute2 sees it and proven by moving bytes.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <base/fd.h>
-#include <base/why.h>
-#include <tc/link.h>
-#include <tc/shape.h>
-
+#include "bench.h"
 #include "unit.h"
-
-#define BRIDGE "pvtestbr"
-#define IFB "pvtestifb"
-#define MAJOR 0x8001
-#define FRAME_MAX 70000
-#define MBIT UINT64_C(125000)
-
-struct guest {
-        pid_t pid; /* of the relay, inside the namespace */
-        int number;
-        int fd; /* the host's tap; closed after the relay has it */
-        struct shape shape;
-        char name[IF_NAMESIZE];
-};
-
-struct bench {
-        struct netlink netlink;
-        int bridge, ifb;
-        struct why why;
-};
-
-static int run(const char *format, ...) _printf_(1, 2);
-static int run(const char *format, ...) {
-        char command[1024];
-        va_list args;
-
-        va_start(args, format);
-        vsnprintf(command, sizeof(command), format, args);
-        va_end(args);
-        return system(command);
-}
-
-/* The output of a command, bounded. */
-static char *output(const char *format, ...) _printf_(1, 2);
-static char *output(const char *format, ...) {
-        char command[1024], *text = calloc(1, 65536);
-        size_t used = 0, n;
-        va_list args;
-        FILE *pipe;
-
-        va_start(args, format);
-        vsnprintf(command, sizeof(command), format, args);
-        va_end(args);
-        pipe = popen(command, "r");
-        while (pipe && (n = fread(text + used, 1, 65535 - used, pipe)) > 0)
-                used += n;
-        if (pipe)
-                pclose(pipe);
-        return text;
-}
-
-static void bench_up(struct bench *bench) {
-        _cleanup_(batch_deinit) struct batch batch = BATCH_NULL;
-        struct link link;
-
-        *bench = (struct bench){.netlink = NETLINK_NULL};
-        need_int(netlink_open(&bench->netlink, &bench->why), 0);
-        link_add_bridge(&batch, BRIDGE, LINK_MARK "test bridge");
-        link_add_ifb(&batch, IFB, LINK_MARK "test ifb");
-        need_int(netlink_commit(&bench->netlink, &batch, NULL, NULL, NULL, &bench->why), 0);
-        batch_deinit(&batch);
-        need_int(link_get(&bench->netlink, BRIDGE, 0, &link, &bench->why), 0);
-        bench->bridge = link.ifindex;
-        need_int(link_get(&bench->netlink, IFB, 0, &link, &bench->why), 0);
-        bench->ifb = link.ifindex;
-        expect_int(strcmp(link.kind, "ifb"), 0);
-        shape_add_root(&batch, bench->ifb, MAJOR, 1000 * MBIT);
-        link_add_up(&batch, bench->ifb);
-        link_add_up(&batch, bench->bridge);
-        need_int(netlink_commit(&bench->netlink, &batch, NULL, NULL, NULL, &bench->why), 0);
-        need_int(run("ip addr add 10.9.0.1/24 dev " BRIDGE), 0);
-        need_int(run("ip addr add fd09::1/64 dev " BRIDGE " nodad"), 0);
-}
-
-static void bench_down(struct bench *bench) {
-        _cleanup_(batch_deinit) struct batch batch = BATCH_NULL;
-
-        link_add_removal(&batch, bench->ifb);
-        link_add_removal(&batch, bench->bridge);
-        expect_int(netlink_commit(&bench->netlink, &batch, NULL, NULL, NULL, &bench->why), 0);
-        netlink_close(&bench->netlink);
-}
-
-/* Carries frames with their virtio headers until it is killed. */
-static _Noreturn void relay(int host_fd, int guest_fd) {
-        struct pollfd ends[2] = {{host_fd, POLLIN, 0}, {guest_fd, POLLIN, 0}};
-        static char frame[FRAME_MAX];
-
-        for (;;) {
-                if (poll(ends, 2, -1) < 0)
-                        _exit(1);
-                for (int i = 0; i < 2; i++) {
-                        ssize_t n;
-
-                        while ((n = read(ends[i].fd, frame, sizeof(frame))) > 0)
-                                while (write(ends[!i].fd, frame, (size_t)n) < 0 &&
-                                       errno == EAGAIN) {
-                                        struct pollfd out = {ends[!i].fd, POLLOUT, 0};
-
-                                        poll(&out, 1, 100);
-                                }
-                }
-        }
-}
-
-static void guest_start(struct guest *guest) {
-        int ready[2];
-        char byte;
-
-        need(pipe(ready) == 0);
-        guest->pid = fork();
-        if (guest->pid == 0) {
-                int fd, ifindex;
-
-                prctl(PR_SET_PDEATHSIG, SIGKILL);
-                if (unshare(CLONE_NEWNET) < 0 ||
-                    link_open_tap("eth0", false, LINK_NO_OWNER, &fd, &ifindex, NULL) ||
-                    run("ip link set lo up && ip addr add 10.9.0.%d/24 dev eth0 && "
-                        "ip addr add fd09::%d/64 dev eth0 nodad && ip link set eth0 up",
-                        10 + guest->number, 10 + guest->number))
-                        _exit(1);
-                close(ready[0]);
-                byte = '1';
-                if (write(ready[1], &byte, 1) != 1)
-                        _exit(1);
-                relay(guest->fd, fd);
-        }
-        close(ready[1]);
-        need(read(ready[0], &byte, 1) == 1);
-        close(ready[0]);
-        guest->fd = fd_close(guest->fd);
-}
-
-/* The VM's whole network, in one batch, confirmed by the kernel. */
-static void guest_up(struct bench *bench, struct guest *guest, int number, uint64_t download,
-                     uint64_t rate, uint64_t ceil) {
-        _cleanup_(batch_deinit) struct batch batch = BATCH_NULL;
-        struct shape_check check = {.shape = &guest->shape, .why = &bench->why};
-        unsigned char mac[6];
-        char id[32];
-        int ifindex;
-
-        snprintf(id, sizeof(id), "guest%d", number);
-        *guest = (struct guest){.number = number, .fd = -1};
-        link_tap_name(guest->name, id, 0);
-        need_int(
-                link_open_tap(guest->name, false, LINK_NO_OWNER, &guest->fd, &ifindex, &bench->why),
-                0);
-        guest->shape = (struct shape){
-                .n_taps = 1,
-                .taps = {ifindex},
-                .ifb_ifindex = bench->ifb,
-                .major = MAJOR,
-                .minor = (uint16_t)(0x10 + number),
-                .download_bytes_per_s = download,
-                .upload_rate_bytes_per_s = rate,
-                .upload_ceil_bytes_per_s = ceil,
-        };
-        need_int(shape_add(&batch, &guest->shape, &bench->why), 0);
-        link_mac(mac, id, 0);
-        link_mac_host(mac, mac);
-        link_add_tap(&batch, ifindex, LINK_MARK "test", mac, bench->bridge, false);
-        need_int(netlink_commit(&bench->netlink, &batch, shape_echo, &check, NULL, &bench->why), 0);
-        need_int(shape_confirmed(&check), 0);
-        guest_start(guest);
-}
-
-static void guest_down(struct bench *bench, struct guest *guest) {
-        _cleanup_(batch_deinit) struct batch batch = BATCH_NULL;
-        struct link link;
-
-        kill(guest->pid, SIGKILL);
-        waitpid(guest->pid, NULL, 0);
-        shape_add_removal(&batch, &guest->shape);
-        expect_int(netlink_commit(&bench->netlink, &batch, NULL, NULL, NULL, &bench->why), 0);
-        /* The tap went with its last descriptor. */
-        expect_int(link_get(&bench->netlink, NULL, guest->shape.taps[0], &link, NULL),
-                   NETLINK_E_GONE);
-}
 
 /* A server for one test, which listens when this returns. */
 static FILE *serve(const char *where, unsigned port) {
@@ -268,7 +73,8 @@ static void downloads_and_uploads_keep_to_their_rates(void) {
                 uint64_t rate = rates[i] * MBIT;
                 const char *options = rates[i] == 1 ? "-t 20 -O 8" : "-t 5 -O 2";
 
-                guest_up(&bench, &guest, 1, rate, rate, rate);
+                guest_up(&bench, &guest, 1, 1, rate, rate, rate);
+                guest_start(&guest);
                 ns(guest_ns, sizeof(guest_ns), &guest);
                 snprintf(what, sizeof(what), "download, IPv4, %u", rates[i]);
                 expect_goodput(what, flow(guest_ns, "", "10.9.0.11", options), rates[i]);
@@ -286,35 +92,231 @@ static void downloads_and_uploads_keep_to_their_rates(void) {
 }
 
 static void iproute2_sees_exactly_what_was_made_and_nothing_afterwards(void) {
+        static const char *const words[] = {
+                "qdisc tbf 1: root",
+                "rate 100Gbit",
+                "qdisc clsact",
+                "matchall",
+                "skbedit  priority 7056:20 pipe",
+                "Egress Redirect to device " IFB,
+                "class htb 7056:1 root rate 1Gbit ceil 1Gbit",
+                "class htb 7056:2 root leaf 2: prio 0 quantum 1514 rate 8Kbit ceil 8Kbit",
+                "class htb 7056:20 parent 7056:1 leaf 20:",
+                "rate 5Mbit ceil 160Gbit",
+                "default 0x2",
+                "bfifo 2: parent 7056:2 limit 16Kb",
+                "fq_codel 20: parent 7056:20",
+                "link/ether fe:",
+                "master " BRIDGE,
+                "alias provium:test",
+        };
+        char command[512], *text;
         struct bench bench;
         struct guest guest;
-        char *text;
 
         bench_up(&bench);
-        guest_up(&bench, &guest, 2, UINT64_C(12500000000), 5 * MBIT, UINT64_C(20000000000));
-        text = output("tc -d qdisc show dev %s; tc -d filter show dev %s ingress; "
-                      "tc -d class show dev " IFB "; tc qdisc show dev " IFB
-                      "; ip -d link show dev %s",
-                      guest.name, guest.name, guest.name);
-        puts(text);
-        expect(strstr(text, "qdisc tbf 1: root") != NULL);
-        expect(strstr(text, "rate 100Gbit") != NULL);
-        expect(strstr(text, "qdisc clsact") != NULL);
-        expect(strstr(text, "matchall") != NULL);
-        expect(strstr(text, "skbedit  priority 8001:12 pipe") != NULL);
-        expect(strstr(text, "Egress Redirect to device " IFB) != NULL);
-        expect(strstr(text, "class htb 8001:12 parent 8001:1 leaf 12:") != NULL);
-        expect(strstr(text, "rate 5Mbit ceil 160Gbit") != NULL);
-        expect(strstr(text, "fq_codel 12: parent 8001:12") != NULL);
-        expect(strstr(text, "alias provium:test") != NULL);
-        expect(strstr(text, "master " BRIDGE) != NULL);
+        guest_up(&bench, &guest, 2, 1, UINT64_C(12500000000), 5 * MBIT, UINT64_C(20000000000));
+        snprintf(command, sizeof(command),
+                 "tc -d qdisc show dev %s; tc -d filter show dev %s ingress; "
+                 "tc -d class show dev " IFB "; tc qdisc show dev " IFB "; ip -d link show dev %s",
+                 guest.names[0], guest.names[0], guest.names[0]);
+        expect_output(command, words, ARRAY_SIZE(words));
+        text = output("tc filter show dev %s egress", guest.names[0]);
+        expect_str(text, "");
         free(text);
         guest_down(&bench, &guest);
-        text = output("tc class show dev " IFB " | grep -c 8001:12; ip link show dev %s 2>&1",
-                      guest.name);
+        text = output("tc class show dev " IFB " | grep -c 7056:20; ip link show dev %s 2>&1",
+                      guest.names[0]);
         expect(strncmp(text, "0\n", 2) == 0);
-        expect(strstr(text, "does not exist") != NULL);
+        expect_in(text, "does not exist");
         free(text);
+        bench_down(&bench);
+}
+
+static void several_taps_have_one_class_each_way(void) {
+        static const char *const words[] = {
+                "class htb 7056:30 parent 7056:1 leaf 30:",
+                "class htb 7056:38 root leaf 38:",
+                "rate 24Mbit ceil 24Mbit",
+                "fq_codel 38: parent 7056:38",
+        };
+        static const char *const tap_words[] = {
+                "skbedit  priority 7056:30 pipe",
+                "skbedit  priority 7056:38 pipe",
+                "Egress Redirect to device " IFB,
+                "qdisc tbf 1: root refcnt 2 rate 24Mbit",
+        };
+        struct shape_state state;
+        char command[512], *text;
+        struct bench bench;
+        struct guest guest;
+
+        bench_up(&bench);
+        guest_up(&bench, &guest, 3, SHAPE_TAPS_MAX, 24 * MBIT, 5 * MBIT, 20 * MBIT);
+        expect_output("tc -d class show dev " IFB "; tc qdisc show dev " IFB, words,
+                      ARRAY_SIZE(words));
+        for (size_t i = 0; i < SHAPE_TAPS_MAX; i += SHAPE_TAPS_MAX - 1) {
+                snprintf(command, sizeof(command),
+                         "tc filter show dev %s ingress; tc filter show dev %s egress; "
+                         "tc qdisc show dev %s",
+                         guest.names[i], guest.names[i], guest.names[i]);
+                expect_output(command, tap_words, ARRAY_SIZE(tap_words));
+        }
+        text = output("ip -d link show dev %s", guest.names[1]);
+        expect_in(text, "isolated on");
+        expect_in(text, ",UP");
+        free(text);
+        need_int(shape_read(&bench.netlink, &guest.shape, &state, &bench.why), 0);
+        expect_int(shape_differs(&guest.shape, &state, &bench.why), 0);
+        expect(state.taps[SHAPE_TAPS_MAX - 1].egress);
+        guest_down(&bench, &guest);
+        text = output("tc class show dev " IFB);
+        expect(!strstr(text, "7056:3"));
+        free(text);
+        bench_down(&bench);
+}
+
+static void rates_read_back_exactly_over_seven_decades(void) {
+        static const uint64_t rates[] = {
+                1000,      1001,       125000,     1250000,     99999999,    125000000,
+                537000000, 4294967294, 4294967295, 4294967296u, 12500000000, 20000000000,
+        };
+        struct bench bench;
+        struct guest guest;
+
+        bench_up(&bench);
+        guest_up(&bench, &guest, 1, 2, MBIT, MBIT, MBIT);
+        for (size_t i = 0; i < ARRAY_SIZE(rates); i++) {
+                _cleanup_(batch_deinit) struct batch batch = BATCH_NULL;
+                struct shape_check check = {.shape = &guest.shape, .why = &bench.why};
+                struct shape_state state;
+                uint64_t capacity = 0;
+                uint16_t major = 0;
+
+                guest.shape.download_bytes_per_s = rates[i];
+                guest.shape.download_bucket_bytes = i % 2 ? 0 : rates[i] / 4;
+                guest.shape.upload_rate_bytes_per_s = rates[i];
+                guest.shape.upload_ceil_bytes_per_s = rates[ARRAY_SIZE(rates) - 1 - i];
+                need_int(shape_change(&batch, &guest.shape, &bench.why), 0);
+                shape_change_root(&batch, bench.ifb, MAJOR, rates[i]);
+                need_int(netlink_commit(&bench.netlink, &batch, shape_echo, &check, NULL,
+                                        &bench.why),
+                         0);
+                expect_that(shape_confirmed(&check) == 0, "%llu: %s", (unsigned long long)rates[i],
+                            bench.why.text);
+                need_int(shape_read(&bench.netlink, &guest.shape, &state, &bench.why), 0);
+                expect_that(shape_differs(&guest.shape, &state, &bench.why) == 0, "%llu: %s",
+                            (unsigned long long)rates[i], bench.why.text);
+                expect_uint(state.taps[1].rate_bytes_per_s, rates[i]);
+                expect_uint(state.upload.ceil_bytes_per_s, guest.shape.upload_ceil_bytes_per_s);
+                expect_uint(state.download.rate_bytes_per_s, rates[i]);
+                need_int(shape_find_root(&bench.netlink, bench.ifb, &major, &capacity, &bench.why),
+                         0);
+                expect_uint(major, MAJOR);
+                expect_uint(capacity, rates[i]);
+        }
+        guest_down(&bench, &guest);
+        bench_down(&bench);
+}
+
+struct classes {
+        unsigned n;
+        uint16_t minors[8];
+};
+
+static void take_class(void *userdata, uint16_t minor) {
+        struct classes *classes = userdata;
+
+        if (classes->n < ARRAY_SIZE(classes->minors))
+                classes->minors[classes->n] = minor;
+        classes->n++;
+}
+
+static void a_root_is_found_again_with_its_classes(void) {
+        struct classes classes = {};
+        uint64_t capacity = 0;
+        uint16_t major = 0;
+        struct bench bench;
+        struct guest guest;
+        bool has = false;
+
+        bench_up(&bench);
+        guest_up(&bench, &guest, 3, 2, 24 * MBIT, 5 * MBIT, 20 * MBIT);
+        /* fq_codel shows flows as classes of its own: give it one. */
+        run("bash -c 'echo x >/dev/udp/10.9.0.77/9'");
+        need_int(shape_each_class(&bench.netlink, bench.ifb, take_class, &classes, &bench.why), 0);
+        expect_int(classes.n, 2);
+        expect_uint(classes.minors[0], 0x30);
+        expect_uint(classes.minors[1], 0x38);
+        need_int(shape_has_fq_codel(&bench.netlink, bench.ifb, MAJOR, &has, &bench.why), 0);
+        expect(has);
+        expect_output("tc qdisc show dev " IFB,
+                      (const char *const[]){"bfifo 2: parent 7056:2 limit 16Kb"}, 1);
+        /* 0x7056 is taken; 0x7057 could be no class's leaf. */
+        need_int(shape_free_major(&bench.netlink, &major, &bench.why), 0);
+        expect_uint(major, 0x7057);
+        expect_int(
+                shape_find_root(&bench.netlink, guest.shape.taps[0], &major, &capacity, &bench.why),
+                NETLINK_E_GONE);
+        guest_down(&bench, &guest);
+        need_int(run("tc qdisc del dev " IFB " root"), 0);
+        expect_int(shape_find_root(&bench.netlink, bench.ifb, &major, &capacity, &bench.why),
+                   NETLINK_E_GONE);
+        expect_uint(major, 0x7057);
+        need_int(shape_free_major(&bench.netlink, &major, &bench.why), 0);
+        expect_uint(major, 0x7056);
+        bench_down(&bench);
+}
+
+/* A frame as a hypervisor hands it over: the virtio header, then from somebody to everybody. */
+static void send_frame(const struct guest *guest, size_t tap) {
+        unsigned char frame[10 + 200] = {};
+
+        memset(frame + 10, 0xff, 6);
+        frame[16] = 2;
+        frame[22] = 0x88;
+        frame[23] = 0xb5;
+        expect_int(write(guest->fds[tap], frame, sizeof(frame)), sizeof(frame));
+}
+
+static unsigned strays(void) {
+        char *text = output("tc -s class show dev " IFB
+                            " | sed -n '/ 7056:2 /{n;s/.*bytes //;s/ pkt.*//p}'");
+        unsigned n = (unsigned)atoi(text);
+
+        free(text);
+        return n;
+}
+
+static void frames_of_a_class_that_is_gone_are_strays(void) {
+        _cleanup_(batch_deinit) struct batch batch = BATCH_NULL;
+        struct shape_state state;
+        struct bench bench;
+        struct guest guest;
+        unsigned before;
+
+        bench_up(&bench);
+        guest_up(&bench, &guest, 1, 2, MBIT, MBIT, MBIT);
+        need_int(shape_read(&bench.netlink, &guest.shape, &state, &bench.why), 0);
+        expect_uint(state.upload.count.packets, 0);
+        send_frame(&guest, 0);
+        send_frame(&guest, 1);
+        need_int(shape_read(&bench.netlink, &guest.shape, &state, &bench.why), 0);
+        expect_uint(state.upload.count.packets, 2);
+        expect_uint(state.upload.count.bytes, 400);
+        expect_uint(state.taps[1].upload.packets, 1);
+        expect_uint(state.taps[1].upload.bytes, 200);
+        /* Others come as well: what the bridge and the IFB themselves say of IPv6. */
+        shape_add_removal(&batch, &guest.shape);
+        need_int(netlink_commit(&bench.netlink, &batch, NULL, NULL, NULL, &bench.why), 0);
+        before = strays();
+        for (unsigned i = 0; i < 20; i++)
+                send_frame(&guest, 0);
+        expect(strays() >= before + 20);
+        expect_output("tc -s qdisc show dev " IFB, (const char *const[]){"direct_packets_stat 0"},
+                      1);
+        need_int(shape_repair(&bench.netlink, &guest.shape, &bench.why), 0);
+        guest_down(&bench, &guest);
         bench_down(&bench);
 }
 
@@ -347,6 +349,7 @@ static void the_kernels_own_words_come_with_a_refusal(void) {
 }
 
 static void two_that_contend_get_their_shares_and_borrow_up_to_their_ceil(void) {
+        _cleanup_(batch_deinit) struct batch batch = BATCH_NULL;
         struct bench bench;
         struct guest one, two;
         char one_ns[64], two_ns[64];
@@ -359,10 +362,12 @@ static void two_that_contend_get_their_shares_and_borrow_up_to_their_ceil(void) 
         bench_up(&bench);
         /* An uplink of 8 Mbit/s sold as 2 and 6: little enough that an emulated machine carries it
          * with ease. */
-        run("tc class change dev " IFB
-            " parent 8001: classid 8001:1 htb rate 8mbit ceil 8mbit burst 64k cburst 64k");
-        guest_up(&bench, &one, 1, 100 * MBIT, 2 * MBIT, 7 * MBIT);
-        guest_up(&bench, &two, 2, 100 * MBIT, 6 * MBIT, 8 * MBIT);
+        shape_change_root(&batch, bench.ifb, MAJOR, 8 * MBIT);
+        need_int(netlink_commit(&bench.netlink, &batch, NULL, NULL, NULL, &bench.why), 0);
+        guest_up(&bench, &one, 1, 1, 100 * MBIT, 2 * MBIT, 7 * MBIT);
+        guest_up(&bench, &two, 2, 1, 100 * MBIT, 6 * MBIT, 8 * MBIT);
+        guest_start(&one);
+        guest_start(&two);
         ns(one_ns, sizeof(one_ns), &one);
         ns(two_ns, sizeof(two_ns), &two);
         alone = flow("", one_ns, "10.9.0.1", "-t 5 -O 2");
@@ -392,7 +397,80 @@ static void two_that_contend_get_their_shares_and_borrow_up_to_their_ceil(void) 
         bench_down(&bench);
 }
 
+/* Both at once, in Mbit/s. */
+static double flow_twice(const char *server_ns, const char *client_ns, const char *one,
+                         const char *other) {
+        FILE *first = serve(server_ns, 5301), *second = serve(server_ns, 5302);
+        double sum = 0;
+        char *text;
+
+        text = output("for at in '%s -p 5301' '%s -p 5302'; do %s iperf3 -c $at -t 8 -O 3 -J | "
+                      "jq .end.sum_received.bits_per_second & done; wait",
+                      one, other, client_ns);
+        pclose(first);
+        pclose(second);
+        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+                printf("# one of two taps: %.2f Mbit/s\n", atof(line) / 1e6);
+                sum += atof(line) / 1e6;
+        }
+        free(text);
+        return sum;
+}
+
+static void the_sum_of_two_taps_keeps_to_the_claim(void) {
+        struct shape_state state;
+        struct bench bench;
+        struct guest guest;
+        char guest_ns[64];
+
+        need_quiet();
+        bench_up(&bench);
+        guest_up(&bench, &guest, 1, 2, 10 * MBIT, 10 * MBIT, 10 * MBIT);
+        guest_start(&guest);
+        ns(guest_ns, sizeof(guest_ns), &guest);
+        expect_goodput("download of one of two taps", flow(guest_ns, "", "10.9.1.11", "-t 5 -O 2"),
+                       10);
+        expect_goodput("sum of downloads", flow_twice(guest_ns, "", "10.9.0.11", "10.9.1.11"), 10);
+        expect_goodput("sum of uploads",
+                       flow_twice("", guest_ns, "10.9.0.1 -B 10.9.0.11", "10.9.1.1 -B 10.9.1.11"),
+                       10);
+        need_int(shape_read(&bench.netlink, &guest.shape, &state, &bench.why), 0);
+        expect_int(shape_differs(&guest.shape, &state, &bench.why), 0);
+        for (size_t i = 0; i < 2; i++) {
+                expect(state.taps[i].upload.bytes > 1000000);
+                expect(state.taps[i].download.bytes > 1000000);
+        }
+        guest_down(&bench, &guest);
+        bench_down(&bench);
+}
+
+/* A frame from one VM with several taps to another passes the IFB twice. */
+static void two_vms_of_two_taps_reach_each_other(void) {
+        char one_ns[64], two_ns[64];
+        struct guest one, two;
+        struct bench bench;
+
+        need_quiet();
+        bench_up(&bench);
+        guest_up(&bench, &one, 1, 2, 100 * MBIT, 8 * MBIT, 8 * MBIT);
+        guest_up(&bench, &two, 2, 2, 100 * MBIT, 100 * MBIT, 100 * MBIT);
+        guest_start(&one);
+        guest_start(&two);
+        ns(one_ns, sizeof(one_ns), &one);
+        ns(two_ns, sizeof(two_ns), &two);
+        expect_goodput("from VM to VM", flow(two_ns, one_ns, "10.9.0.12", "-t 5 -O 2"), 8);
+        guest_down(&bench, &one);
+        guest_down(&bench, &two);
+        bench_down(&bench);
+}
+
 UNIT_MAIN(TEST(iproute2_sees_exactly_what_was_made_and_nothing_afterwards),
+          TEST(several_taps_have_one_class_each_way),
+          TEST(rates_read_back_exactly_over_seven_decades),
+          TEST(a_root_is_found_again_with_its_classes),
+          TEST(frames_of_a_class_that_is_gone_are_strays),
           TEST(the_kernels_own_words_come_with_a_refusal),
           TEST(downloads_and_uploads_keep_to_their_rates),
-          TEST(two_that_contend_get_their_shares_and_borrow_up_to_their_ceil), )
+          TEST(two_that_contend_get_their_shares_and_borrow_up_to_their_ceil),
+          TEST(the_sum_of_two_taps_keeps_to_the_claim),
+          TEST(two_vms_of_two_taps_reach_each_other), )
