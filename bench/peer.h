@@ -8,7 +8,7 @@
 
 #include <bench/sample.h>
 
-#define PEER_WORDS_MAX 64
+#define PEER_WORDS_MAX 128
 
 struct peer {
         const char *name;
