@@ -98,15 +98,35 @@ static int format_string(const char *text, char *buffer, size_t size) {
         return (int)used;
 }
 
+/* "net":{"minor":N,"download_minor":N,"taps":[["BRIDGE",QUEUES],...]}, - or nothing. */
+static int format_nets(const struct record *record, char *buffer, size_t size) {
+        int used;
+
+        buffer[0] = '\0';
+        if (record->n_nets == 0)
+                return 0;
+        used = snprintf(buffer, size, "\"net\":{\"minor\":%u,\"download_minor\":%u,\"taps\":[",
+                        record->minor, record->download_minor);
+        for (size_t i = 0; i < record->n_nets; i++) {
+                char bridge[2 * RECORD_BRIDGE_MAX];
+
+                format_string(record->nets[i].bridge, bridge, sizeof(bridge));
+                used += snprintf(buffer + used, size - (size_t)used, "%s[\"%s\",%u]", i ? "," : "",
+                                 bridge, record->nets[i].queues);
+        }
+        return used + snprintf(buffer + used, size - (size_t)used, "]},");
+}
+
 /*
  * By hand, although jansson reads it back: this stands on the way of every launch, and building the
  * object took longer than writing the attribute. Strings are names and an escaped command; nothing
  * can outgrow the buffer: 15 numbers of at most 20 digits, 3 names of 63 bytes, 2 x 255 of command.
  */
 int record_format(const struct record *record, char buffer[RECORD_MAX]) {
-        char command[2 * RECORD_COMMAND_MAX + 1];
+        char command[2 * RECORD_COMMAND_MAX + 1], nets[512];
         int used, got;
 
+        format_nets(record, nets, sizeof(nets));
         format_string(record->command, command, sizeof(command));
         used = format_charge(&record->charge, buffer, RECORD_MAX);
         got = snprintf(buffer + used, RECORD_MAX - (size_t)used,
@@ -114,18 +134,47 @@ int record_format(const struct record *record, char buffer[RECORD_MAX]) {
                        "\"cpu_milli\":%" PRIu64 ",\"memory_bytes\":%" PRIu64
                        ",\"download_bytes_per_s\":%" PRIu64 ",\"upload_bytes_per_s\":%" PRIu64
                        ",\"uid\":%u,\"gid\":%u,\"order\":%" PRIu64 ",\"created_ns\":%" PRIu64
-                       ",\"grace_usec\":%" PRIu64 ",\"detached\":%s,\"command\":\"%s\"}",
+                       ",\"grace_usec\":%" PRIu64 ",\"detached\":%s,%s\"command\":\"%s\"}",
                        RECORD_VERSION, record->id, record->name, record->slice, record->cpu_milli,
                        record->memory_bytes, record->download_bytes_per_s,
                        record->upload_bytes_per_s, record->uid, record->gid, record->order,
                        record->created_ns, record->grace_usec, record->detached ? "true" : "false",
-                       command);
+                       nets, command);
         assert(got > 0 && got < RECORD_MAX - used);
         return used + got;
 }
 
 static int refuse(struct why *why, const char *what) {
         return why_set(why, CGROUP_E_RECORD, "the lease record %s", what);
+}
+
+/* The network, which only those have that asked for one. False: it cannot be. */
+static bool parse_nets(const json_t *object, struct record *record) {
+        const json_t *net = json_object_get(object, "net"), *taps, *tap;
+        int minor, download_minor, queues;
+        const char *bridge;
+        size_t i;
+
+        if (!net)
+                return true;
+        if (json_unpack((json_t *)net, "{s:i s:i s:o}", "minor", &minor, "download_minor",
+                        &download_minor, "taps", &taps) < 0 ||
+            minor < 0 || minor > UINT16_MAX || download_minor < 0 || download_minor > UINT16_MAX ||
+            !json_is_array(taps) || json_array_size(taps) == 0 ||
+            json_array_size(taps) > RECORD_NETS_MAX)
+                return false;
+        record->minor = (uint16_t)minor;
+        record->download_minor = (uint16_t)download_minor;
+        json_array_foreach(taps, i, tap) {
+                struct record_net *made = &record->nets[record->n_nets++];
+
+                if (json_unpack((json_t *)tap, "[s,i]", &bridge, &queues) < 0 || queues < 1 ||
+                    queues > RECORD_QUEUES_MAX || text_check_interface("bridge", bridge, NULL) ||
+                    !text_copy(made->bridge, sizeof(made->bridge), bridge))
+                        return false;
+                made->queues = (unsigned)queues;
+        }
+        return true;
 }
 
 int record_parse(struct record *record, const char *text, size_t length, bool *charge_knownp,
@@ -166,7 +215,8 @@ int record_parse(struct record *record, const char *text, size_t length, bool *c
                  text_check_name("name", name, NULL) || text_check_name("slice", slice, NULL) ||
                  text_check_name("id", id, NULL) || !text_is_printable(command) || uid < 0 ||
                  uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX || order < 0 || grace < 0 ||
-                 cpu < 0 || memory < 0 || download < 0 || upload < 0 || created < 0)
+                 cpu < 0 || memory < 0 || download < 0 || upload < 0 || created < 0 ||
+                 !parse_nets(object, &result))
                 r = refuse(why, "holds a value that cannot be");
         if (!r) {
                 result.cpu_milli = (uint64_t)cpu;

@@ -27,6 +27,15 @@
 #define RECORD_MAX 4096        /* bytes of the whole attribute */
 #define RECORD_ID_MAX 16
 #define RECORD_COMMAND_MAX 255
+#define RECORD_NETS_MAX 8
+#define RECORD_BRIDGE_MAX 16 /* IFNAMSIZ */
+#define RECORD_QUEUES_MAX 8  /* of one tap */
+
+/* One of its taps. The link itself is found by its alias, which names the lease. */
+struct record_net {
+        char bridge[RECORD_BRIDGE_MAX];
+        unsigned queues;
+};
 
 struct record {
         char id[RECORD_ID_MAX + 1];
@@ -35,6 +44,9 @@ struct record {
         struct demand charge;
         uint64_t cpu_milli, memory_bytes; /* as claimed, before headroom and overhead */
         uint64_t download_bytes_per_s, upload_bytes_per_s;
+        size_t n_nets; /* 0: it has no network */
+        struct record_net nets[RECORD_NETS_MAX];
+        uint16_t minor, download_minor; /* its classes on the IFB; 0: none */
         uid_t uid;
         gid_t gid;
         uint64_t order;      /* its ticket's number: CLOCK_BOOTTIME of its arrival, ns */
