@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+
+#include <tc/news.h>
+
+bool news_subject(const struct nlmsghdr *message, uint16_t major, int *ifindexp, uint16_t *minorp) {
+        const struct tcmsg *header = nlmsg_data(message);
+        bool class = false;
+
+        if (nlmsg_datalen(message) < (int)sizeof(*header))
+                return false;
+        switch (message->nlmsg_type) {
+        case RTM_NEWTCLASS:
+        case RTM_DELTCLASS:
+                class = true;
+                break;
+        case RTM_NEWQDISC:
+        case RTM_DELQDISC:
+        case RTM_NEWTFILTER:
+        case RTM_DELTFILTER:
+        case RTM_NEWCHAIN:
+        case RTM_DELCHAIN:
+                break;
+        default:
+                return false;
+        }
+        *ifindexp = header->tcm_ifindex;
+        *minorp = class && TC_H_MAJ(header->tcm_handle) == (uint32_t)major << 16
+                          ? (uint16_t)TC_H_MIN(header->tcm_handle)
+                          : 0;
+        return true;
+}
