@@ -17,6 +17,7 @@
 #include <broker/lease.h>
 #include <broker/release.h>
 #include <broker/slice.h>
+#include <broker/taps.h>
 
 #define PROCESSES_MAX 65536
 
@@ -208,6 +209,8 @@ static int adopt_running(struct lease *lease, pid_t pid) {
         if (r)
                 log_error("VM '%s': %s", lease->record.name, why.text);
         r = enter(lease);
+        if (r == 0)
+                r = taps_adopt(lease);
         if (r < 0)
                 return r;
         r = adopt_main(lease, pid);
@@ -234,6 +237,8 @@ static int end_group(struct lease *lease, bool charge_known) {
         lease->state = LEASE_KILLING;
         snprintf(lease->end_reason, sizeof(lease->end_reason), "half_made");
         r = enter(lease);
+        if (r == 0)
+                r = taps_adopt(lease);
         if (r < 0)
                 return r;
         lease->retry_at_usec = broker_now_usec() + 100000;

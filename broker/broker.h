@@ -28,6 +28,7 @@
 
 struct control;
 struct lease;
+struct network;
 struct slice;
 
 TAILQ_HEAD(lease_list, lease);
@@ -64,6 +65,7 @@ struct broker {
 
         struct events events;
         struct control *control;
+        struct network *network;
 
         sd_event_source *settle; /* after releases: the queue goes on */
         sd_event_source *tick;   /* the next deadline of anything */

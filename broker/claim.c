@@ -12,6 +12,7 @@
 #include <broker/provision.h>
 #include <broker/report.h>
 #include <broker/slice.h>
+#include <broker/taps.h>
 #include <broker/ticket.h>
 #include <broker/waiting.h>
 
@@ -244,6 +245,24 @@ static int find_slice(struct lease *lease, struct connection *connection) {
         return 0;
 }
 
+/* The bridges it names, with the slice's right to them. 0, or 1 if the connection was answered. */
+static int find_network(struct lease *lease, struct connection *connection) {
+        struct why why = {};
+        int r;
+
+        r = taps_prepare(lease, &why);
+        if (r <= 0)
+                return r;
+        if (r == TAPS_E_DENIED)
+                r = connection_error(connection, "Denied", NULL, why.text);
+        else if (r == TAPS_E_CLAIM)
+                r = connection_error(connection, "Refused",
+                                     json_pack("{s:s}", "reason", "not_allowed"), why.text);
+        else
+                r = connection_error(connection, "NotFound", NULL, why.text);
+        return r ?: 1;
+}
+
 /* A name that nobody has, a place in the order, room in the queue. 0, or 1 if the connection was
  * answered. */
 static int find_place(struct lease *lease, struct connection *connection) {
@@ -254,6 +273,9 @@ static int find_place(struct lease *lease, struct connection *connection) {
         r = identify(lease, connection, &why);
         if (r > 0)
                 r = connection_error(connection, "Exists", NULL, why.text) ?: 1;
+        if (r)
+                return r;
+        r = find_network(lease, connection);
         if (r)
                 return r;
         if (lease->request.dry_run)

@@ -4,8 +4,8 @@
 #include <broker/lease.h>
 #include <broker/slice.h>
 
-static void tell(struct broker *broker, const char *what, const char *name, const char *found,
-                 const char *failed) {
+void drift_tell(struct broker *broker, const char *what, const char *name, const char *found,
+                const char *failed) {
         const struct event_field fields[] = {
                 event_text(what, name),
                 event_text("detail", failed ?: found),
@@ -35,7 +35,8 @@ void drift_check_vm(struct lease *lease) {
                 lease_close_dir(lease);
         if (r == 0 || r == CGROUP_E_GONE)
                 return;
-        tell(lease->broker, "vm", lease->record.name, found.text, repaired ? failed.text : NULL);
+        drift_tell(lease->broker, "vm", lease->record.name, found.text,
+                   repaired ? failed.text : NULL);
 }
 
 /* A group whose parent switched a controller off and on again has lost what was set in it. */
@@ -60,9 +61,9 @@ static void check_own(struct broker *broker, struct slice *slice) {
                 return;
         if (!r)
                 r = limits_apply(slice->dir_fd, &limits, &failed);
-        tell(broker, "slice", slice->name,
-             found.text[0] ? found.text : "its controllers were switched off",
-             r ? failed.text : NULL);
+        drift_tell(broker, "slice", slice->name,
+                   found.text[0] ? found.text : "its controllers were switched off",
+                   r ? failed.text : NULL);
 }
 
 void drift_check_slice(struct broker *broker, struct slice *slice) {

@@ -14,6 +14,10 @@ struct broker;
 struct lease;
 struct slice;
 
+/* The event and the line: @found in @what @name, set right again unless @failed says why not. */
+void drift_tell(struct broker *broker, const char *what, const char *name, const char *found,
+                const char *failed);
+
 void drift_check_vm(struct lease *lease);
 void drift_check_slice(struct broker *broker, struct slice *slice);
 /* Slices that were written to since the last call, by us or by others. */

@@ -133,6 +133,9 @@ void lease_drop_launch(struct lease *lease) {
         for (size_t i = 0; i < _REQUEST_FDS_N; i++)
                 lease->fds.fd[i] = -1;
         lease->dir_fd = -1;
+        /* The hypervisor has them: whoever closes the last one waits for the link to be destroyed. */
+        if (lease->taps)
+                fd_close_many(lease->taps->fds, lease->taps->n_fds);
         run_request_deinit(&lease->request);
         lease->request = (struct run_request)RUN_REQUEST_NULL;
         free(take(lease->argv));
@@ -161,6 +164,7 @@ void lease_free(struct lease *lease) {
         sd_event_source_disable_unref(lease->pidfd_source);
         process_deinit(&lease->process);
         free(lease->exec_why);
+        free(lease->taps);
         lease_unwatch(lease);
         lease_close_dir(lease);
         if (lease->record.id[0])

@@ -12,6 +12,7 @@
  * From STARTING on it is charged; the charge goes back when its directory is gone, and not before.
  */
 
+#include <net/if.h>
 #include <systemd/sd-event.h>
 #include <uthash.h>
 
@@ -23,6 +24,7 @@
 #include <cgroup/watch.h>
 #include <launcher/spawn.h>
 #include <proto/request.h>
+#include <tc/shape.h>
 
 struct broker;
 struct connection;
@@ -42,6 +44,27 @@ enum lease_state {
 
 /* "waiting", ... */
 const char *lease_state_name(enum lease_state state);
+
+/* One of its taps. */
+struct tap {
+        char name[IF_NAMESIZE], bridge[IF_NAMESIZE];
+        unsigned char mac[6]; /* the guest's */
+        unsigned queues;
+        int ifindex; /* 0: not made yet, or gone */
+};
+
+/* Its network: what broker/taps makes, keeps and takes away. */
+struct taps {
+        struct shape shape; /* as it is in force; its taps are those below that are there */
+        size_t n;
+        struct tap tap[SHAPE_TAPS_MAX];
+        bool vhost; /* the command asks for /dev/vhost-net */
+        /* Passed to the hypervisor as 3, 4, ...: the queues of all taps in order, then as many of
+         * vhost-net. -1 when not open; closed once it has them. */
+        int fds[CHILD_PASS_MAX];
+        size_t n_fds;
+        bool suspect; /* somebody changed its shaping: to be compared */
+};
 
 /* Passed by the client, or -1; closed once the VM has them. */
 struct lease_fds {
@@ -66,6 +89,7 @@ struct lease {
         gid_t *groups;
         size_t n_groups;
         char **argv, **paths;
+        struct taps *taps; /* NULL: it has no network of ours; owned */
         bool launching;    /* the child may still share our memory */
         uint64_t number;   /* counts up along broker->leases */
         bool told_started; /* the follower has had its "started" */
@@ -137,7 +161,8 @@ void lease_unwatch(struct lease *lease);
 /* Notes why it never was executed, unless that is noted already. Negative: out of memory. */
 _must_check_ int lease_note_exec(struct lease *lease, int code, const struct why *why);
 
-/* Drops what only the launch needed: the request, the client's descriptors, argv. */
+/* Drops what only the launch needed: the request, argv, the client's descriptors and our own of its
+ * taps. */
 void lease_drop_launch(struct lease *lease);
 
 /* The follower, if there is one, is told no more; the lease goes on alone. */

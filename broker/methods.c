@@ -12,6 +12,7 @@
 #include <broker/reload.h>
 #include <broker/release.h>
 #include <broker/report.h>
+#include <broker/resize.h>
 #include <broker/upgrade.h>
 #include <broker/waiting.h>
 
@@ -73,26 +74,29 @@ static int method_run(struct connection *connection, const struct call *call, in
         return claim_submit(connection, &request, &lease_fds);
 }
 
+/* The VM or claim of that name, if the caller may touch it; else it is answered. */
+static struct lease *find_named(struct connection *connection, const char *name, int *rp) {
+        struct lease *lease = lease_find(connection->broker, name);
+        char text[200];
+
+        /* What one may not see is not there. */
+        if (lease && (connection->uid == 0 || lease->record.uid == connection->uid))
+                return lease;
+        snprintf(text, sizeof(text), "there is no VM or claim '%s'", name);
+        *rp = connection_error(connection, "NotFound", NULL, text);
+        return NULL;
+}
+
 /* Finds the VM the caller names and may touch; answers it and returns NULL otherwise. */
 static struct lease *find_vm(struct connection *connection, const struct call *call,
                              struct vm_request *request, int *rp) {
-        struct lease *lease;
         struct why why = {};
-        char text[200];
 
         *rp = vm_request_parse(request, call->parameters, &why);
-        if (*rp) {
-                *rp = *rp < 0 ? *rp : invalid(connection, &why);
-                return NULL;
-        }
-        lease = lease_find(connection->broker, request->vm);
-        /* What one may not see is not there. */
-        if (!lease || (connection->uid != 0 && lease->record.uid != connection->uid)) {
-                snprintf(text, sizeof(text), "there is no VM or claim '%s'", request->vm);
-                *rp = connection_error(connection, "NotFound", NULL, text);
-                return NULL;
-        }
-        return lease;
+        if (*rp == 0)
+                return find_named(connection, request->vm, rp);
+        *rp = *rp < 0 ? *rp : invalid(connection, &why);
+        return NULL;
 }
 
 static int method_attach(struct connection *connection, const struct call *call) {
@@ -137,6 +141,19 @@ static int method_kill(struct connection *connection, const struct call *call) {
         connection->killing = lease;
         TAILQ_INSERT_TAIL(&lease->killers, connection, killer);
         return release_start(lease, "kill", request.signal, grace);
+}
+
+static int method_resize(struct connection *connection, const struct call *call) {
+        struct resize_request request;
+        struct lease *lease;
+        struct why why = {};
+        int r;
+
+        r = resize_request_parse(&request, call->parameters, &why);
+        if (r)
+                return r < 0 ? r : invalid(connection, &why);
+        lease = find_named(connection, request.vm, &r);
+        return lease ? resize_vm(lease, connection, &request) : r;
 }
 
 static int method_signal(struct connection *connection, const struct call *call) {
@@ -353,6 +370,7 @@ static const struct method {
         {PROTO_INTERFACE ".Resources", method_resources},
         {PROTO_INTERFACE ".Kill", method_kill},
         {PROTO_INTERFACE ".Signal", method_signal},
+        {PROTO_INTERFACE ".Resize", method_resize},
         {PROTO_INTERFACE ".Explain", method_explain},
         {PROTO_INTERFACE ".Events", method_events},
         {PROTO_INTERFACE ".PolicyReload", method_policy_reload},

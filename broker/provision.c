@@ -10,6 +10,7 @@
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/slice.h>
+#include <broker/taps.h>
 #include <broker/ticket.h>
 #include <launcher/command.h>
 
@@ -19,16 +20,13 @@
 
 int provision_prepare(struct lease *lease, struct connection *connection, struct why *why) {
         char cpus[24], mib[24];
-        struct placeholder table[] = {
-                {"name", lease->record.name, NULL},
-                {"cpus", cpus, NULL},
-                {"mem.mib", mib, NULL},
-                {"tap", NULL, "this broker makes no network yet"},
-                {"tap.fd", NULL, "this broker makes no network yet"},
-                {"vhost.fd", NULL, "this broker makes no network yet"},
-                {"mac", NULL, "this broker makes no network yet"},
-                {"qmp.fd", NULL, "this broker passes no QMP socket yet"},
-                {"cid", NULL, "this broker gives out no vsock addresses yet"},
+        struct taps_words words;
+        struct placeholder table[TAPS_WORDS_MAX + 5] = {
+                {.name = "name", .value = lease->record.name},
+                {.name = "cpus", .value = cpus},
+                {.name = "mem.mib", .value = mib},
+                {.name = "qmp.fd", .hint = "this broker passes no QMP socket yet"},
+                {.name = "cid", .hint = "this broker gives out no vsock addresses yet"},
         };
         int r;
 
@@ -37,9 +35,12 @@ int provision_prepare(struct lease *lease, struct connection *connection, struct
                  (unsigned long long)(lease->record.cpu_milli + 999) / 1000);
         snprintf(mib, sizeof(mib), "%llu",
                  (unsigned long long)max_u64(1, lease->record.memory_bytes >> 20));
-        r = command_expand(lease->request.argv, table, ARRAY_SIZE(table), &lease->argv, why);
+        taps_words(lease, &words);
+        memcpy(table + 5, words.table, words.n * sizeof(*table));
+        r = command_expand(lease->request.argv, table, 5 + words.n, &lease->argv, why);
         if (r)
                 return r;
+        taps_note_used(lease, table, 5 + words.n);
         r = command_candidates(lease->argv[0], lease->request.envp, &lease->paths);
         if (r < 0)
                 return r;
@@ -66,6 +67,10 @@ static void fill_args(struct lease *lease) {
                 .n_groups = lease->n_groups,
                 .nofile = lease->broker->control->nofile,
         };
+        if (lease->taps) {
+                args->pass = lease->taps->fds;
+                args->n_pass = lease->taps->n_fds;
+        }
 }
 
 /* The policy says best effort: it starts with what can be set, and says what is not in force. */
@@ -91,6 +96,9 @@ static int make(struct lease *lease, struct why *why) {
                              &lease->dir_fd, why);
         if (r)
                 return r;
+        r = taps_reserve(lease, why);
+        if (r)
+                return r;
         r = record_write(lease->dir_fd, &lease->record, why);
         if (r)
                 return r;
@@ -102,6 +110,9 @@ static int make(struct lease *lease, struct why *why) {
                 return r;
         slices_settle(broker, lease->slice);
         r = slice_protect(broker, lease->slice, why);
+        if (r)
+                return r;
+        r = taps_make(lease, why);
         if (r)
                 return r;
         r = lease_watch(lease, why);
@@ -205,6 +216,7 @@ int provision_progress(struct lease *lease) {
 
                 if (noted < 0)
                         return noted;
+                taps_discard(lease);
                 lease_drop_launch(lease);
                 return r == SPAWN_E_STEP ? release_start(lease, "launch_failed", 0, 0) : 0;
         }

@@ -11,6 +11,7 @@
 #include <broker/release.h>
 #include <broker/report.h>
 #include <broker/slice.h>
+#include <broker/taps.h>
 #include <cgroup/stats.h>
 
 #define RETRY_USEC UINT64_C(250000) /* after the first cgroup.kill that left something */
@@ -210,6 +211,7 @@ static int finish(struct lease *lease) {
         struct connection *connection, *follower = lease->follower;
         int r = 0;
 
+        taps_release(lease);
         ledger_return(&broker->ledger, &lease->slice->account, &lease->claim.demand);
         slice_unbalance(broker, lease->slice);
         lease_unwatch(lease);

@@ -5,9 +5,11 @@
 #include <broker/broker.h>
 #include <broker/charge.h>
 #include <broker/lease.h>
+#include <broker/network.h>
 #include <broker/reload.h>
 #include <broker/service.h>
 #include <broker/slice.h>
+#include <broker/taps.h>
 
 #define ROOT_WEIGHT_MAX 10000
 
@@ -108,9 +110,12 @@ int policies_apply(struct broker *broker) {
         if (r < 0)
                 return r;
 
+        /* The root's capacity before the classes below it. */
+        network_configure(broker);
         TAILQ_FOREACH(lease, &broker->leases, link) {
                 follow_network(lease);
                 follow_ratios(lease);
+                taps_follow(lease);
         }
         TAILQ_FOREACH(claim, &broker->queue.claims, all)
                 follow_network(claim_lease(claim));
@@ -143,6 +148,7 @@ int policies_reload(struct broker *broker, struct policy_errors *errors, struct 
         if (r == 0) {
                 broker->policy = policy;
                 r = policies_apply(broker);
+                taps_drop_bridges(broker);
                 policy_free(old);
         }
         sd_notify(0, "READY=1");

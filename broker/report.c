@@ -8,6 +8,7 @@
 #include <broker/lease.h>
 #include <broker/report.h>
 #include <broker/slice.h>
+#include <broker/taps.h>
 #include <cgroup/stats.h>
 
 json_t *report_demand(const struct demand *demand) {
@@ -42,14 +43,14 @@ json_t *report_vm(const struct lease *lease) {
         char path[700];
 
         cgroup_path(lease, path, sizeof(path));
-        return json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o}", "id",
+        return json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o s:o}", "id",
                          lease->record.id, "name", lease->record.name, "slice", lease->slice->name,
                          "state", lease_state_name(lease->state), "detail", lease->detail, "uid",
                          (json_int_t)lease->record.uid, "pid",
                          lease->main_gone ? 0 : (int)lease->process.pid, "detached",
                          lease->record.detached, "command", lease->record.command, "created_ns",
                          (json_int_t)lease->record.created_ns, "cgroup", path, "charge",
-                         report_demand(&lease->claim.demand));
+                         report_demand(&lease->claim.demand), "nets", taps_list(lease));
 }
 
 json_t *report_waiting(const struct lease *lease, uint64_t position) {
@@ -134,7 +135,7 @@ json_t *report_show(struct lease *lease) {
         }
         if (lease->detail[0])
                 json_array_append_new(notes, json_string(lease->detail));
-        json_array_append_new(notes, json_string("network: counted, not enforced"));
+        taps_report(lease, limits, stats, notes);
         json_array_append_new(notes, json_string("disk_io: counted, not enforced"));
         json_array_append_new(notes, json_string("disk: counted, not enforced"));
         return json_pack("{s:o s:o s:o s:o}", "vm", report_vm(lease), "limits", limits, "stats",

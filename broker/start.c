@@ -20,6 +20,7 @@
 #include <broker/control.h>
 #include <broker/drift.h>
 #include <broker/lease.h>
+#include <broker/network.h>
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/reload.h>
@@ -27,6 +28,7 @@
 #include <broker/service.h>
 #include <broker/slice.h>
 #include <broker/start.h>
+#include <broker/taps.h>
 #include <broker/tick.h>
 #include <broker/waiting.h>
 #include <sodium.h>
@@ -347,9 +349,15 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         if (r == 0)
                 r = open_root(broker, why);
         if (r == 0)
+                r = network_open(broker);
+        if (r == 0)
+                r = taps_listen(broker);
+        if (r == 0)
                 r = policies_apply(broker);
         if (r == 0)
                 r = adopt_all(broker, why);
+        if (r == 0)
+                taps_sweep(broker);
         if (r == 0)
                 r = open_window(broker);
         if (r == 0)
@@ -386,6 +394,7 @@ void broker_deinit(struct broker *broker) {
                         lease_free(lease);
         }
         slices_deinit(broker, broker->root.dir_fd >= 0);
+        network_close(broker);
         tick_deinit(broker);
         sd_event_source_disable_unref(broker->settle);
         watch_close(&broker->watch);

@@ -8,6 +8,7 @@
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/slice.h>
+#include <broker/taps.h>
 #include <broker/tick.h>
 #include <broker/upgrade.h>
 #include <broker/waiting.h>
@@ -101,6 +102,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         broker->tick_usec = UINT64_MAX;
         slices_settle(broker, NULL);
         drift_check_suspects(broker);
+        taps_check_suspects(broker);
         r = leases_tick(broker, now, &next);
         if (r == 0 && due(broker->window_usec, now, &next)) {
                 broker->window_usec = 0;
