@@ -26,6 +26,8 @@
  *     bench-network [--rounds N] [--taps N]     two bridges benchbr0, benchbr1 and IFBs benchifb0,
  *                                               benchifb1 with HTB 8000: and 8001: are there
  *     bench-network --count                     makes one each for strace, with marks
+ *
+ * Longer than most files: it is one experiment, whose parts nobody else has a use for.
  */
 #include <err.h>
 #include <getopt.h>
@@ -42,6 +44,7 @@
 #include <base/fd.h>
 #include <base/why.h>
 #include <bench/bare.h>
+#include <bench/iproute.h>
 #include <bench/peer.h>
 #include <bench/sample.h>
 #include <tc/link.h>
@@ -75,7 +78,7 @@ struct network {
         bool marks;
         int bridges[2], ifbs[2];
         unsigned taps;
-        struct peer peers[2][2][STEP_N]; /* by bridge, by who, by step */
+        struct iproute iproutes[2]; /* by bridge */
         struct sample samples[STATE_N][WHO_N][STEP_N];
         unsigned messages[2][2]; /* ours and bare: at set-up, at tear-down */
         unsigned echoes;         /* ours, at set-up */
@@ -209,98 +212,6 @@ static pid_t hold(struct network *network, unsigned n) {
         return pid;
 }
 
-/* ---- commands ---- */
-
-static void init_peer(struct peer *peer, const char *text) {
-        char *copy = strdup(text);
-
-        if (!copy)
-                err(1, "strdup");
-        peer_init(peer, copy);
-}
-
-static const char *write_script(const char *name, unsigned bridge, const char *text) {
-        static char path[64];
-        FILE *file;
-
-        snprintf(path, sizeof(path), "/tmp/bench-network-%s-%u", name, bridge);
-        file = fopen(path, "we");
-        if (!file || fputs(text, file) < 0 || fclose(file) != 0)
-                err(1, "%s", path);
-        return path;
-}
-
-/* The words behind `tc` and `ip`, which are those of their batch files, too. */
-static void init_peers(struct network *network, unsigned bridge) {
-        const struct {
-                const char *name, *tap;
-                unsigned minor;
-        } peers[] = {{"commands", "benchcmd", 0x10 + COMMANDS},
-                     {"batch", "benchbatch", 0x10 + BATCH}};
-        unsigned major = MAJOR + bridge;
-
-        for (unsigned i = 0; i < 2; i++) {
-                const char *tap = peers[i].tap;
-                unsigned minor = peers[i].minor;
-                char make[128], class[320], leaf[160], tbf[160], hook[80], filter[240], up[240];
-                char text[2048];
-
-                snprintf(make, sizeof(make), "tuntap add dev %s mode tap vnet_hdr user %d", tap,
-                         OWNER);
-                snprintf(class, sizeof(class),
-                         "class add dev benchifb%u parent %x:1 classid %x:%x htb rate 1250mbit "
-                         "ceil 5gbit burst 1562500 cburst 6250000 quantum 60000",
-                         bridge, major, major, minor);
-                snprintf(leaf, sizeof(leaf),
-                         "qdisc add dev benchifb%u parent %x:%x handle %x: fq_codel limit 1024",
-                         bridge, major, minor, minor);
-                snprintf(tbf, sizeof(tbf),
-                         "qdisc add dev %s root handle 1: tbf rate 2500mbit burst 6250000 "
-                         "limit 21975000",
-                         tap);
-                snprintf(hook, sizeof(hook), "qdisc add dev %s clsact", tap);
-                snprintf(filter, sizeof(filter),
-                         "filter add dev %s ingress matchall action skbedit priority %x:%x pipe "
-                         "action mirred egress redirect dev benchifb%u",
-                         tap, major, minor, bridge);
-                snprintf(up, sizeof(up),
-                         "link set dev %s alias provium:bench:%u address fe:01:02:03:05:%02x "
-                         "master benchbr%u up",
-                         tap, minor, minor, bridge);
-                if (i == 0) {
-                        snprintf(text, sizeof(text),
-                                 "commands=ip %s ; tc %s ; tc %s ; tc %s ; tc %s ; tc %s ; ip %s",
-                                 make, class, leaf, tbf, hook, filter, up);
-                        init_peer(&network->peers[bridge][i][SETUP], text);
-                        snprintf(text, sizeof(text), "commands=ip link del %s", tap);
-                        init_peer(&network->peers[bridge][i][GONE], text);
-                        snprintf(text, sizeof(text),
-                                 "commands=tc class del dev benchifb%u classid %x:%x", bridge,
-                                 major, minor);
-                        init_peer(&network->peers[bridge][i][TEARDOWN], text);
-                } else {
-                        char script[2048], path[64];
-
-                        snprintf(script, sizeof(script), "%s\n%s\n", make, up);
-                        snprintf(path, sizeof(path), "%s", write_script("ip", bridge, script));
-                        snprintf(script, sizeof(script), "%s\n%s\n%s\n%s\n%s\n", class, leaf, tbf,
-                                 hook, filter);
-                        snprintf(text, sizeof(text), "batch=ip -batch %s ; tc -batch %s", path,
-                                 write_script("tc", bridge, script));
-                        init_peer(&network->peers[bridge][i][SETUP], text);
-                        snprintf(script, sizeof(script), "link del %s\n", tap);
-                        snprintf(text, sizeof(text), "batch=ip -batch %s",
-                                 write_script("gone", bridge, script));
-                        init_peer(&network->peers[bridge][i][GONE], text);
-                        snprintf(script, sizeof(script), "class del dev benchifb%u classid %x:%x\n",
-                                 bridge, major, minor);
-                        snprintf(text, sizeof(text), "batch=tc -batch %s",
-                                 write_script("del", bridge, script));
-                        init_peer(&network->peers[bridge][i][TEARDOWN], text);
-                }
-        }
-}
-
 /* ---- all ---- */
 
 static void setup(struct network *network, enum who who, unsigned bridge, int *fdp) {
@@ -318,7 +229,7 @@ static void setup(struct network *network, enum who who, unsigned bridge, int *f
                 return;
         case COMMANDS:
         case BATCH:
-                peer_launch(&network->peers[bridge][who - COMMANDS][SETUP], false);
+                peer_launch(&network->iproutes[bridge].setup[who - COMMANDS], false);
                 return;
         case WHO_N:
                 break;
@@ -329,7 +240,7 @@ static void gone(struct network *network, enum who who, unsigned bridge, int fd)
         if (who == OURS || who == BARE)
                 close(fd);
         else
-                peer_launch(&network->peers[bridge][who - COMMANDS][GONE], false);
+                peer_launch(&network->iproutes[bridge].gone[who - COMMANDS], false);
 }
 
 static void teardown(struct network *network, enum who who, unsigned bridge) {
@@ -345,7 +256,7 @@ static void teardown(struct network *network, enum who who, unsigned bridge) {
                 return;
         case COMMANDS:
         case BATCH:
-                peer_launch(&network->peers[bridge][who - COMMANDS][TEARDOWN], false);
+                peer_launch(&network->iproutes[bridge].teardown[who - COMMANDS], false);
                 return;
         case WHO_N:
                 break;
@@ -386,9 +297,10 @@ static void measure(struct network *network, enum who who, enum state state, boo
 
 /* In a group they go in half a second, one by one in as many minutes. */
 static void release(pid_t holder) {
-        struct peer peer;
+        char command[] = "ip=ip link del group " HELD_GROUP;
+        struct peer peer = {};
 
-        init_peer(&peer, "ip=ip link del group " HELD_GROUP);
+        peer_init(&peer, command);
         peer_launch(&peer, false);
         kill(holder, SIGKILL);
         waitpid(holder, NULL, 0);
@@ -484,7 +396,7 @@ int main(int argc, char **argv) {
                 network.ifbs[i] = (int)if_nametoindex(name);
                 if (!network.bridges[i] || !network.ifbs[i])
                         errx(1, "there is no benchbr%u with its benchifb%u", i, i);
-                init_peers(&network, i);
+                iproute_init(&network.iproutes[i], i, MAJOR + i, 0x10 + COMMANDS, OWNER);
         }
         if (network.marks) {
                 for (enum who who = OURS; who <= BARE; who++)
