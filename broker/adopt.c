@@ -17,7 +17,7 @@
 #include <broker/lease.h>
 #include <broker/release.h>
 #include <broker/slice.h>
-#include <broker/taps.h>
+#include <broker/taps_adopt.h>
 
 #define PROCESSES_MAX 65536
 

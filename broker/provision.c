@@ -12,6 +12,7 @@
 #include <broker/slice.h>
 #include <broker/taps.h>
 #include <broker/ticket.h>
+#include <broker/words.h>
 #include <launcher/command.h>
 
 #define LAUNCH_USEC                                                                                \
@@ -20,8 +21,8 @@
 
 int provision_prepare(struct lease *lease, struct connection *connection, struct why *why) {
         char cpus[24], mib[24];
-        struct taps_words words;
-        struct placeholder table[TAPS_WORDS_MAX + 5] = {
+        struct words words;
+        struct placeholder table[WORDS_MAX + 5] = {
                 {.name = "name", .value = lease->record.name},
                 {.name = "cpus", .value = cpus},
                 {.name = "mem.mib", .value = mib},
@@ -35,12 +36,12 @@ int provision_prepare(struct lease *lease, struct connection *connection, struct
                  (unsigned long long)(lease->record.cpu_milli + 999) / 1000);
         snprintf(mib, sizeof(mib), "%llu",
                  (unsigned long long)max_u64(1, lease->record.memory_bytes >> 20));
-        taps_words(lease, &words);
+        words_make(lease, &words);
         memcpy(table + 5, words.table, words.n * sizeof(*table));
         r = command_expand(lease->request.argv, table, 5 + words.n, &lease->argv, why);
         if (r)
                 return r;
-        taps_note_used(lease, table, 5 + words.n);
+        words_note_used(lease, table, 5 + words.n);
         r = command_candidates(lease->argv[0], lease->request.envp, &lease->paths);
         if (r < 0)
                 return r;

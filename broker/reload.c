@@ -10,6 +10,7 @@
 #include <broker/service.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
+#include <broker/taps_adopt.h>
 
 #define ROOT_WEIGHT_MAX 10000
 

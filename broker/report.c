@@ -8,7 +8,7 @@
 #include <broker/lease.h>
 #include <broker/report.h>
 #include <broker/slice.h>
-#include <broker/taps.h>
+#include <broker/taps_report.h>
 #include <cgroup/stats.h>
 
 json_t *report_demand(const struct demand *demand) {

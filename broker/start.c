@@ -28,7 +28,8 @@
 #include <broker/service.h>
 #include <broker/slice.h>
 #include <broker/start.h>
-#include <broker/taps.h>
+#include <broker/taps_adopt.h>
+#include <broker/taps_check.h>
 #include <broker/tick.h>
 #include <broker/waiting.h>
 #include <sodium.h>
@@ -358,6 +359,8 @@ int broker_init(struct broker *broker, const struct options *options, struct why
                 r = adopt_all(broker, why);
         if (r == 0)
                 taps_sweep(broker);
+        if (r == 0)
+                taps_check_suspects(broker);
         if (r == 0)
                 r = open_window(broker);
         if (r == 0)

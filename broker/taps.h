@@ -13,16 +13,13 @@
  * classes of the IFB outlive it, and the record names those. Whatever would close a tap's last
  * descriptor is done aside (tc/discard): the kernel waits some 20 ms there.
  *
- * One number for admission, enforcement and report: TBF's rate is the claim, the class's rate the
- * guarantee (claim / ratio), its ceil what may be borrowed. Several taps of one VM share one class
- * each way, so the claim holds for their sum.
+ * Several taps of one VM share one class each way, so the claim holds for their sum. How they are
+ * found after a crash is in broker/taps_adopt, who looks after them in broker/taps_check, what one
+ * can see of them in broker/taps_report.
  */
 
-#include <jansson.h>
-
-#include <launcher/command.h>
-
 #include <broker/lease.h>
+#include <broker/network.h>
 
 enum {
         _TAPS_E_SUCCESS,
@@ -38,17 +35,6 @@ enum {
  */
 _must_check_ int taps_prepare(struct lease *lease, struct why *why);
 
-/* The placeholders {tap}, {tap.1.fd}, ... with room for their text. */
-#define TAPS_WORDS_MAX ((SHAPE_TAPS_MAX + 1) * 6)
-struct taps_words {
-        struct placeholder table[TAPS_WORDS_MAX];
-        char names[TAPS_WORDS_MAX][24], values[TAPS_WORDS_MAX][96];
-        size_t n;
-};
-void taps_words(const struct lease *lease, struct taps_words *words);
-/* After the words were put in: those of vhost-net occurred, so it will be opened. */
-void taps_note_used(struct lease *lease, const struct placeholder *table, size_t n);
-
 /* Takes class numbers and notes them in lease->record, which is to be written next. Answers FULL.
  */
 _must_check_ int taps_reserve(struct lease *lease, struct why *why);
@@ -61,29 +47,23 @@ void taps_discard(struct lease *lease);
 /* The group is gone: the classes go, and a tap that somebody else still holds open. */
 void taps_release(struct lease *lease);
 
-/* A VM found in the tree: finds its taps again, and puts back what is missing of their shaping.
- * Negative: a fault. */
-_must_check_ int taps_adopt(struct lease *lease);
-/* When all are adopted: links and classes of ours that belong to nobody go. */
-void taps_sweep(struct broker *broker);
-
-/* Bridges of ours that no policy names and no VM is on go. */
-void taps_drop_bridges(struct broker *broker);
-
 /* The policy or a ratio has changed: rates follow. */
 void taps_follow(struct lease *lease);
 /* New rates, as lease->record says now. Answers NETLINK_E_*, SHAPE_E_*. */
 _must_check_ int taps_resize(struct lease *lease, struct why *why);
 
-/* Listens for changes that somebody else makes to what is ours. Negative: a fault. */
-_must_check_ int taps_listen(struct broker *broker);
-/* Compares what is suspect, repairs, tells. */
-void taps_check_suspects(struct broker *broker);
+/* Something of tc on @ifindex is not as we made it (@minor: a class of the IFB; 0: which is not
+ * known), or, with 0, anything may be: broker/taps_check will look. */
+void taps_suspect(struct broker *broker, int ifindex, uint16_t minor);
 
-/* Adds "net.N...." to @limits and @stats as the kernel has it now, and what is to be said to
- * @notes. */
-void taps_report(struct lease *lease, json_t *limits, json_t *stats, json_t *notes);
-/* [{bridge, tap, mac}]; new reference. */
-json_t *taps_list(const struct lease *lease);
+/* ---- for the other files that begin with taps ---- */
+
+/* "provium:ROOT:LEASE:I" into @alias, which is returned. */
+const char *taps_alias(const struct lease *lease, size_t i, char alias[NETWORK_ALIAS_MAX]);
+/* Links and classes, as whoever reads or changes them needs them in @shape. */
+void taps_places(const struct lease *lease, struct shape *shape);
+/* "52:54:00:..." */
+#define TAPS_MAC_TEXT_MAX 18
+void taps_format_mac(const unsigned char mac[6], char text[TAPS_MAC_TEXT_MAX]);
 
 #endif

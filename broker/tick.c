@@ -8,7 +8,7 @@
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/slice.h>
-#include <broker/taps.h>
+#include <broker/taps_check.h>
 #include <broker/tick.h>
 #include <broker/upgrade.h>
 #include <broker/waiting.h>

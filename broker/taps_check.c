@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include <broker/broker.h>
+#include <broker/drift.h>
+#include <broker/lease.h>
+#include <broker/network.h>
+#include <broker/taps.h>
+#include <broker/taps_adopt.h>
+#include <broker/taps_check.h>
+#include <tc/news.h>
+
+#define SUSPECT_USEC UINT64_C(300000) /* from somebody's change to our looking */
+
+static void take_news(void *userdata, const struct nlmsghdr *message) {
+        struct broker *broker = userdata;
+        uint16_t minor;
+        int ifindex;
+
+        if (!news_subject(message, broker->network->major, &ifindex, &minor))
+                return;
+        taps_suspect(broker, ifindex, minor);
+        if (ifindex == broker->network->ifb_ifindex)
+                broker->network->suspect = true;
+}
+
+/* Many changes mostly come together: they are looked at together, in a moment. */
+static int on_news(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct broker *broker = userdata;
+        struct network *network = broker->network;
+
+        if (netlink_news(&network->listener, take_news, broker) == NETLINK_E_LOST) {
+                network->suspect = true;
+                taps_suspect(broker, 0, 0);
+        }
+        if (network->suspect)
+                broker_tick_at(broker, broker_now_usec() + SUSPECT_USEC);
+        return 0;
+}
+
+int taps_listen(struct broker *broker) {
+        struct network *network = broker->network;
+        int r;
+
+        if (network->netlink.fd < 0)
+                return 0;
+        r = sd_event_add_io(broker->event, &network->news, network->listener.fd, EPOLLIN, on_news,
+                            broker);
+        return r < 0 ? fault(r) : 0;
+}
+
+/* A tap that is there no more, or was moved away, is no stranger's to be shaped for us. */
+static void forget_lost(struct lease *lease, const struct shape_state *state) {
+        struct taps *taps = lease->taps;
+
+        for (size_t i = 0, at = 0; i < taps->n; i++) {
+                struct tap *tap = &taps->tap[i];
+                char alias[NETWORK_ALIAS_MAX];
+                struct link link;
+
+                if (tap->ifindex == 0)
+                        continue;
+                if (!state->taps[at++].present ||
+                    link_get(&lease->broker->network->netlink, NULL, tap->ifindex, &link, NULL) ||
+                    strcmp(link.alias, taps_alias(lease, i, alias)) != 0) {
+                        log_warning("VM '%s': its tap '%s' is gone", lease->record.name, tap->name);
+                        tap->ifindex = 0;
+                }
+        }
+}
+
+static void check_one(struct lease *lease) {
+        struct network *network = lease->broker->network;
+        struct why found = {}, failed = {};
+        struct shape_state state;
+        struct shape *shape = &lease->taps->shape;
+        int r;
+
+        lease->taps->suspect = false;
+        taps_places(lease, shape);
+        if (shape_read(&network->netlink, shape, &state, &failed) == 0) {
+                forget_lost(lease, &state);
+                taps_places(lease, shape);
+        }
+        if (shape_read(&network->netlink, shape, &state, &failed) == 0 &&
+            shape_differs(shape, &state, &found) == 0)
+                return;
+        r = shape_repair(&network->netlink, shape, &failed);
+        drift_tell(lease->broker, "vm", lease->record.name,
+                   found.text[0] ? found.text : "its network could not be read",
+                   r ? failed.text : NULL);
+}
+
+void taps_check_suspects(struct broker *broker) {
+        struct network *network = broker->network;
+        struct lease *lease;
+        struct why why = {};
+
+        if (network->netlink.fd < 0)
+                return;
+        if (network->suspect) {
+                network->suspect = false;
+                if (!network_check_ifb(network))
+                        taps_suspect(broker, 0, 0);
+                if (network->ifb_ifindex || network->suspect) {
+                        network->suspect = false;
+                        if (network_ready(broker, &why))
+                                log_error("network: %s", why.text);
+                        taps_sweep_classes(broker);
+                }
+        }
+        TAILQ_FOREACH(lease, &broker->leases, link)
+                if (lease->taps && lease->taps->suspect && lease->state != LEASE_STARTING)
+                        check_one(lease);
+        if (network->crowded) {
+                network->crowded = false;
+                TAILQ_FOREACH(lease, &broker->leases, link)
+                        taps_follow(lease);
+        }
+}
