@@ -127,6 +127,9 @@ int resize_vm(struct lease *lease, struct connection *connection,
         log_info("VM '%s': network is now %llu bytes per second to it and %llu from it",
                  record.name, (unsigned long long)record.download_bytes_per_s,
                  (unsigned long long)record.upload_bytes_per_s);
-        return connection_reply(connection, json_pack("{s:o}", "charge", report_demand(&charge)),
+        return connection_reply(connection,
+                                json_pack("{s:o s:I s:I}", "charge", report_demand(&charge),
+                                          "download", (json_int_t)record.download_bytes_per_s,
+                                          "upload", (json_int_t)record.upload_bytes_per_s),
                                 false);
 }
