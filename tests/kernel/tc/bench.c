@@ -127,14 +127,20 @@ static int guest_system(const struct guest *guest, int *fds) {
             run("ip link set lo up; echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore"))
                 return 1;
         for (size_t i = 0; i < guest->shape.n_taps; i++) {
-                char name[IF_NAMESIZE];
+                char name[IF_NAMESIZE], id[32];
+                unsigned char mac[6];
                 int ifindex;
 
                 snprintf(name, sizeof(name), "eth%d", (int)(i % SHAPE_TAPS_MAX));
+                /* A VM has the same address in each of its lives: the host remembers it. */
+                snprintf(id, sizeof(id), "guest%d", guest->number);
+                link_mac(mac, id, (unsigned)i);
                 if (link_open_tap(name, false, LINK_NO_OWNER, &fds[i], &ifindex, NULL) ||
-                    run("ip addr add 10.9.%zu.%d/24 dev %s && "
+                    run("ip link set %s address %02x:%02x:%02x:%02x:%02x:%02x && "
+                        "ip addr add 10.9.%zu.%d/24 dev %s && "
                         "ip addr add fd09:%zx::%d/64 dev %s nodad && ip link set %s up",
-                        i, 10 + guest->number, name, i, 10 + guest->number, name, name))
+                        name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], i, 10 + guest->number,
+                        name, i, 10 + guest->number, name, name))
                         return 1;
         }
         return 0;
