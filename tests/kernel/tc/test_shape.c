@@ -425,15 +425,15 @@ static void the_sum_of_two_taps_keeps_to_the_claim(void) {
 
         need_quiet();
         bench_up(&bench);
-        guest_up(&bench, &guest, 1, 2, 10 * MBIT, 10 * MBIT, 10 * MBIT);
+        guest_up(&bench, &guest, 1, 2, 5 * MBIT, 5 * MBIT, 5 * MBIT);
         guest_start(&guest);
         ns(guest_ns, sizeof(guest_ns), &guest);
-        expect_goodput("download of one of two taps", flow(guest_ns, "", "10.9.1.11", "-t 5 -O 2"),
-                       10);
-        expect_goodput("sum of downloads", flow_twice(guest_ns, "", "10.9.0.11", "10.9.1.11"), 10);
+        expect_goodput("download of one of two taps", flow(guest_ns, "", "10.9.1.11", "-t 8 -O 3"),
+                       5);
+        expect_goodput("sum of downloads", flow_twice(guest_ns, "", "10.9.0.11", "10.9.1.11"), 5);
         expect_goodput("sum of uploads",
                        flow_twice("", guest_ns, "10.9.0.1 -B 10.9.0.11", "10.9.1.1 -B 10.9.1.11"),
-                       10);
+                       5);
         need_int(shape_read(&bench.netlink, &guest.shape, &state, &bench.why), 0);
         expect_int(shape_differs(&guest.shape, &state, &bench.why), 0);
         for (size_t i = 0; i < 2; i++) {
