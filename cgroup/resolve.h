@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_CGROUP_RESOLVE_H
+#define PROVIUM_CGROUP_RESOLVE_H
+
+/*
+ * From an open file to the block devices on which its I/O can be limited.
+ *
+ * io.max knows whole disks only, and counts a request for the group that made it. So the way down
+ * starts at fstat of a descriptor (never at a name, which may be another file by now), goes through
+ * the file system to its devices, and through partitions, device mapper, md, bcache and loop to
+ * whole disks. A stacked device that makes new requests of its own (a loop device, dm-crypt, raid5)
+ * does so in kernel threads, which belong to no VM: a limit on the disk below sees nothing of what
+ * was written. Therefore every stacked device on the way is in the answer too, marked `through`:
+ * each device of the answer is to be limited, each that is not `through` to be charged.
+ *
+ * What the kernel cannot hold is refused here, with a sentence that names the file system and what
+ * to do, instead of being limited on paper: tests/kernel/cgroup/test_iomax.c measures each stack
+ * that is accepted.
+ *
+ * It relies on sysfs (dev/block/M:m, which is looked up before any device is opened: naming an
+ * absent loop device would create it), on mountinfo for the layers of an overlay, on BTRFS_IOC_*
+ * and LOOP_GET_STATUS64. A device may change beneath us at any time; what was found is true of one
+ * moment, and whoever keeps it looks again (RESOLVE_E_GONE).
+ */
+
+#include <sys/types.h>
+
+#include <cgroup/cgroup.h>
+
+#define RESOLVE_DISKS_MAX 32
+#define RESOLVE_NAME_SIZE 32 /* the kernel's DISK_NAME_LEN */
+
+enum {
+        /* After those of cgroup.h: the same caller meets both. */
+        RESOLVE_E_NONE = CGROUP_E_HOST + 1, /* no block device that could be limited */
+        RESOLVE_E_GONE,                     /* a device was there and is not, or not any more */
+        RESOLVE_E_MANY,                     /* more than RESOLVE_DISKS_MAX, or too deep a stack */
+        RESOLVE_E_HOST,                     /* the kernel refused otherwise; the errno is in why */
+};
+
+struct disk {
+        dev_t dev;
+        char name[RESOLVE_NAME_SIZE]; /* as in sysfs ("vda", "dm-0"): to show, not to open */
+        bool through; /* stacked, above others in the list: limit, but do not charge */
+};
+
+struct disks {
+        struct disk disk[RESOLVE_DISKS_MAX];
+        size_t n;
+};
+
+/*
+ * Adds the devices beneath @fd to @disks, without repeats. @fd is a regular file, a directory or a
+ * block device, may be O_PATH, and stays the caller's. @sys_dir is "/sys", @proc_dir "/proc".
+ * @disks is unchanged unless 0 is returned.
+ *
+ * Opens /dev/NAME read-only for a loop device (checked to be that device) and, for btrfs, the file
+ * itself. Does not block on a disk's I/O. Answers NONE, GONE, MANY, HOST.
+ */
+_must_check_ int resolve_fd(struct disks *disks, int fd, const char *sys_dir, const char *proc_dir,
+                            struct why *why);
+
+/* The disk of that number in the list, or NULL. */
+const struct disk *disks_find(const struct disks *disks, dev_t dev);
+
+#endif
