@@ -169,11 +169,12 @@ int taps_reserve(struct lease *lease, struct why *why) {
         return 0;
 }
 
-static int open_queues(struct taps *taps, struct tap *tap, size_t at, uid_t owner,
-                       struct why *why) {
+static int open_queues(const struct netlink *netlink, struct taps *taps, struct tap *tap, size_t at,
+                       uid_t owner, struct why *why) {
         int r;
 
-        r = link_open_tap(tap->name, tap->queues > 1, owner, &taps->fds[at], &tap->ifindex, why);
+        r = link_open_tap(netlink, tap->name, tap->queues > 1, owner, &taps->fds[at], &tap->ifindex,
+                          why);
         for (unsigned i = 1; r == 0 && i < tap->queues; i++)
                 r = link_open_queue(tap->name, &taps->fds[at + i], why);
         return r;
@@ -238,7 +239,8 @@ int taps_make(struct lease *lease, struct why *why) {
                 return 0;
         r = network_ready(lease->broker, why);
         for (size_t i = 0; r == 0 && i < taps->n; i++) {
-                r = open_queues(taps, &taps->tap[i], at, lease->record.uid, why);
+                r = open_queues(&lease->broker->network->netlink, taps, &taps->tap[i], at,
+                                lease->record.uid, why);
                 at += taps->tap[i].queues;
         }
         if (r)

@@ -38,8 +38,18 @@ static int attach(const char *name, int flags, int *fdp, struct why *why) {
         return 0;
 }
 
-int link_open_tap(const char *name, bool multi_queue, uid_t owner, int *fdp, int *ifindexp,
-                  struct why *why) {
+/* Any socket answers this; the session's own saves a launch two calls. 0: there is none. */
+static int find_ifindex(const struct netlink *netlink, const char *name) {
+        struct ifreq request = {};
+
+        if (!netlink)
+                return (int)if_nametoindex(name);
+        strcpy(request.ifr_name, name);
+        return ioctl(netlink->fd, SIOCGIFINDEX, &request) < 0 ? 0 : request.ifr_ifindex;
+}
+
+int link_open_tap(const struct netlink *netlink, const char *name, bool multi_queue, uid_t owner,
+                  int *fdp, int *ifindexp, struct why *why) {
         _cleanup_(fd_closep) int fd = -1;
         int ifindex, r;
 
@@ -49,7 +59,7 @@ int link_open_tap(const char *name, bool multi_queue, uid_t owner, int *fdp, int
         if (owner != LINK_NO_OWNER && ioctl(fd, TUNSETOWNER, (unsigned long)owner) < 0)
                 return why_errno(why, NETLINK_E_KERNEL, errno, "cannot give the tap '%s' to uid %u",
                                  name, owner);
-        ifindex = (int)if_nametoindex(name);
+        ifindex = find_ifindex(netlink, name);
         if (ifindex == 0)
                 return why_errno(why, NETLINK_E_KERNEL, errno, "the tap '%s' vanished", name);
         *fdp = take_fd(fd);

@@ -32,12 +32,13 @@ struct link {
 /*
  * Makes a tap that lives as long as its descriptors: when the last process that has one ends, the
  * kernel removes link, qdiscs and filters. With IFF_VNET_HDR, and IFF_MULTI_QUEUE if @multi_queue.
- * A process of @owner may attach to it without CAP_NET_ADMIN; LINK_NO_OWNER: none may. @name, made
- * by link_tap_name(), must be free. The descriptor, the first queue, is the caller's. Answers
+ * Only a process of @owner, or with CAP_NET_ADMIN, may attach to it; LINK_NO_OWNER: any. @name, made
+ * by link_tap_name(), must be free. @netlink, if not NULL, is a session in the same network
+ * namespace, whose socket is used to ask for the index. The descriptor, the first queue, is the caller's. Answers
  * EXISTS, KERNEL.
  */
-_must_check_ int link_open_tap(const char *name, bool multi_queue, uid_t owner, int *fdp,
-                               int *ifindexp, struct why *why);
+_must_check_ int link_open_tap(const struct netlink *netlink, const char *name, bool multi_queue,
+                               uid_t owner, int *fdp, int *ifindexp, struct why *why);
 
 /* One more queue of the multi-queue tap @name, whose first is open. Answers FULL (the kernel has
  * 256 for a tap), KERNEL. */
