@@ -34,8 +34,8 @@ struct link {
  * kernel removes link, qdiscs and filters. With IFF_VNET_HDR, and IFF_MULTI_QUEUE if @multi_queue.
  * Only a process of @owner, or with CAP_NET_ADMIN, may attach to it; LINK_NO_OWNER: any. @name, made
  * by link_tap_name(), must be free. @netlink, if not NULL, is a session in the same network
- * namespace, whose socket is used to ask for the index. The descriptor, the first queue, is the caller's. Answers
- * EXISTS, KERNEL.
+ * namespace, whose socket is used to ask for the index. The descriptor, the first queue, is the
+ * caller's. Answers EXISTS, KERNEL.
  */
 _must_check_ int link_open_tap(const struct netlink *netlink, const char *name, bool multi_queue,
                                uid_t owner, int *fdp, int *ifindexp, struct why *why);
