@@ -6,6 +6,7 @@
 #include <base/fd.h>
 #include <broker/broker.h>
 #include <broker/claim.h>
+#include <broker/doctor.h>
 #include <broker/lease.h>
 #include <broker/methods.h>
 #include <broker/provision.h>
@@ -236,6 +237,14 @@ static int method_resources(struct connection *connection, const struct call *ca
                                 false);
 }
 
+static int method_doctor(struct connection *connection, const struct call *call) {
+        struct why why = {};
+
+        if (request_parse_none(call->parameters, &why))
+                return invalid(connection, &why);
+        return connection_reply(connection, doctor_report(connection->broker), false);
+}
+
 static int method_events(struct connection *connection, const struct call *call) {
         struct broker *broker = connection->broker;
         struct why why = {};
@@ -372,6 +381,7 @@ static const struct method {
         {PROTO_INTERFACE ".Signal", method_signal},
         {PROTO_INTERFACE ".Resize", method_resize},
         {PROTO_INTERFACE ".Explain", method_explain},
+        {PROTO_INTERFACE ".Doctor", method_doctor},
         {PROTO_INTERFACE ".Events", method_events},
         {PROTO_INTERFACE ".PolicyReload", method_policy_reload},
         {PROTO_INTERFACE ".PolicyShow", method_policy_show},
