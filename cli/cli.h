@@ -16,6 +16,7 @@
 /* Exit statuses (provium(1) lists them). */
 enum {
         STATUS_OK = 0,
+        STATUS_PROBLEM = 1,     /* doctor has found one */
         STATUS_USAGE = 64,      /* the command line, or a value in it */
         STATUS_NOT_FOUND = 66,  /* no such VM, claim, slice or file */
         STATUS_NO_BROKER = 69,  /* nobody answers on the socket */
@@ -117,6 +118,7 @@ int command_explain(struct cli *cli, struct words *words);
 int command_policy_check(struct cli *cli, struct words *words);
 int command_policy_show(struct cli *cli, struct words *words);
 int command_policy_reload(struct cli *cli, struct words *words);
+int command_doctor(struct cli *cli, struct words *words);
 int command_events(struct cli *cli, struct words *words);
 int command_upgrade(struct cli *cli, struct words *words);
 int command_version(struct cli *cli, struct words *words);

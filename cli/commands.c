@@ -60,6 +60,14 @@ const struct command commands[] = {
                 .call = command_explain,
         },
         {
+                .name = "doctor",
+                .arguments = "",
+                .help = "Tell what of this host stands in the way of what was promised",
+                .more = "Each finding with the line that mends it, if one does. The status is 1 if "
+                        "there is a problem,\nand 0 if there are only warnings.",
+                .call = command_doctor,
+        },
+        {
                 .name = "events",
                 .arguments = "",
                 .help = "Print what happened",

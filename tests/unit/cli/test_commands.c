@@ -98,6 +98,7 @@ static void mistakes_are_64_and_say_what_is_valid(void) {
                  "--net "
                  "a x",
                  "give at most 8"},
+                {"provium doctor x", "one word too many"},
                 {"provium resize", "give VM"},
                 {"provium resize web", "give --download, --upload or both"},
                 {"provium resize web api --upload 1Mbps", "one word too many"},
@@ -170,7 +171,7 @@ static void help_promises_only_what_is_accepted(void) {
 static void each_command_without_broker_is_69(void) {
         static const char *const words[] = {"ps",        "show a", "resources",   "kill a",
                                             "explain a", "events", "policy show", "policy reload",
-                                            "upgrade",   "run x"};
+                                            "upgrade",   "run x",  "doctor"};
 
         for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
                 char text[128];
@@ -280,17 +281,17 @@ static void ps_takes_a_list_in_parts(void) {
 
 /* Whatever is missing or of another type: no command may crash, and none fails for it. */
 static void answers_of_odd_shape_are_survived(void) {
-        static const char *const methods[][2] = {{"List", "ps"},
-                                                 {"Show", "show"},
-                                                 {"Resources", "resources"},
-                                                 {"Explain", "explain"},
-                                                 {"Events", "events"},
-                                                 {"Kill", "kill"},
-                                                 {"PolicyReload", "policy"}};
+        static const char *const methods[][2] = {
+                {"List", "ps"},         {"Show", "show"},          {"Resources", "resources"},
+                {"Explain", "explain"}, {"Doctor", "doctor"},      {"Events", "events"},
+                {"Kill", "kill"},       {"PolicyReload", "policy"}};
         static const char *const answers[] = {
                 "{}",
                 "{\"vm\":{\"nets\":[1,{},{\"tap\":5,\"mac\":[]}]}}",
                 "{\"vm\":{\"nets\":{}}}",
+                "{\"findings\":7}",
+                "{\"findings\":[1,{},{\"check\":5,\"verdict\":\"fatal\",\"text\":[],\"mend\":{}},"
+                "{\"verdict\":\"\\u001b[2J\",\"check\":\"\\u001b\",\"mend\":\"a\\nb\\u001b\"}]}",
                 "{\"vms\":{},\"waiting\":5,\"vm\":[],\"limits\":[],\"stats\":1,\"notes\":{},"
                 "\"resources\":[],\"axes\":{},\"events\":1,\"notices\":7,\"slices\":\"x\"}",
                 "{\"vms\":[1,null,{\"name\":5,\"charge\":[],\"created_ns\":-1,\"pid\":\"x\"}],"
@@ -437,6 +438,64 @@ static void resize_has_the_exit_statuses_of_the_others(void) {
                 expect_str(fake.errors, "provium: resize: no\n");
                 fake_deinit(&fake);
         }
+}
+
+static json_t *finding(const char *check, const char *verdict, const char *text, const char *mend) {
+        return json_pack("{ss ss ss ss}", "check", check, "verdict", verdict, "text", text, "mend",
+                         mend);
+}
+
+static void doctor_prints_the_mending_line_below_its_finding(void) {
+        struct fake fake;
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "Doctor", NULL,
+                               json_pack("{s[ooo]}", "findings", finding("swap", "ok", "off", ""),
+                                         finding("bridge", "problem", "br0 is down",
+                                                 "ip link set br0 up"),
+                                         finding("ksm", "warning", "runs\033[2J", "")),
+                               "doctor", NULL),
+                   1);
+        expect_str(fake.output, "ok       swap    off\n"
+                                "problem  bridge  br0 is down\n"
+                                "         mend: ip link set br0 up\n"
+                                "warning  ksm     runs\\x1b[2J\n"
+                                "1 problem, 1 warning, 1 ok\n");
+        expect_str(fake.errors, "");
+        fake_deinit(&fake);
+}
+
+static void doctor_without_problems_is_0(void) {
+        struct fake fake;
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "Doctor", NULL,
+                               json_pack("{s[oo]}", "findings", finding("a", "warning", "b", "c"),
+                                         finding("d", "warning", "e", "")),
+                               "doctor", NULL),
+                   0);
+        expect_in(fake.output, "\n0 problems, 2 warnings, 0 ok\n");
+        fake_deinit(&fake);
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "Doctor", "MethodNotFound", NULL, "doctor", NULL), 125);
+        expect_str(fake.output, "");
+        fake_deinit(&fake);
+}
+
+static void doctor_gives_one_object_per_finding_as_json(void) {
+        struct fake fake;
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "Doctor", NULL,
+                               json_pack("{s[oo]}", "findings", finding("a", "ok", "b", ""),
+                                         finding("c", "problem", "d", "e")),
+                               "doctor", "--json", NULL),
+                   1);
+        expect_str(fake.output,
+                   "{\"check\":\"a\",\"verdict\":\"ok\",\"text\":\"b\",\"mend\":\"\"}\n"
+                   "{\"check\":\"c\",\"verdict\":\"problem\",\"text\":\"d\",\"mend\":\"e\"}\n");
+        fake_deinit(&fake);
 }
 
 static void explain_names_the_axis_that_does_not_fit(void) {
@@ -595,7 +654,8 @@ UNIT_MAIN(TEST(mistakes_are_64_and_say_what_is_valid), TEST(every_command_has_he
           TEST(show_tells_what_the_kernel_holds), TEST(show_tells_of_the_network),
           TEST(resize_tells_what_is_sold_then), TEST(resize_sends_what_was_named_and_no_more),
           TEST(resize_has_the_exit_statuses_of_the_others), TEST(resources_are_a_table),
-
+          TEST(doctor_prints_the_mending_line_below_its_finding),
+          TEST(doctor_without_problems_is_0), TEST(doctor_gives_one_object_per_finding_as_json),
           TEST(explain_names_the_axis_that_does_not_fit),
           TEST(kill_tries_all_and_tells_the_first_failure), TEST(events_are_lines),
           TEST(error_is_also_an_object_with_json), TEST(policy_files_are_checked_without_a_broker),
