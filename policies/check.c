@@ -10,13 +10,14 @@
  *     a slice's guarantee <= its limit x its ratio
  *     its default claim   <= the largest claim of a VM, and its limit x its ratio
  *
- * and what belongs to a bridge needs one.
+ * and what belongs to a bridge needs one, and no directory of [Disk] lies in another.
  */
 
 #include <stdio.h>
 #include <string.h>
 
 #include <policies/check.h>
+#include <policies/disk.h>
 #include <policies/errors.h>
 #include <policies/parse.h>
 #include <policies/policy.h>
@@ -102,6 +103,29 @@ static void check_network(const struct unit *unit) {
                         "a bridge cannot be a port of itself; Bridge= and Uplink= are the same");
 }
 
+/* No directory of [Disk] lies in another. Those that nobody wrote lie apart. */
+static void check_disk(const struct unit *unit) {
+        const struct broker_policy *broker = unit->object;
+
+        for (unsigned i = 0; i < _DISK_SHARE_N; i++) {
+                char path[POLICY_DIRECTORY_MAX], other[POLICY_DIRECTORY_MAX];
+                char sentence[2 * POLICY_DIRECTORY_MAX + 64];
+
+                policy_disk_directory(broker, i, path);
+                for (unsigned j = 0; j < i; j++) {
+                        unsigned written = *disk_share_written(broker, i) ? i : j;
+
+                        policy_disk_directory(broker, j, other);
+                        if (!*disk_share_written(broker, written) ||
+                            !(disk_path_within(path, other) || disk_path_within(other, path)))
+                                continue;
+                        snprintf(sentence, sizeof(sentence),
+                                 "%s and %s are not apart; files would count twice", path, other);
+                        complain_at(unit, disk_share_offset(written), sentence);
+                }
+        }
+}
+
 void check_broker(const struct unit *unit) {
         struct broker_policy *broker = unit->object;
 
@@ -114,6 +138,7 @@ void check_broker(const struct unit *unit) {
                                  reserve, capacity, "the [Capacity]");
         }
         check_network(unit);
+        check_disk(unit);
 }
 
 void check_slice(const struct unit *unit) {

@@ -24,7 +24,8 @@
 #define MEMORY_MIN (1024 * 1024)
 #define BORROW_MIN 1000 /* a multiple, in thousandths */
 #define BORROW_MAX 64000
-#define HOUR (3600 * 1000000ULL) /* usec */
+#define SECOND 1000000ULL /* usec */
+#define HOUR (3600 * SECOND)
 #define BROKER_TEXT(member) 0, sizeof(((struct broker_policy *)NULL)->member)
 #define SLICE_TEXT(member) 0, sizeof(((struct slice_policy *)NULL)->member)
 
@@ -141,6 +142,37 @@ const struct key policy_keys[] = {
          BORROW_MAX, "4",
          "The size of a burst to a VM, as a multiple of what its rate carries in 20 ms, and at "
          "least 128 KiB."},
+
+        {B(disk.burst_milli), "Disk", "Burst", KEY_RATIO, 0, BORROW_MIN, BORROW_MAX, "4",
+         "Up to how much a VM may read and write while its bucket lasts, as a multiple of its "
+         "claim."},
+        {B(disk.burst_usec), "Disk", "BurstTime", KEY_DURATION, 0, 0, HOUR, "10s",
+         "How long a VM may go on at that rate when its bucket is full. The bucket holds what it "
+         "then does above its claim: (Burst - 1) x claim x BurstTime. 0: no bursts."},
+        {B(disk.burst_by), "Disk", "BurstBy", KEY_WORD, 0, 0, 0, "broker",
+         "Who keeps the bucket. broker: the broker does, and sets io.max to the claim when it is "
+         "empty. hypervisor: the hypervisor does, with the limits of {disk.N.throttle} in its "
+         "command, and io.max stands at the burst. none: there are no bursts, io.max is the claim.",
+         "broker, hypervisor, none"},
+        {B(disk.quiet_usec), "Disk", "BurstQuiet", KEY_DURATION, 0, SECOND, HOUR, "60s",
+         "For how long a VM has to stay within its claim before the broker gives it a full bucket "
+         "again."},
+        {B(disk.images_dir), "Disk", "Images", KEY_PATH, 0, BROKER_TEXT(disk.images_dir), "",
+         "The directory below which files count as images. Empty: images below DataDirectory=."},
+        {B(disk.oci_cache_dir), "Disk", "OCICache", KEY_PATH, 0, BROKER_TEXT(disk.oci_cache_dir),
+         "", "The same for the OCI cache. Empty: oci-cache below DataDirectory=."},
+        {B(disk.volumes_dir), "Disk", "Volumes", KEY_PATH, 0, BROKER_TEXT(disk.volumes_dir), "",
+         "The same for volumes. Empty: volumes below DataDirectory=."},
+        {B(disk.overlays_dir), "Disk", "Overlays", KEY_PATH, 0, BROKER_TEXT(disk.overlays_dir), "",
+         "The same for overlays. Empty: overlays below DataDirectory=. None of the four may lie in "
+         "another: its files would count twice."},
+        {B(disk.min_free_bytes), "Disk", "MinFree", KEY_SIZE, 0, 0, ANY, "5GB",
+         "Image pulls are refused if they would leave less of the disk free."},
+        {B(disk.max_images_milli), "Disk", "MaxImageStorage", KEY_SHARE, 0, 0, 1000, "0.2",
+         "Image pulls are refused if images would then take more than this share of the disk."},
+        {B(disk.project_quota), "Disk", "ProjectQuota", KEY_BOOL, 0, 0, 1, "no",
+         "Whether claims of disk space are enforced with project quotas, where the file system has "
+         "them."},
 
         {S(description), "Slice", "Description", KEY_TEXT, 0, SLICE_TEXT(description), "",
          "A few words for people."},

@@ -31,6 +31,7 @@ enum key_type {
         KEY_INTERFACE,  /* char array of max bytes: the name of one, or "" */
         KEY_INTERFACES, /* a list of max of them, into the slice's bridges */
         KEY_ADDRESSES,  /* a list of max of them, into the broker's addresses */
+        KEY_WORD,       /* an enum: the place of the word in the key's choices */
         _KEY_TYPE_N,
 };
 
@@ -49,9 +50,10 @@ struct key {
         uint64_t min, max;    /* in the unit of the type, inclusive; a text: its array's size */
         const char *fallback; /* the default, as one would write it */
         const char *help;     /* a sentence or two, without markup */
+        const char *choices;  /* KEY_WORD: the valid words, in the order of the enum: "a, b, c" */
 };
 
-#define KEYS_N 85
+#define KEYS_N 96
 extern const struct key policy_keys[KEYS_N];
 
 /* The key of that name, or NULL. */

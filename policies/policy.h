@@ -67,6 +67,38 @@ struct network_policy {
                                             * ms: size of a burst to a VM, at least 128 KiB */
 };
 
+/* Who lets a VM read and write more than its claim for a while; BurstBy= in this order. */
+enum disk_burst {
+        DISK_BURST_BROKER,     /* the broker keeps the bucket and takes one frozen step */
+        DISK_BURST_HYPERVISOR, /* its throttle group ({disk.N.throttle}); io.max is at the ceiling
+                                */
+        DISK_BURST_NONE,       /* nobody; io.max is the claim */
+        _DISK_BURST_N,
+};
+
+/* What fills the disk; each has a directory. */
+enum disk_share {
+        DISK_SHARE_IMAGES,
+        DISK_SHARE_OCI_CACHE,
+        DISK_SHARE_VOLUMES,
+        DISK_SHARE_OVERLAYS,
+        _DISK_SHARE_N,
+};
+
+/* broker.conf, [Disk] */
+struct disk_policy {
+        uint64_t burst_milli; /* Burst= (4): the ceiling of a burst, as a multiple of the claim */
+        uint64_t burst_usec;  /* BurstTime= (10s): how long a full bucket lasts at the ceiling;
+                               * it holds (Burst - 1) x claim x BurstTime */
+        enum disk_burst burst_by; /* BurstBy= (broker) */
+        uint64_t quiet_usec;      /* BurstQuiet= (60s): then a full bucket is granted again */
+        /* Images= OCICache= Volumes= Overlays= (""): see policy_disk_directory() */
+        char images_dir[256], oci_cache_dir[256], volumes_dir[256], overlays_dir[256];
+        uint64_t min_free_bytes;   /* MinFree= (5GB): image pulls are refused below */
+        uint64_t max_images_milli; /* MaxImageStorage= (0.2): share of the disk for images */
+        bool project_quota;        /* ProjectQuota= (no): enforce space where it can be */
+};
+
 /* broker.conf */
 struct broker_policy {
         /* [Broker] */
@@ -99,6 +131,7 @@ struct broker_policy {
         uint64_t pids_max;              /* PidsMax= (auto: 64 + 16 per started CPU) */
 
         struct network_policy network;
+        struct disk_policy disk;
 };
 
 /* slices/NAME.slice */
@@ -169,7 +202,8 @@ struct policy {
  * regular, files and directories that, when we are root, belong to somebody else or are writable by
  * others, slice names that are no names, drop-ins of a slice that is not there, guarantees whose
  * sum exceeds a configured capacity, default claims above the VM's maximum or the slice's limit,
- * names that no interface can have, addresses without a bridge.
+ * names that no interface can have, addresses without a bridge, directories of [Disk] within each
+ * other.
  * Returns 0 and a new set; POLICY_E_INVALID with @errors filled (at least one) and *policyp
  * untouched; negative on a fault (out of memory). Reads files and asks for users and groups, and so
  * may block; nothing here is for the path of a launch.
@@ -193,6 +227,13 @@ _must_check_ int policy_check_access(const struct slice_policy *slice, uid_t uid
  * those of its Bridges=. */
 _must_check_ bool policy_may_join(const struct policy *policy, const struct slice_policy *slice,
                                   const char *bridge);
+
+#define POLICY_DIRECTORY_MAX 272 /* enough for every directory of [Disk], NUL included */
+
+/* The directory below which files count as @share, absolute, into @buffer of POLICY_DIRECTORY_MAX
+ * bytes, which is returned: the one that is set, or the one of its name below DataDirectory=. */
+const char *policy_disk_directory(const struct broker_policy *broker, enum disk_share share,
+                                  char buffer[POLICY_DIRECTORY_MAX]);
 
 #define POLICY_ADDRESS_TEXT_MAX 64 /* enough for every address */
 

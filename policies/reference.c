@@ -31,7 +31,8 @@ static void put_text(FILE *out, const char *text) {
 }
 
 static void put_key(FILE *out, const struct key *key) {
-        fprintf(out, ".TP\n.BR %s= \" (%s%s%s", key->name, value_type_name(key->type),
+        fprintf(out, ".TP\n.BR %s= \" (%s%s%s%s%s", key->name, value_type_name(key->type),
+                key->choices ? " " : "", key->choices ?: "",
                 key->words & KEY_AUTO ? ", or auto" : "",
                 key->words & KEY_INFINITY ? ", or infinity" : "");
         if (*key->fallback) {

@@ -21,6 +21,7 @@
 
 _Static_assert(UNITS_VALUE_MAX < POLICY_AUTO && POLICY_AUTO < POLICY_NONE,
                "the words lie above every number");
+_Static_assert(sizeof(enum disk_burst) == sizeof(unsigned), "an enum is stored as an unsigned");
 
 static int read_number(enum key_type type, const char *text, uint64_t *valuep, struct why *why) {
         switch (type) {
@@ -45,6 +46,7 @@ static int read_number(enum key_type type, const char *text, uint64_t *valuep, s
         case KEY_INTERFACE:
         case KEY_INTERFACES:
         case KEY_ADDRESSES:
+        case KEY_WORD:
         case _KEY_TYPE_N:
                 break;
         }
@@ -75,6 +77,7 @@ static const char *print_number(enum key_type type, uint64_t value, char *buffer
         case KEY_INTERFACE:
         case KEY_INTERFACES:
         case KEY_ADDRESSES:
+        case KEY_WORD:
         case _KEY_TYPE_N:
                 break;
         }
@@ -149,11 +152,47 @@ static bool is_plain_path(const char *path) {
 static int parse_path(const struct key *key, const char *text, char *buffer, struct why *why) {
         char quoted[64];
 
-        if (!is_plain_path(text))
+        if (*text && !is_plain_path(text)) /* "": only where that is the default */
                 return why_set(why, POLICY_E_INVALID,
                                "\"%s\" is not valid; give an absolute path without \"..\"",
                                text_escape(text, quoted, sizeof(quoted)));
         return parse_text(key, text, buffer, why);
+}
+
+/* The word number @index of the choices of @key, and its length; NULL: there are fewer. */
+static const char *choice(const struct key *key, unsigned index, size_t *lengthp) {
+        const char *word = key->choices;
+
+        while (index-- > 0 && *word) {
+                word += strcspn(word, ",");
+                word += strspn(word, ", ");
+        }
+        *lengthp = strcspn(word, ",");
+        return *word ? word : NULL;
+}
+
+static int parse_word(const struct key *key, const char *text, unsigned *valuep, struct why *why) {
+        char quoted[64];
+        const char *word;
+        size_t length;
+
+        for (unsigned i = 0; (word = choice(key, i, &length)); i++) {
+                if (strlen(text) == length && memcmp(text, word, length) == 0) {
+                        *valuep = i;
+                        return 0;
+                }
+        }
+        return why_set(why, POLICY_E_INVALID, "\"%s\" is not valid; give one of %s",
+                       text_escape(text, quoted, sizeof(quoted)), key->choices);
+}
+
+static const char *print_word(const struct key *key, unsigned value, char *buffer, size_t size) {
+        size_t length;
+        const char *word = choice(key, value, &length);
+
+        assert(word);
+        snprintf(buffer, size, "%.*s", (int)length, word);
+        return buffer;
 }
 
 static int parse_interface(const struct key *key, const char *text, char *buffer, struct why *why) {
@@ -185,6 +224,8 @@ int value_parse(const struct key *key, const char *text, void *object, struct wh
                 return parse_text(key, *text ? text : key->fallback, value, why);
         case KEY_PATH:
                 return parse_path(key, *text ? text : key->fallback, value, why);
+        case KEY_WORD:
+                return parse_word(key, *text ? text : key->fallback, value, why);
         case KEY_SIZE:
         case KEY_RATE:
         case KEY_CPUS:
@@ -224,6 +265,8 @@ const char *value_format(const struct key *key, const void *object, char *buffer
         case KEY_PATH:
         case KEY_INTERFACE:
                 return value;
+        case KEY_WORD:
+                return print_word(key, *(const unsigned *)value, buffer, size);
         case KEY_SIZE:
         case KEY_RATE:
         case KEY_CPUS:
@@ -256,7 +299,7 @@ const char *value_type_name(enum key_type type) {
                 [KEY_SHARE] = "share",         [KEY_DURATION] = "duration",
                 [KEY_USERS] = "users",         [KEY_GROUPS] = "groups",
                 [KEY_INTERFACE] = "interface", [KEY_INTERFACES] = "interfaces",
-                [KEY_ADDRESSES] = "addresses",
+                [KEY_ADDRESSES] = "addresses", [KEY_WORD] = "one of",
         };
 
         assert(type < _KEY_TYPE_N);
