@@ -20,8 +20,11 @@
 
 #include <base/why.h>
 #include <proto/request.h>
+#include <proto/stream.h>
 
 #define QUOTED_MAX 80 /* bytes of a client's text that a sentence repeats */
+
+static_assert(2 * REQUEST_RUN_FDS_MAX <= STREAM_FDS_MAX, "a stream holds two sets");
 
 /* What @value is, for a sentence: a short text in @buffer. */
 static const char *tell_value(const json_t *value, char *buffer, size_t size) {
@@ -72,7 +75,7 @@ static int only_members(const json_t *object, const char *prefix, const char *co
         const char *key;
         json_t *value;
 
-        json_object_foreach ((json_t *)object, key, value) {
+        json_object_foreach((json_t *)object, key, value) {
                 char quoted[QUOTED_MAX];
                 size_t i = 0;
 
@@ -164,11 +167,13 @@ static int get_name(char name[TEXT_NAME_MAX + 1], const json_t *object, const ch
         return 0;
 }
 
-/* The axes of a claim; each that is not named is REQUEST_DEFAULT. */
-static int get_claim(struct demand *demand, uint64_t *downloadp, uint64_t *uploadp,
+/* The axes of a claim; each that is not named is REQUEST_DEFAULT. @refined: those of the disks may
+ * be named too, see get_disk_rates(). */
+static int get_claim(struct demand *demand, uint64_t *downloadp, uint64_t *uploadp, bool refined,
                      const json_t *parameters, struct why *why) {
-        static const char *const names[] = {"cpu", "memory",   "disk",   "disk_io",
-                                            "gpu", "download", "upload", NULL};
+        static const char *const names[] = {"disk_read", "disk_write", "disk_iops", "cpu",
+                                            "memory",    "disk",       "disk_io",   "gpu",
+                                            "download",  "upload",     NULL};
         static const struct {
                 const char *field, *key;
                 enum resource resource;
@@ -187,7 +192,7 @@ static int get_claim(struct demand *demand, uint64_t *downloadp, uint64_t *uploa
                 demand->amount[i] = REQUEST_DEFAULT;
         if (claim && !json_is_object(claim))
                 return invalid(why, "claim", claim, "an object");
-        r = claim ? only_members(claim, "claim.", names, why) : 0;
+        r = claim ? only_members(claim, "claim.", refined ? names : names + 3, why) : 0;
         for (size_t i = 0; !r && i < ARRAY_SIZE(axes); i++)
                 r = get_amount(&demand->amount[axes[i].resource], claim, axes[i].field, axes[i].key,
                                axes[i].low, REQUEST_DEFAULT, why);
@@ -196,6 +201,22 @@ static int get_claim(struct demand *demand, uint64_t *downloadp, uint64_t *uploa
                                why);
         if (!r)
                 r = get_amount(uploadp, claim, "claim.upload", "upload", 0, REQUEST_DEFAULT, why);
+        return r;
+}
+
+/* What refines claim.disk_io. */
+static int get_disk_rates(struct run_request *request, const json_t *parameters, struct why *why) {
+        const json_t *claim = given(parameters, "claim");
+        int r;
+
+        r = get_amount(&request->disk_read_bytes_per_s, claim, "claim.disk_read", "disk_read", 1,
+                       REQUEST_DEFAULT, why);
+        if (!r)
+                r = get_amount(&request->disk_write_bytes_per_s, claim, "claim.disk_write",
+                               "disk_write", 1, REQUEST_DEFAULT, why);
+        if (!r)
+                r = get_amount(&request->disk_ios_per_s, claim, "claim.disk_iops", "disk_iops", 1,
+                               REQUEST_DEFAULT, why);
         return r;
 }
 
@@ -314,6 +335,54 @@ static int get_strings(char ***stringsp, size_t *np, size_t *bytesp, const json_
         return 0;
 }
 
+/* One member of disks, as a copy. */
+static int get_disk(char **diskp, const json_t *value, size_t index, struct why *why) {
+        const char *path = json_string_value(value);
+        size_t length = json_string_length(value);
+        char field[16], valid[80];
+        char *disk;
+
+        if (!path || length < 1 || length > REQUEST_DISK_PATH_MAX || strlen(path) != length ||
+            !text_is_printable(path)) {
+                snprintf(field, sizeof(field), "disks[%zu]", index);
+                snprintf(valid, sizeof(valid),
+                         "a path of 1 to %d bytes of UTF-8 without control characters",
+                         REQUEST_DISK_PATH_MAX);
+                return invalid(why, field, value, valid);
+        }
+        disk = strdup(path);
+        if (!disk)
+                return fault(-ENOMEM);
+        *diskp = disk;
+        return 0;
+}
+
+static int get_disks(struct run_request *request, const json_t *parameters, struct why *why) {
+        _cleanup_(free_stringsp) char **disks = NULL;
+        const json_t *array = given(parameters, "disks");
+        size_t n = json_array_size(array);
+
+        if (array && !json_is_array(array))
+                return invalid(why, "disks", array, "an array of paths");
+        if (n > REQUEST_DISKS_MAX)
+                return why_set(why, REQUEST_E_INVALID, "disks has %zu paths; give at most %d", n,
+                               REQUEST_DISKS_MAX);
+        if (n == 0)
+                return 0;
+        disks = calloc(n + 1, sizeof(*disks));
+        if (!disks)
+                return fault(-ENOMEM);
+        for (size_t i = 0; i < n; i++) {
+                int r = get_disk(&disks[i], json_array_get(array, i), i, why);
+
+                if (r)
+                        return r;
+        }
+        request->disks = take(disks);
+        request->n_disks = n;
+        return 0;
+}
+
 static int get_program(struct run_request *request, const json_t *parameters, struct why *why) {
         size_t bytes = 0;
         int r;
@@ -341,9 +410,9 @@ static int get_program(struct run_request *request, const json_t *parameters, st
 }
 
 int run_request_parse(struct run_request *request, const json_t *parameters, struct why *why) {
-        static const char *const names[] = {"slice",     "name",        "claim",   "priority",
-                                            "wait_usec", "detach",      "dry_run", "ticket",
-                                            "command",   "environment", "net",     NULL};
+        static const char *const names[] = {
+                "slice",  "name",    "claim",       "priority", "wait_usec", "detach", "dry_run",
+                "ticket", "command", "environment", "net",      "disks",     NULL};
         _cleanup_(run_request_deinit) struct run_request parsed = RUN_REQUEST_NULL;
         int r;
 
@@ -354,9 +423,13 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
                 r = get_name(parsed.name, parameters, "name", why);
         if (!r)
                 r = get_claim(&parsed.claim, &parsed.download_bytes_per_s,
-                              &parsed.upload_bytes_per_s, parameters, why);
+                              &parsed.upload_bytes_per_s, true, parameters, why);
+        if (!r)
+                r = get_disk_rates(&parsed, parameters, why);
         if (!r)
                 r = get_nets(&parsed, parameters, why);
+        if (!r)
+                r = get_disks(&parsed, parameters, why);
         if (!r)
                 r = get_integer(&parsed.priority, parameters, "priority", "priority",
                                 -REQUEST_PRIORITY_MAX, REQUEST_PRIORITY_MAX, why);
@@ -382,6 +455,7 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
 void run_request_deinit(struct run_request *request) {
         free_strings(request->argv);
         free_strings(request->envp);
+        free_strings(request->disks);
         *request = (struct run_request)RUN_REQUEST_NULL;
 }
 
@@ -439,7 +513,7 @@ int resize_request_parse(struct resize_request *request, const json_t *parameter
                 r = get_vm(parsed.vm, parameters, why);
         if (!r)
                 r = get_claim(&parsed.claim, &parsed.download_bytes_per_s,
-                              &parsed.upload_bytes_per_s, parameters, why);
+                              &parsed.upload_bytes_per_s, false, parameters, why);
         if (!r && !names_an_axis(&parsed))
                 r = why_set(why, REQUEST_E_INVALID,
                             "claim names nothing; give what is to change, such as download");
@@ -447,6 +521,20 @@ int resize_request_parse(struct resize_request *request, const json_t *parameter
                 return r;
 
         *request = parsed;
+        return 0;
+}
+
+int image_request_parse(struct image_request *request, const json_t *parameters, struct why *why) {
+        uint64_t size_bytes;
+        int r;
+
+        r = request_parse_number(parameters, "size", &size_bytes, why);
+        if (!r && size_bytes == REQUEST_DEFAULT)
+                r = why_set(why, REQUEST_E_INVALID, "size is missing; give a number of bytes");
+        if (r)
+                return r;
+
+        request->size_bytes = size_bytes;
         return 0;
 }
 

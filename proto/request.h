@@ -23,14 +23,17 @@ struct why;
 #define REQUEST_NETS_MAX 8               /* taps of one VM */
 #define REQUEST_QUEUES_MAX 8             /* of one tap */
 #define REQUEST_TAP_FDS_MAX 32           /* of all: for each queue, the tap's and vhost's */
+#define REQUEST_DISKS_MAX 16             /* files of disks of one VM */
+#define REQUEST_DISK_PATH_MAX 1024       /* bytes in the path of one */
 #define REQUEST_DEFAULT UINT64_MAX       /* this axis was not named: take the default */
 #define REQUEST_WAIT_FOREVER UINT64_MAX
 #define REQUEST_PRIORITY_MAX 1000 /* and the lowest is the same below zero */
 #define REQUEST_SIGNAL_MAX 64
 
 #define PROTO_INTERFACE "dev.provium.Broker"
-/* Descriptors that go with Run, in this order. */
+/* Descriptors that go with Run, in this order; then one for each of its disks. */
 enum { REQUEST_FD_STDIN, REQUEST_FD_STDOUT, REQUEST_FD_STDERR, REQUEST_FD_CWD, _REQUEST_FDS_N };
+#define REQUEST_RUN_FDS_MAX (_REQUEST_FDS_N + REQUEST_DISKS_MAX)
 
 enum {
         _REQUEST_E_SUCCESS,
@@ -49,6 +52,8 @@ struct run_request {
         struct demand claim;           /* REQUEST_DEFAULT where not named; network: always, its two
                                         * ways are named apart */
         uint64_t download_bytes_per_s, upload_bytes_per_s; /* REQUEST_DEFAULT, each by itself */
+        /* Each by itself; REQUEST_DEFAULT: only claim's disk_io counts. Else from 1 */
+        uint64_t disk_read_bytes_per_s, disk_write_bytes_per_s, disk_ios_per_s;
         struct net_request nets[REQUEST_NETS_MAX];
         size_t n_nets;
         bool nets_given;    /* false: the slice's default; true and n_nets 0: no network */
@@ -61,6 +66,9 @@ struct run_request {
         size_t n_argv;
         char **envp; /* "NAME=VALUE", and a NULL; owned */
         size_t n_envp;
+        char **disks; /* n_disks paths, for people (the files are the descriptors), and a NULL;
+                       * owned; NULL if there are none */
+        size_t n_disks;
 };
 
 #define RUN_REQUEST_NULL                                                                           \
@@ -98,7 +106,8 @@ _must_check_ int vm_request_parse(struct vm_request *request, const json_t *para
                                   struct why *why);
 json_t *vm_request_format(const struct vm_request *request);
 
-/* Resize{vm, claim}: what a running VM is sold anew; at least one axis is named. */
+/* Resize{vm, claim}: what a running VM is sold anew; at least one axis is named, and none of
+ * disk_read, disk_write and disk_iops. */
 struct resize_request {
         char vm[TEXT_NAME_MAX + 1]; /* name or id */
         struct demand claim;        /* REQUEST_DEFAULT where not named, as in struct run_request */
@@ -108,6 +117,15 @@ struct resize_request {
 _must_check_ int resize_request_parse(struct resize_request *request, const json_t *parameters,
                                       struct why *why);
 json_t *resize_request_format(const struct resize_request *request);
+
+/* ImageCheck{size}: may an image of that many bytes be pulled? */
+struct image_request {
+        uint64_t size_bytes;
+};
+
+_must_check_ int image_request_parse(struct image_request *request, const json_t *parameters,
+                                     struct why *why);
+json_t *image_request_format(const struct image_request *request);
 
 /*
  * The small requests. Each refuses every parameter but its own, with REQUEST_E_INVALID.

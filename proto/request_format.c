@@ -39,6 +39,19 @@ static json_t *format_claim(const struct demand *demand, uint64_t download_bytes
         return claim;
 }
 
+static json_t *format_run_claim(const struct run_request *request) {
+        json_t *claim = format_claim(&request->claim, request->download_bytes_per_s,
+                                     request->upload_bytes_per_s);
+
+        if (!(claim && set_amount(claim, "disk_read", request->disk_read_bytes_per_s) &&
+              set_amount(claim, "disk_write", request->disk_write_bytes_per_s) &&
+              set_amount(claim, "disk_iops", request->disk_ios_per_s))) {
+                json_decref(claim);
+                return NULL;
+        }
+        return claim;
+}
+
 static json_t *format_nets(const struct run_request *request) {
         json_t *array = json_array();
 
@@ -74,10 +87,10 @@ json_t *run_request_format(const struct run_request *request) {
 
         if (!(set_text(object, "slice", request->slice) &&
               set_text(object, "name", request->name) &&
-              set(object, "claim",
-                  format_claim(&request->claim, request->download_bytes_per_s,
-                               request->upload_bytes_per_s)) &&
+              set(object, "claim", format_run_claim(request)) &&
               (!request->nets_given || set(object, "net", format_nets(request))) &&
+              (request->n_disks == 0 ||
+               set(object, "disks", format_strings(request->disks, request->n_disks))) &&
               (request->priority == 0 ||
                set(object, "priority", json_integer(request->priority))) &&
               set_amount(object, "wait_usec", request->wait_usec) &&
@@ -112,6 +125,16 @@ json_t *resize_request_format(const struct resize_request *request) {
               set(object, "claim",
                   format_claim(&request->claim, request->download_bytes_per_s,
                                request->upload_bytes_per_s)))) {
+                json_decref(object);
+                return NULL;
+        }
+        return object;
+}
+
+json_t *image_request_format(const struct image_request *request) {
+        json_t *object = json_object();
+
+        if (!set_amount(object, "size", request->size_bytes)) {
                 json_decref(object);
                 return NULL;
         }

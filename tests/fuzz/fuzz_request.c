@@ -36,12 +36,23 @@ static void try_run(const json_t *parameters) {
         for (size_t i = 0; i < request.n_nets; i++)
                 check(request.nets[i].bridge[0] && request.nets[i].queues >= 1 &&
                       request.nets[i].queues <= REQUEST_QUEUES_MAX);
+        check(request.n_disks <= REQUEST_DISKS_MAX && (request.n_disks > 0) == !!request.disks);
+        for (size_t i = 0; i < request.n_disks; i++)
+                check(request.disks[i][0] && strlen(request.disks[i]) <= REQUEST_DISK_PATH_MAX &&
+                      !strpbrk(request.disks[i], "\n\033"));
+        check(request.disk_ios_per_s >= 1 && request.disk_read_bytes_per_s >= 1);
         formatted = run_request_format(&request);
         check(formatted);
         check(run_request_parse(&again, formatted, &why) == 0);
         check(demand_equal(&request.claim, &again.claim));
         check(request.nets_given == again.nets_given && request.n_nets == again.n_nets);
         check(memcmp(request.nets, again.nets, sizeof(again.nets)) == 0);
+        check(request.n_disks == again.n_disks);
+        for (size_t i = 0; i < request.n_disks; i++)
+                check(strcmp(request.disks[i], again.disks[i]) == 0);
+        check(request.disk_read_bytes_per_s == again.disk_read_bytes_per_s &&
+              request.disk_write_bytes_per_s == again.disk_write_bytes_per_s &&
+              request.disk_ios_per_s == again.disk_ios_per_s);
         check(strcmp(request.name, again.name) == 0 && request.wait_usec == again.wait_usec);
         check(strcmp(request.argv[request.n_argv - 1], again.argv[again.n_argv - 1]) == 0);
         json_decref(formatted);
@@ -70,6 +81,7 @@ static void try_resize(const json_t *parameters) {
 
 static void try_others(const json_t *parameters) {
         struct vm_request vm = VM_REQUEST_NULL;
+        struct image_request image = {};
         struct why why = {};
         uint64_t number;
         char text[64];
@@ -79,6 +91,8 @@ static void try_others(const json_t *parameters) {
         check_why(request_parse_none(parameters, &why), &why);
         check_why(request_parse_text(parameters, "slice", text, sizeof(text), &why), &why);
         check_why(request_parse_number(parameters, "since", &number, &why), &why);
+        check_why(image_request_parse(&image, parameters, &why), &why);
+        check(image.size_bytes <= INT64_MAX);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -4,7 +4,7 @@
  * arguments. After every step the books of the stream are checked, and at the end no descriptor may
  * be left open.
  *
- *     0..1 N bytes   write N bytes of the input (0: with N % 11 descriptors)
+ *     0..1 N bytes   write N bytes of the input (0: with N % 43 descriptors)
  *     2              read once and take every message, with or without its descriptors
  *     3    N         queue a message of N * 257 bytes
  *     4              flush, and let the peer read
@@ -47,8 +47,8 @@ static void check_books(const struct stream *s) {
 }
 
 static void send_some(struct peer *peer, bool with_fds) {
-        size_t n = next_byte(peer), n_fds = with_fds ? n % 11 : 0;
-        char control[CMSG_SPACE(sizeof(int) * 16)] = {};
+        size_t n = next_byte(peer), n_fds = with_fds ? n % (STREAM_FDS_MAX + 3) : 0;
+        char control[CMSG_SPACE(sizeof(int) * (STREAM_FDS_MAX + 2))] = {};
         struct iovec iov = {(void *)peer->data, n < peer->size ? n : peer->size};
         struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
 

@@ -52,6 +52,10 @@ static void smallest_run_takes_all_defaults(void) {
         expect_uint(request.download_bytes_per_s, REQUEST_DEFAULT);
         expect_uint(request.upload_bytes_per_s, REQUEST_DEFAULT);
         expect(!request.nets_given && request.n_nets == 0);
+        expect_uint(request.disk_read_bytes_per_s, REQUEST_DEFAULT);
+        expect_uint(request.disk_write_bytes_per_s, REQUEST_DEFAULT);
+        expect_uint(request.disk_ios_per_s, REQUEST_DEFAULT);
+        expect(!request.disks && request.n_disks == 0);
         expect_uint(request.wait_usec, REQUEST_WAIT_FOREVER);
         expect_int(request.priority, 0);
         expect(!request.detach && !request.dry_run);
@@ -65,7 +69,7 @@ static void smallest_run_takes_all_defaults(void) {
 
 static void null_means_not_given(void) {
         static const char *const fields[] = {"slice",  "name",    "claim",  "priority", "wait_usec",
-                                             "detach", "dry_run", "ticket", "net"};
+                                             "detach", "dry_run", "ticket", "net",      "disks"};
 
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
                 expect_that(parse_field(fields[i], "null", NULL) == 0, "%s", fields[i]);
@@ -75,7 +79,7 @@ static void null_means_not_given(void) {
 static void absurd_values_are_refused_in_every_field(void) {
         static const char *const fields[] = {"slice",     "name",        "claim",   "priority",
                                              "wait_usec", "detach",      "dry_run", "ticket",
-                                             "command",   "environment", "net"};
+                                             "command",   "environment", "net",     "disks"};
         static const char *const values[] = {
                 "-9223372036854775808", "1.5",  "1e300", "\"\"",          "\"a\\nb\"",
                 "{\"a\":{}}",           "[[]]", "[1]",   "\"NaN\\u007f\""};
@@ -122,8 +126,9 @@ static void names_that_are_no_names_are_refused(void) {
 }
 
 static void claims_are_whole_and_not_negative(void) {
-        static const char *const axes[] = {"cpu",      "memory", "disk", "disk_io",
-                                           "download", "upload", "gpu"};
+        static const char *const axes[] = {"cpu",        "memory",   "disk", "disk_io",
+                                           "download",   "upload",   "gpu",  "disk_read",
+                                           "disk_write", "disk_iops"};
         static const char *const bad[] = {
                 "-1", "-9223372036854775808", "0.5", "1e18", "\"1\"", "true", "[]", "{}"};
 
@@ -142,6 +147,10 @@ static void claims_are_whole_and_not_negative(void) {
         expect_int(parse_claim("cpu", "0", NULL), REQUEST_E_INVALID);
         expect_int(parse_claim("memory", "0", NULL), REQUEST_E_INVALID);
         expect_int(parse_claim("gpu", "0", NULL), 0);
+        expect_int(parse_claim("disk_read", "0", NULL), REQUEST_E_INVALID);
+        expect_int(parse_claim("disk_write", "0", NULL), REQUEST_E_INVALID);
+        expect_int(parse_claim("disk_iops", "0", NULL), REQUEST_E_INVALID);
+        expect_int(parse_claim("disk_read", "null", NULL), 0);
         expect_int(parse_claim("cpus", "1", NULL), REQUEST_E_INVALID);
         expect_int(parse_claim("network", "1", NULL), REQUEST_E_INVALID);
 }
@@ -264,6 +273,108 @@ static void taps_and_their_queues_are_counted(void) {
         expect_int(parse_nets(REQUEST_NETS_MAX, 3, NULL), REQUEST_E_INVALID);
 }
 
+static void reads_writes_and_operations_are_named_apart(void) {
+        struct run_request request = RUN_REQUEST_NULL;
+        json_t *parameters = json_loads("{" RUN_REST ",\"claim\":{\"disk_io\":9,"
+                                        "\"disk_write\":5,\"disk_iops\":7}}",
+                                        0, NULL);
+
+        need_int(run_request_parse(&request, parameters, NULL), 0);
+        expect_uint(request.claim.amount[RESOURCE_DISK_IO], 9);
+        expect_uint(request.disk_read_bytes_per_s, REQUEST_DEFAULT);
+        expect_uint(request.disk_write_bytes_per_s, 5);
+        expect_uint(request.disk_ios_per_s, 7);
+        run_request_deinit(&request);
+        json_decref(parameters);
+}
+
+static void a_vm_names_its_disks_in_order(void) {
+        struct run_request request = RUN_REQUEST_NULL;
+        json_t *parameters =
+                json_loads("{" RUN_REST ",\"disks\":[\"/srv/a b.qcow2\",\"\u00e4'\\\"\","
+                           "\"/dev/vg/lv\",\"/dev/vg/lv\"]}",
+                           0, NULL);
+
+        need_int(run_request_parse(&request, parameters, NULL), 0);
+        need_uint(request.n_disks, 4);
+        expect_str(request.disks[0], "/srv/a b.qcow2");
+        expect_str(request.disks[1], "\xc3\xa4'\"");
+        expect_str(request.disks[2], "/dev/vg/lv");
+        expect_str(request.disks[3], "/dev/vg/lv");
+        expect(request.disks[4] == NULL);
+        run_request_deinit(&request);
+        expect(!request.disks && request.n_disks == 0);
+        json_decref(parameters);
+}
+
+static void an_empty_list_of_disks_is_none(void) {
+        struct run_request request = RUN_REQUEST_NULL;
+        json_t *parameters = json_loads("{" RUN_REST ",\"disks\":[]}", 0, NULL);
+
+        need_int(run_request_parse(&request, parameters, NULL), 0);
+        expect(!request.disks && request.n_disks == 0);
+        run_request_deinit(&request);
+        json_decref(parameters);
+}
+
+static void a_disk_that_is_no_path_is_refused_by_its_place(void) {
+        static const char *const rows[][3] = {
+                {"\"/a\"", "disks", "disks is \"/a\"; give an array of paths"},
+                {"{}", "disks", "disks is an object; give an array"},
+                {"[5]", "disks[0]", "disks[0] is 5; give a path of 1 to 1024 bytes"},
+                {"[null]", "disks[0]", "disks[0] is null; give a path"},
+                {"[\"a\",[]]", "disks[1]", "disks[1] is an array; give a path"},
+                {"[\"\"]", "disks[0]", "disks[0] is \"\"; give a path"},
+                {"[\"a\\nb\"]", "disks[0]", "\\x0a"},
+                {"[\"a\\u001b[2J\"]", "disks[0]", "\\x1b"},
+                {"[\"a\\u007f\"]", "disks[0]", "\\x7f"},
+                {"[\"a\\u202eb\"]", "disks[0]", "without control characters"},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct why why = {};
+                char field[64];
+
+                expect_that(parse_field("disks", rows[i][0], &why) == REQUEST_E_INVALID,
+                            "taken: %s", rows[i][0]);
+                expect_str(request_invalid_field(&why, field, sizeof(field)), rows[i][1]);
+                expect_in(why.text, rows[i][2]);
+                expect_that(!strpbrk(why.text, "\n\033\177"), "raw text: %s", why.text);
+        }
+        expect_int(parse_run_json(json_pack("{s[s] s[] s[o]}", "command", "x", "environment",
+                                            "disks", json_stringn("a\0b", 3)),
+                                  NULL),
+                   REQUEST_E_INVALID);
+}
+
+static json_t *array_of(size_t n, const char *text) {
+        json_t *array = json_array();
+
+        while (n-- > 0)
+                json_array_append_new(array, json_string(text));
+        return array;
+}
+
+/* Run with @n disks of that path. */
+static int parse_disks(size_t n, const char *path, struct why *why) {
+        return parse_run_json(json_pack("{s[s] s[] so}", "command", "x", "environment", "disks",
+                                        array_of(n, path)),
+                              why);
+}
+
+static void disks_and_their_bytes_are_counted(void) {
+        char path[REQUEST_DISK_PATH_MAX + 2] = "";
+        struct why why = {};
+
+        memset(path, 'p', REQUEST_DISK_PATH_MAX);
+        expect_int(parse_disks(REQUEST_DISKS_MAX, path, NULL), 0);
+        expect_int(parse_disks(REQUEST_DISKS_MAX + 1, "a", &why), REQUEST_E_INVALID);
+        expect_in(why.text, "disks has 17 paths; give at most 16");
+        path[REQUEST_DISK_PATH_MAX] = 'p';
+        expect_int(parse_disks(1, path, &why), REQUEST_E_INVALID);
+        expect_in(why.text, "give a path of 1 to 1024 bytes");
+}
+
 static void unknown_parameters_are_refused(void) {
         struct why why = {};
         char field[64];
@@ -288,14 +399,6 @@ static void strings_with_nul_are_refused(void) {
         expect_int(
                 parse_run_json(json_pack("{s[s o] s[]}", "command", "x", nul, "environment"), NULL),
                 REQUEST_E_INVALID);
-}
-
-static json_t *array_of(size_t n, const char *text) {
-        json_t *array = json_array();
-
-        while (n-- > 0)
-                json_array_append_new(array, json_string(text));
-        return array;
 }
 
 static void words_and_variables_are_counted(void) {
@@ -364,6 +467,7 @@ static void formatted_run_is_read_back(void) {
         struct run_request request = RUN_REQUEST_NULL, back = RUN_REQUEST_NULL;
         char program[] = "qemu", flag[] = "-m", memory[] = "{mem.mib}", variable[] = "A=1";
         char *argv[] = {program, flag, memory, NULL}, *envp[] = {variable, NULL};
+        char first[] = "../a", second[] = "/b c", *disks[] = {first, second, NULL};
         json_t *parameters;
 
         strcpy(request.slice, "gold");
@@ -373,6 +477,11 @@ static void formatted_run_is_read_back(void) {
                 request.claim.amount[i] = i == RESOURCE_GPU ? REQUEST_DEFAULT : 1000 + i;
         request.download_bytes_per_s = 10;
         request.upload_bytes_per_s = REQUEST_DEFAULT;
+        request.disk_read_bytes_per_s = REQUEST_DEFAULT;
+        request.disk_write_bytes_per_s = 1;
+        request.disk_ios_per_s = INT64_MAX;
+        request.disks = disks;
+        request.n_disks = 2;
         request.nets_given = true;
         request.n_nets = 2;
         request.nets[0] = (struct net_request){"pvbr0", 1};
@@ -396,6 +505,12 @@ static void formatted_run_is_read_back(void) {
         expect_uint(back.claim.amount[RESOURCE_NETWORK], REQUEST_DEFAULT);
         expect_uint(back.download_bytes_per_s, 10);
         expect_uint(back.upload_bytes_per_s, REQUEST_DEFAULT);
+        expect_uint(back.disk_read_bytes_per_s, REQUEST_DEFAULT);
+        expect_uint(back.disk_write_bytes_per_s, 1);
+        expect_uint(back.disk_ios_per_s, INT64_MAX);
+        need_uint(back.n_disks, 2);
+        expect_str(back.disks[0], "../a");
+        expect_str(back.disks[1], "/b c");
         expect(back.nets_given);
         need_uint(back.n_nets, 2);
         expect_str(back.nets[0].bridge, "pvbr0");
@@ -427,6 +542,27 @@ static void no_network_is_not_the_default_when_formatted(void) {
         parameters = run_request_format(&request);
         expect(json_is_array(json_object_get(parameters, "net")));
         expect_uint(json_array_size(json_object_get(parameters, "net")), 0);
+        json_decref(parameters);
+}
+
+static void a_vm_without_disks_says_nothing_of_them(void) {
+        struct run_request request = RUN_REQUEST_NULL;
+        char word[] = "x", *argv[] = {word, NULL}, *envp[] = {NULL};
+        json_t *parameters, *claim;
+
+        for (size_t i = 0; i < _RESOURCE_N; i++)
+                request.claim.amount[i] = REQUEST_DEFAULT;
+        request.download_bytes_per_s = request.upload_bytes_per_s = REQUEST_DEFAULT;
+        request.disk_read_bytes_per_s = request.disk_write_bytes_per_s = REQUEST_DEFAULT;
+        request.disk_ios_per_s = REQUEST_DEFAULT;
+        request.argv = argv;
+        request.n_argv = 1;
+        request.envp = envp;
+        parameters = run_request_format(&request);
+        expect(!json_object_get(parameters, "disks"));
+        claim = json_object_get(parameters, "claim");
+        expect(json_is_object(claim));
+        expect_uint(json_object_size(claim), 0);
         json_decref(parameters);
 }
 
@@ -500,6 +636,9 @@ static void a_resize_names_a_vm_and_at_least_one_axis(void) {
                 {"{\"vm\":\"a\",\"claim\":{\"upload\":\"1\"}}", "claim.upload"},
                 {"{\"vm\":\"a\",\"claim\":{\"memory\":0}}", "claim.memory"},
                 {"{\"vm\":\"a\",\"claim\":{\"network\":1}}", "claim.network"},
+                {"{\"vm\":\"a\",\"claim\":{\"disk_io\":-1}}", "claim.disk_io"},
+                {"{\"vm\":\"a\",\"claim\":{\"disk_read\":1}}", "claim.disk_read"},
+                {"{\"vm\":\"a\",\"claim\":{\"disk_io\":1,\"disk_iops\":1}}", "claim.disk_iops"},
                 {"{\"vm\":\"a\",\"claim\":{\"download\":1},\"wait_usec\":0}", "wait_usec"},
         };
         struct resize_request request = {.upload_bytes_per_s = 7};
@@ -522,6 +661,9 @@ static void a_resize_names_a_vm_and_at_least_one_axis(void) {
                 expect_uint(request.claim.amount[i], REQUEST_DEFAULT);
         expect_int(parse_resize("{\"vm\":\"a\",\"claim\":{\"cpu\":1500}}", &request, NULL), 0);
         expect_uint(request.claim.amount[RESOURCE_CPU], 1500);
+        expect_int(parse_resize("{\"vm\":\"a\",\"claim\":{\"disk_io\":0}}", &request, NULL), 0);
+        expect_uint(request.claim.amount[RESOURCE_DISK_IO], 0);
+        expect_uint(request.download_bytes_per_s, REQUEST_DEFAULT);
 }
 
 static void formatted_resize_is_read_back(void) {
@@ -540,6 +682,49 @@ static void formatted_resize_is_read_back(void) {
         expect(demand_equal(&back.claim, &request.claim));
         expect_uint(back.download_bytes_per_s, REQUEST_DEFAULT);
         expect_uint(back.upload_bytes_per_s, 5);
+        json_decref(parameters);
+}
+
+static int parse_image(const char *text, struct image_request *request, struct why *why) {
+        json_t *parameters = json_loads(text, 0, NULL);
+        int r = image_request_parse(request, parameters, why);
+
+        json_decref(parameters);
+        return r;
+}
+
+static void an_image_has_a_size(void) {
+        static const char *const bad[][2] = {
+                {"{}", "size is missing; give a number of bytes"},
+                {"{\"size\":null}", "size is missing"},
+                {"{\"size\":-1}", "size is -1; give a whole number from 0"},
+                {"{\"size\":1.5}", "size is 1.5; give a whole number"},
+                {"{\"size\":\"1G\"}", "size is \"1G\"; give a whole number"},
+                {"{\"size\":[]}", "size is an array"},
+                {"{\"size\":1,\"image\":\"x\"}", "image is not a parameter"},
+        };
+        struct image_request request = {.size_bytes = 7};
+
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                struct why why = {};
+
+                expect_that(parse_image(bad[i][0], &request, &why) == REQUEST_E_INVALID,
+                            "taken: %s", bad[i][0]);
+                expect_in(why.text, bad[i][1]);
+        }
+        expect_uint(request.size_bytes, 7);
+        expect_int(parse_image("{\"size\":0}", &request, NULL), 0);
+        expect_uint(request.size_bytes, 0);
+        expect_int(parse_image("{\"size\":9223372036854775807}", &request, NULL), 0);
+        expect_uint(request.size_bytes, INT64_MAX);
+}
+
+static void formatted_image_is_read_back(void) {
+        struct image_request request = {.size_bytes = 5000000000}, back = {};
+        json_t *parameters = image_request_format(&request);
+
+        need_int(image_request_parse(&back, parameters, NULL), 0);
+        expect_uint(back.size_bytes, 5000000000);
         json_decref(parameters);
 }
 
@@ -579,7 +764,11 @@ UNIT_MAIN(TEST(smallest_run_takes_all_defaults), TEST(null_means_not_given),
           TEST(the_two_ways_of_the_network_are_named_apart), TEST(a_vm_names_its_bridges),
           TEST(an_empty_list_of_bridges_is_no_network),
           TEST(a_net_that_is_none_is_refused_by_its_place), TEST(taps_and_their_queues_are_counted),
-
+          TEST(reads_writes_and_operations_are_named_apart), TEST(a_vm_names_its_disks_in_order),
+          TEST(an_empty_list_of_disks_is_none),
+          TEST(a_disk_that_is_no_path_is_refused_by_its_place),
+          TEST(disks_and_their_bytes_are_counted), TEST(a_vm_without_disks_says_nothing_of_them),
+          TEST(an_image_has_a_size), TEST(formatted_image_is_read_back),
           TEST(unknown_parameters_are_refused), TEST(command_must_be_there),
           TEST(strings_with_nul_are_refused), TEST(words_and_variables_are_counted),
           TEST(bytes_of_command_and_environment_are_counted_together),

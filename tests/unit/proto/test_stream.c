@@ -293,6 +293,24 @@ static void descriptors_nobody_took_are_closed(void) {
         pair_deinit(&pair);
 }
 
+static void two_of_the_largest_sets_are_held(void) {
+        const size_t half = STREAM_FDS_MAX / 2;
+        struct pair pair;
+
+        pair_init(&pair);
+        need_int(send_with_fds(pair.peer, "a\0b\0", 4, half), 4);
+        need_int(send_with_fds(pair.peer, "c\0", 2, half), 2);
+        expect_int(stream_fill(&pair.stream, NULL), 0);
+        expect_int(stream_fill(&pair.stream, NULL), 0);
+        expect_message(&pair.stream, "a");
+        expect_uint(take_and_close(&pair.stream), 0);
+        expect_message(&pair.stream, "b");
+        expect_uint(take_and_close(&pair.stream), half);
+        expect_message(&pair.stream, "c");
+        expect_uint(take_and_close(&pair.stream), half);
+        pair_deinit(&pair);
+}
+
 static void more_descriptors_than_allowed_end_the_stream(void) {
         static const size_t numbers[] = {STREAM_FDS_MAX + 1, 64, 253};
 
@@ -495,6 +513,7 @@ UNIT_MAIN(TEST(message_written_byte_by_byte_arrives_once),
           TEST(descriptors_come_with_their_message),
           TEST(descriptors_of_a_slow_message_stay_with_it),
           TEST(descriptors_nobody_took_are_closed),
+          TEST(two_of_the_largest_sets_are_held),
           TEST(more_descriptors_than_allowed_end_the_stream),
           TEST(descriptors_flooded_over_many_bytes_end_the_stream),
           TEST(descriptors_amid_a_message_end_the_stream),
