@@ -112,6 +112,7 @@ int command_run(struct cli *cli, struct words *words);
 int command_ps(struct cli *cli, struct words *words);
 int command_show(struct cli *cli, struct words *words);
 int command_resources(struct cli *cli, struct words *words);
+int command_image_check(struct cli *cli, struct words *words);
 int command_kill(struct cli *cli, struct words *words);
 int command_resize(struct cli *cli, struct words *words);
 int command_explain(struct cli *cli, struct words *words);

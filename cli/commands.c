@@ -11,9 +11,9 @@ const struct command commands[] = {
                 .help = "Start a VM under a claim and stay with it until it ends",
                 .more = "Waits until the claim fits, then executes COMMAND in its slice with this "
                         "terminal, this\nenvironment and this directory, and ends with its status. "
-                        "Signals go to the VM. In COMMAND,\n{name}, {cpus}, {mem.mib} and, "
-                        "with a network, {tap}, {mac} and others are replaced by what\nwas "
-                        "admitted; provium(1) lists them.",
+                        "Signals go to the VM. In COMMAND,\n{name}, {cpus}, {mem.mib}, with a "
+                        "network {tap}, {mac} and others, and with disks {disk.0}\nand others are "
+                        "replaced by what was admitted; provium(1) lists them.",
                 .options = run_option_rows,
                 .stops = true,
                 .call = command_run,
@@ -37,6 +37,13 @@ const struct command commands[] = {
                 .call = command_resources,
         },
         {
+                .name = "image-check",
+                .arguments = "SIZE",
+                .help = "Tell whether the disk has room for one more image",
+                .more = "The status is 0 if an image of SIZE may be pulled, and 75 if not.",
+                .call = command_image_check,
+        },
+        {
                 .name = "kill",
                 .arguments = "VM...",
                 .help = "End VMs and wait until what they held is given back",
@@ -48,7 +55,7 @@ const struct command commands[] = {
         {
                 .name = "resize",
                 .arguments = "VM",
-                .help = "Change what a running VM is sold of the network",
+                .help = "Change what a running VM is sold of the network and of its disks",
                 .more = "What is not named stays. A growth that does not fit now is refused.",
                 .options = resize_option_rows,
                 .call = command_resize,

@@ -51,6 +51,7 @@ static void on_started(struct session *session, const json_t *run) {
                 strcpy(session->name, session->id);
         session->phase = PHASE_STARTED;
         session->forward.vm = session->id;
+        run_options_close_disks(session->options);
         if (!session->options->request.detach)
                 return;
         if (!session->cli->json)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * provium resources: per resource what the host has and what of it was sold; then the slices, the
- * queue, and what fills the disk.
+ * provium resources: per resource what the host has and what of it was sold; then each disk's
+ * bandwidth, the slices, the queue, and what fills the disk.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -16,6 +16,11 @@ static const struct column resource_columns[] = {
         {"RESOURCE", false, false}, {"CAPACITY", true, false}, {"RESERVE", true, false},
         {"RATIO", true, false},     {"LIMIT", true, false},    {"ALLOCATED", true, false},
         {"AVAILABLE", true, false}, {"SOURCE", false, true},
+};
+
+static const struct column disk_columns[] = {
+        {"DISK", false, true},      {"CAPACITY", true, false},  {"LIMIT", true, false},
+        {"ALLOCATED", true, false}, {"AVAILABLE", true, false},
 };
 
 static const struct column slice_columns[] = {
@@ -59,6 +64,16 @@ static void add_resource(struct table *table, const json_t *row, enum resource r
         add_amount(table, row, "allocated", resource);
         add_amount(table, known, "available", resource);
         table_add(table, source);
+}
+
+static void add_disk(struct table *table, const json_t *disk) {
+        char safe[HUMAN_TEXT_MAX];
+
+        table_add(table, human_member(disk, "disk", safe));
+        add_amount(table, disk, "capacity", RESOURCE_DISK_IO);
+        add_amount(table, disk, "effective_limit", RESOURCE_DISK_IO);
+        add_amount(table, disk, "allocated", RESOURCE_DISK_IO);
+        add_amount(table, disk, "available", RESOURCE_DISK_IO);
 }
 
 /* "1.5 of 4" for an axis of a slice. */
@@ -114,10 +129,22 @@ static void print_numbers(FILE *file, const char *title, const json_t *object) {
         }
 }
 
+/* The members of @list as a table of their own, if there are any. */
+static int print_list(FILE *file, const json_t *list, const struct column *columns,
+                      size_t n_columns, void (*add)(struct table *table, const json_t *row)) {
+        _cleanup_(table_deinit) struct table table = {};
+
+        if (json_array_size(list) == 0)
+                return 0;
+        table_init(&table, columns, n_columns);
+        for (size_t i = 0; i < json_array_size(list); i++)
+                add(&table, json_array_get(list, i));
+        fputc('\n', file);
+        return table_print(&table, file, table_terminal_width(file));
+}
+
 static int print_resources(struct cli *cli, const json_t *resources) {
-        _cleanup_(table_deinit) struct table table = {}, slices = {};
-        const json_t *list = json_object_get(resources, "slices");
-        size_t width = table_terminal_width(cli->out);
+        _cleanup_(table_deinit) struct table table = {};
         int r;
 
         table_init(&table, resource_columns, ARRAY_SIZE(resource_columns));
@@ -127,19 +154,15 @@ static int print_resources(struct cli *cli, const json_t *resources) {
                 if (json_is_object(row))
                         add_resource(&table, row, (enum resource)i);
         }
-        r = table_print(&table, cli->out, width);
+        r = table_print(&table, cli->out, table_terminal_width(cli->out));
+        if (r == 0)
+                r = print_list(cli->out, json_object_get(resources, "disks"), disk_columns,
+                               ARRAY_SIZE(disk_columns), add_disk);
+        if (r == 0)
+                r = print_list(cli->out, json_object_get(resources, "slices"), slice_columns,
+                               ARRAY_SIZE(slice_columns), add_slice);
         if (r < 0)
                 return r;
-
-        if (json_array_size(list) > 0) {
-                table_init(&slices, slice_columns, ARRAY_SIZE(slice_columns));
-                for (size_t i = 0; i < json_array_size(list); i++)
-                        add_slice(&slices, json_array_get(list, i));
-                fputc('\n', cli->out);
-                r = table_print(&slices, cli->out, width);
-                if (r < 0)
-                        return r;
-        }
         print_numbers(cli->out, "queue", json_object_get(resources, "queue"));
         print_numbers(cli->out, "disk", json_object_get(resources, "disk_breakdown"));
         return 0;

@@ -16,19 +16,24 @@
 #define RUN_RECONNECT_USEC (60 * UINT64_C(1000000))
 
 struct run_options {
-        struct run_request request; /* argv and envp are owned by it */
-        uint64_t reconnect_usec;    /* how long a broker that went away may stay away */
+        struct run_request request;      /* argv, envp and disks are owned by it */
+        uint64_t reconnect_usec;         /* how long a broker that went away may stay away */
+        int disk_fds[REQUEST_DISKS_MAX]; /* O_PATH of request.disks; open until the VM is started */
+        size_t n_disk_fds;
 };
 
 #define RUN_OPTIONS_NULL                                                                           \
         { .reconnect_usec = RUN_RECONNECT_USEC }
 
 /*
- * Reads options, command and environment. Returns 0, or less than 0 with words->status set after a
- * mistake was told. @environment is an envp; entries that cannot be passed on are left out.
+ * Reads options, command and environment, and opens the disks. Returns 0, or less than 0 with
+ * words->status set after a mistake was told. @environment is an envp; entries that cannot be
+ * passed on are left out.
  */
 _must_check_ int run_options_parse(struct run_options *options, struct cli *cli,
                                    struct words *words, char *const *environment);
+/* Closes the disks. Idempotent. */
+void run_options_close_disks(struct run_options *options);
 void run_options_deinit(struct run_options *options);
 
 /* Signals on their way to the VM, on connections of their own. */

@@ -6,10 +6,16 @@
  * The environment goes along whole. What the wire cannot carry (entries without a name, or that are
  * not UTF-8) is left out with a notice: refusing to start because of some exported oddity would
  * help nobody.
+ *
+ * The files of disks are opened here, once: what a path means may change while the claim waits, and
+ * that we may find them is for the kernel to say, which knows whose process this is. Nothing is
+ * read from them.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
+#include <base/fd.h>
 #include <base/units.h>
 #include <base/why.h>
 #include <cli/human.h>
@@ -24,6 +30,10 @@ enum {
         OPTION_DOWNLOAD,
         OPTION_UPLOAD,
         OPTION_DISK_IO,
+        OPTION_DISK_READ,
+        OPTION_DISK_WRITE,
+        OPTION_DISK_IOPS,
+        OPTION_DISK_IMAGE,
         OPTION_GPUS,
         OPTION_NET,
         OPTION_PRIORITY,
@@ -40,9 +50,15 @@ const struct option_row run_option_rows[] = {
         {OPTION_CPUS, "cpus", "N", "CPUs, such as 2 or 0.5"},
         {OPTION_MEM, "mem", "SIZE", "memory of the guest, such as 512M or 1.5G"},
         {OPTION_DISK, "disk", "SIZE", "space on the data directory's disk"},
+        {OPTION_DISK_IMAGE, "disk-image", "PATH",
+         "a file or device that is a disk of the VM, once more for each"},
         {OPTION_DOWNLOAD, "download", "RATE", "network to the VM, such as 100Mbps or 10MB/s"},
         {OPTION_UPLOAD, "upload", "RATE", "network from the VM"},
         {OPTION_DISK_IO, "disk-io", "RATE", "disk reads and writes, such as 250MB/s"},
+        {OPTION_DISK_READ, "disk-read", "RATE",
+         "reads, where they shall have a limit of their own"},
+        {OPTION_DISK_WRITE, "disk-write", "RATE", "writes, likewise"},
+        {OPTION_DISK_IOPS, "disk-iops", "N", "reads and writes per second, likewise"},
         {OPTION_GPUS, "gpus", "N", "GPU slots"},
         {OPTION_NET, "net", "BRIDGE[,queues=N]",
          "a tap on that bridge, once more for each; or none"},
@@ -131,6 +147,24 @@ static int set_net(struct run_request *request, const char *value, struct why *w
         return 0;
 }
 
+/* One more disk; its file is opened when the whole command line has proved right. */
+static int set_disk(struct run_request *request, const char *value, struct why *why) {
+        if (!*value || strlen(value) > REQUEST_DISK_PATH_MAX || !text_is_printable(value))
+                return why_set(why, REQUEST_E_INVALID,
+                               "give a path of 1 to %d bytes of UTF-8 without control characters",
+                               REQUEST_DISK_PATH_MAX);
+        if (request->n_disks == REQUEST_DISKS_MAX)
+                return why_set(why, REQUEST_E_INVALID, "give at most %d", REQUEST_DISKS_MAX);
+        request->disks = request->disks ?: calloc(REQUEST_DISKS_MAX + 1, sizeof(*request->disks));
+        if (!request->disks)
+                return fault(-ENOMEM);
+        request->disks[request->n_disks] = strdup(value);
+        if (!request->disks[request->n_disks])
+                return fault(-ENOMEM);
+        request->n_disks++;
+        return 0;
+}
+
 static int set_priority(int64_t *priorityp, const char *value, struct why *why) {
         bool below = value[0] == '-';
         uint64_t number;
@@ -155,6 +189,13 @@ static int set_claim(struct run_request *request, int option, const char *value,
                 return set_amount(&amount[RESOURCE_DISK], value, 0, units_parse_size, why);
         case OPTION_DISK_IO:
                 return set_amount(&amount[RESOURCE_DISK_IO], value, 0, units_parse_rate, why);
+        case OPTION_DISK_READ:
+                return set_amount(&request->disk_read_bytes_per_s, value, 1, units_parse_rate, why);
+        case OPTION_DISK_WRITE:
+                return set_amount(&request->disk_write_bytes_per_s, value, 1, units_parse_rate,
+                                  why);
+        case OPTION_DISK_IOPS:
+                return set_amount(&request->disk_ios_per_s, value, 1, units_parse_count, why);
         case OPTION_GPUS:
                 return set_amount(&amount[RESOURCE_GPU], value, 0, units_parse_count, why);
         case OPTION_DOWNLOAD:
@@ -175,6 +216,8 @@ static int set_option(struct run_options *options, int option, const char *value
                 return set_name(request->name, "VM name", value, why);
         case OPTION_NET:
                 return set_net(request, value, why);
+        case OPTION_DISK_IMAGE:
+                return set_disk(request, value, why);
         case OPTION_PRIORITY:
                 return set_priority(&request->priority, value, why);
         case OPTION_WAIT:
@@ -267,6 +310,23 @@ static int copy_environment(struct run_request *request, struct cli *cli, struct
         return 0;
 }
 
+static int open_disks(struct run_options *options, struct cli *cli, struct words *words) {
+        const struct run_request *request = &options->request;
+
+        for (size_t i = 0; i < request->n_disks; i++) {
+                int fd = open(request->disks[i], O_PATH | O_CLOEXEC);
+                char safe[HUMAN_TEXT_MAX];
+
+                if (fd < 0)
+                        return misuse(words, cli_fail(cli, STATUS_NOT_FOUND,
+                                                      "--disk-image: cannot open %s: %s",
+                                                      human_safe(request->disks[i], safe),
+                                                      strerror(errno)));
+                options->disk_fds[options->n_disk_fds++] = fd;
+        }
+        return 0;
+}
+
 static int check_bounds(const struct run_request *request, struct cli *cli, struct words *words) {
         size_t bytes = 0;
 
@@ -292,12 +352,17 @@ int run_options_parse(struct run_options *options, struct cli *cli, struct words
         for (size_t i = 0; i < _RESOURCE_N; i++)
                 request->claim.amount[i] = REQUEST_DEFAULT;
         request->download_bytes_per_s = request->upload_bytes_per_s = REQUEST_DEFAULT;
+        request->disk_read_bytes_per_s = request->disk_write_bytes_per_s = REQUEST_DEFAULT;
+        request->disk_ios_per_s = REQUEST_DEFAULT;
         request->wait_usec = REQUEST_WAIT_FOREVER;
 
         while ((option = words_option(cli, words)) > 0) {
                 struct why why = {};
 
-                if (set_option(options, option, words->value, &why))
+                r = set_option(options, option, words->value, &why);
+                if (r < 0)
+                        return misuse(words, cli_fault(cli, r));
+                if (r)
                         return misuse(words,
                                       cli_misused(cli, "--%s: %s", option_name(option), why.text));
         }
@@ -307,9 +372,17 @@ int run_options_parse(struct run_options *options, struct cli *cli, struct words
         r = copy_command(request, cli, words);
         if (!r)
                 r = copy_environment(request, cli, words, environment);
-        return r ?: check_bounds(request, cli, words);
+        if (!r)
+                r = check_bounds(request, cli, words);
+        return r ?: open_disks(options, cli, words);
+}
+
+void run_options_close_disks(struct run_options *options) {
+        fd_close_many(options->disk_fds, options->n_disk_fds);
+        options->n_disk_fds = 0;
 }
 
 void run_options_deinit(struct run_options *options) {
+        run_options_close_disks(options);
         run_request_deinit(&options->request);
 }

@@ -97,37 +97,47 @@ static void take_all_signals(struct session *session) {
  * Calls
  */
 
-/* What goes with Run: our own three, and the directory. */
-static int open_fds(int fds[_REQUEST_FDS_N]) {
-        for (int i = 0; i < _REQUEST_FDS_N; i++) {
-                fds[i] = i == REQUEST_FD_CWD ? open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)
-                                             : fcntl(i, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+static int open_fd(const struct run_options *options, size_t i) {
+        if (i == REQUEST_FD_CWD)
+                return open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return fcntl(i < _REQUEST_FDS_N ? (int)i : options->disk_fds[i - _REQUEST_FDS_N],
+                     F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
+/* What goes with Run: our own three, the directory, and the disks. Copies, since the call may have
+ * to be sent again. */
+static int open_fds(const struct run_options *options, int fds[REQUEST_RUN_FDS_MAX], size_t *np) {
+        size_t n = _REQUEST_FDS_N + options->n_disk_fds;
+
+        for (size_t i = 0; i < n; i++) {
+                fds[i] = open_fd(options, i);
                 if (fds[i] < 0) {
                         int error = errno;
 
-                        while (i-- > 0)
-                                fd_close(fds[i]);
+                        fd_close_many(fds, i);
                         return error;
                 }
         }
+        *np = n;
         return 0;
 }
 
 static int call_run(struct session *session, struct why *why) {
         struct run_request *request = &session->options->request;
         uint64_t now = cli_now_usec();
-        int fds[_REQUEST_FDS_N];
+        int fds[REQUEST_RUN_FDS_MAX];
+        size_t n = 0;
         int r;
 
         if (session->wait_until_usec != UINT64_MAX)
                 request->wait_usec =
                         session->wait_until_usec > now ? session->wait_until_usec - now : 0;
-        r = open_fds(fds);
+        r = open_fds(session->options, fds, &n);
         if (r)
                 return why_errno(why, CLIENT_E_TOO_BIG, r,
-                                 "cannot pass on the working directory and the standard streams");
-        return client_call(&session->client, "Run", run_request_format(request), true, fds,
-                           ARRAY_SIZE(fds), why);
+                                 "cannot pass on the working directory, the standard streams and "
+                                 "the disks");
+        return client_call(&session->client, "Run", run_request_format(request), true, fds, n, why);
 }
 
 static int call_attach(struct session *session, struct why *why) {

@@ -32,6 +32,17 @@ static void print_nets(FILE *file, const json_t *nets) {
         }
 }
 
+static void print_disks(FILE *file, const json_t *disks) {
+        for (size_t i = 0; i < json_array_size(disks); i++) {
+                const json_t *disk = json_array_get(disks, i);
+                char path[HUMAN_TEXT_MAX], below[HUMAN_TEXT_MAX], name[32];
+
+                snprintf(name, sizeof(name), "disk.%zu", i);
+                fprintf(file, "  %-*s %s on %s\n", NAME_WIDTH, name,
+                        human_member(disk, "path", path), human_member(disk, "disk", below));
+        }
+}
+
 static void print_vm(FILE *file, const json_t *vm) {
         static const char *const members[] = {"id",     "slice",   "state",
                                               "detail", "command", "cgroup"};
@@ -54,6 +65,7 @@ static void print_vm(FILE *file, const json_t *vm) {
         if (json_is_true(json_object_get(vm, "detached")))
                 print_pair(file, "detached", "yes", "");
         print_nets(file, json_object_get(vm, "nets"));
+        print_disks(file, json_object_get(vm, "disks"));
 }
 
 static void print_charge(FILE *file, const json_t *charge) {

@@ -75,7 +75,7 @@ static int only_members(const json_t *object, const char *prefix, const char *co
         const char *key;
         json_t *value;
 
-        json_object_foreach((json_t *)object, key, value) {
+        json_object_foreach ((json_t *)object, key, value) {
                 char quoted[QUOTED_MAX];
                 size_t i = 0;
 

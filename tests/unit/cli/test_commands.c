@@ -12,6 +12,7 @@
 #include <base/why.h>
 #include <cli/cli.h>
 #include <cli/signals.h>
+#include <proto/request.h>
 
 #include "fake.h"
 #include "unit.h"
@@ -100,13 +101,35 @@ static void mistakes_are_64_and_say_what_is_valid(void) {
                  "give at most 8"},
                 {"provium doctor x", "one word too many"},
                 {"provium resize", "give VM"},
-                {"provium resize web", "give --download, --upload or both"},
+                {"provium resize web", "give at least one of --download, --upload and --disk-io"},
                 {"provium resize web api --upload 1Mbps", "one word too many"},
                 {"provium resize ../x --upload 1Mbps", "not a valid"},
                 {"provium resize web --download 5", "--download: "},
                 {"provium resize web --upload -1Mbps", "--upload: "},
                 {"provium resize web --mem 1G", "unknown option --mem"},
-                {"provium run --disk-image x -- x", "unknown option --disk-image"},
+                {"provium resize web --disk-io 5", "--disk-io: "},
+                {"provium resize web --disk-iops 5", "unknown option --disk-iops"},
+                {"provium image-check", "give SIZE"},
+                {"provium image-check 1G 2G", "one word too many"},
+                {"provium image-check 5Q", "\"5Q\""},
+                {"provium image-check ", "KiB"},
+                {"provium run --disk-image", "needs a value"},
+                {"provium run --disk-image= x", "--disk-image: give a path of 1 to 1024 bytes"},
+                {"provium run --disk-image a\nb x", "without control characters"},
+                {"provium run --disk-image \xff x", "of UTF-8"},
+                {"provium run --disk-image x", "give the command"},
+                {"provium run --disk-image /nowhere/disk --cpus 0 x", "--cpus: "},
+                {"provium run --disk-image a --disk-image a --disk-image a --disk-image a "
+                 "--disk-image a --disk-image a --disk-image a --disk-image a --disk-image a "
+                 "--disk-image a --disk-image a --disk-image a --disk-image a --disk-image a "
+                 "--disk-image a --disk-image a --disk-image a x",
+                 "--disk-image: give at most 16"},
+                {"provium run --disk-read 0B/s x", "--disk-read: "},
+                {"provium run --disk-read 5 x", "--disk-read: "},
+                {"provium run --disk-write 0 x", "--disk-write: 0 is too little"},
+                {"provium run --disk-iops 0 x", "--disk-iops: 0 is too little"},
+                {"provium run --disk-iops 1.5 x", "--disk-iops: "},
+                {"provium run --disk-iops -1 x", "--disk-iops: "},
                 {"provium run --cpus", "needs a value"},
                 {"provium run --cpus 0 x", "--cpus: "},
                 {"provium run --cpus -1 x", "--cpus: "},
@@ -133,6 +156,20 @@ static void mistakes_are_64_and_say_what_is_valid(void) {
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 expect_line(rows[i][0], 64, "", rows[i][1]);
+}
+
+static void a_disk_that_cannot_be_opened_is_named(void) {
+        char text[REQUEST_DISK_PATH_MAX + 64] = "provium run --disk-image ";
+        size_t n = strlen(text);
+
+        expect_line("provium run --disk-image / --disk-image /nowhere/disk\\ -- x", 66, "",
+                    "provium: run: --disk-image: cannot open /nowhere/disk\\: No such file");
+        expect_line("provium run --disk-image /dev/null/x x", 66, "", "Not a directory");
+        memset(text + n, 'p', REQUEST_DISK_PATH_MAX);
+        strcpy(text + n + REQUEST_DISK_PATH_MAX, " x");
+        expect_line(text, 66, "", "File name too long");
+        strcpy(text + n + REQUEST_DISK_PATH_MAX, "p x");
+        expect_line(text, 64, "", "give a path of 1 to 1024 bytes");
 }
 
 static void every_command_has_help(void) {
@@ -169,9 +206,10 @@ static void help_promises_only_what_is_accepted(void) {
 }
 
 static void each_command_without_broker_is_69(void) {
-        static const char *const words[] = {"ps",        "show a", "resources",   "kill a",
-                                            "explain a", "events", "policy show", "policy reload",
-                                            "upgrade",   "run x",  "doctor"};
+        static const char *const words[] = {
+                "ps",     "show a",        "resources",           "kill a",  "explain a",
+                "events", "policy show",   "policy reload",       "upgrade", "run x",
+                "doctor", "image-check 0", "run --disk-image / x"};
 
         for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
                 char text[128];
@@ -288,7 +326,11 @@ static void answers_of_odd_shape_are_survived(void) {
         static const char *const answers[] = {
                 "{}",
                 "{\"vm\":{\"nets\":[1,{},{\"tap\":5,\"mac\":[]}]}}",
-                "{\"vm\":{\"nets\":{}}}",
+                "{\"vm\":{\"nets\":{},\"disks\":{}}}",
+                "{\"vm\":{\"disks\":[1,{},{\"path\":5,\"disk\":[]},{\"path\":\"\\u001b[2J\"}]}}",
+                "{\"resources\":{\"disks\":{},\"disk_breakdown\":[1]}}",
+                "{\"resources\":{\"disks\":[1,{},{\"disk\":7,\"capacity\":-1,\"available\":\"x\"},"
+                "{\"disk\":\"\\u001b\"}],\"disk_breakdown\":{\"images_bytes\":-1,\"x\":[]}}}",
                 "{\"findings\":7}",
                 "{\"findings\":[1,{},{\"check\":5,\"verdict\":\"fatal\",\"text\":[],\"mend\":{}},"
                 "{\"verdict\":\"\\u001b[2J\",\"check\":\"\\u001b\",\"mend\":\"a\\nb\\u001b\"}]}",
@@ -377,6 +419,24 @@ static void show_tells_of_the_network(void) {
         fake_deinit(&fake);
 }
 
+static void show_tells_of_the_disks(void) {
+        struct fake fake;
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "Show", NULL,
+                               json_pack("{s{ss s[{ss ss} {ss ss}] s{si}}}", "vm", "name", "web",
+                                         "disks", "path", "/srv/a b.qcow2", "disk", "vda", "path",
+                                         "../x\033[2J", "disk", "nvme0n1", "charge", "disk_io",
+                                         25000000),
+                               "show", "web", NULL),
+                   0);
+        expect_in(fake.output, "  disk.0                     /srv/a b.qcow2 on vda\n"
+                               "  disk.1                     ../x\\x1b[2J on nvme0n1\n"
+                               "charge\n"
+                               "  disk_io                    25MB/s\n");
+        fake_deinit(&fake);
+}
+
 static void resize_tells_what_is_sold_then(void) {
         struct peer peer = PEER_NULL;
         struct fake fake;
@@ -412,6 +472,80 @@ static void resize_sends_what_was_named_and_no_more(void) {
         expect_str(fake.output, "{\"charge\":{\"network\":25000000}}\n");
         peer_deinit(&peer);
         fake_deinit(&fake);
+}
+
+static void resize_changes_the_disks_too(void) {
+        struct peer peer = PEER_NULL;
+        const json_t *claim;
+        struct fake fake;
+
+        fake_init(&fake);
+        fake_start(&fake, "resize", "web", "--disk-io", "50MB/s", NULL);
+        peer_expect(&fake, &peer, "Resize");
+        claim = json_object_get(peer.call.parameters, "claim");
+        expect_uint(json_object_size(claim), 1);
+        expect_int(json_integer_value(json_object_get(claim, "disk_io")), 50000000);
+        peer_reply(&peer,
+                   json_pack("{s{si} si si}", "charge", "disk_io", 50000000, "download", 0,
+                             "upload", 0),
+                   false);
+        expect_int(fake_wait(&fake), 0);
+        expect_str(fake.output, "web: download 0B/s, upload 0B/s, disk I/O 50MB/s\n");
+        peer_deinit(&peer);
+        fake_deinit(&fake);
+}
+
+static json_t *image_answer(bool allowed, const char *reason) {
+        return json_pack("{sb ss si si si}", "allowed", allowed, "reason", reason, "free", 7,
+                         "images", 5, "images_limit", 6);
+}
+
+static void image_check_asks_for_a_size_and_has_a_status(void) {
+        struct peer peer = PEER_NULL;
+        struct fake fake;
+
+        fake_init(&fake);
+        fake_start(&fake, "image-check", "1.5G", NULL);
+        peer_expect(&fake, &peer, "ImageCheck");
+        expect_int(json_integer_value(json_object_get(peer.call.parameters, "size")), 3LL << 29);
+        peer_reply(&peer, image_answer(true, "it may be pulled\033[2J"), false);
+        expect_int(fake_wait(&fake), 0);
+        expect_str(fake.output, "it may be pulled\\x1b[2J\n");
+        expect_str(fake.errors, "");
+        peer_deinit(&peer);
+        fake_deinit(&fake);
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "ImageCheck", NULL, image_answer(false, "4G would be free"),
+                               "image-check", "1G", NULL),
+                   75);
+        expect_str(fake.output, "4G would be free\n");
+        fake_deinit(&fake);
+
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "ImageCheck", NULL, image_answer(false, "no"), "image-check",
+                               "--json", "1G", NULL),
+                   75);
+        expect_str(fake.output, "{\"allowed\":false,\"reason\":\"no\",\"free\":7,\"images\":5,"
+                                "\"images_limit\":6}\n");
+        fake_deinit(&fake);
+}
+
+static void image_check_without_a_verdict_is_125(void) {
+        static const char *const answers[] = {"{}", "{\"allowed\":1,\"reason\":5}",
+                                              "{\"allowed\":null,\"reason\":\"\\u001b\"}"};
+
+        for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+                struct fake fake;
+
+                fake_init(&fake);
+                expect_int(fake_answer(&fake, "ImageCheck", NULL, json_loads(answers[i], 0, NULL),
+                                       "image-check", "1G", NULL),
+                           125);
+                expect_in(fake.errors, "makes no sense");
+                expect(!strchr(fake.output, '\033'));
+                fake_deinit(&fake);
+        }
 }
 
 static void resize_has_the_exit_statuses_of_the_others(void) {
@@ -542,6 +676,32 @@ static void resources_are_a_table(void) {
         fake_deinit(&fake);
 }
 
+static void resources_tell_of_each_disk(void) {
+        struct fake fake;
+
+        fake_init(&fake);
+        expect_int(
+                fake_answer(&fake, "Resources", NULL,
+                            json_pack("{s{s[{ss si sI si sI} {ss si}] s{si sI si si}}}",
+                                      "resources", "disks", "disk", "nvme0n1", "capacity",
+                                      1000000000, "effective_limit", (json_int_t)2000000000,
+                                      "allocated", 250000000, "available", (json_int_t)1750000000,
+                                      "disk", "vda\033", "capacity", 500000000, "disk_breakdown",
+                                      "images_bytes", 1 << 20, "oci_cache_bytes",
+                                      (json_int_t)5 << 30, "volumes_bytes", 0, "overlays_bytes", 7),
+                            "resources", NULL),
+                0);
+        expect_in(fake.output, "\nDISK     CAPACITY  LIMIT  ALLOCATED  AVAILABLE\n"
+                               "nvme0n1     1GB/s  2GB/s    250MB/s   1.75GB/s\n");
+        expect_in(fake.output, "vda\\x1b");
+        expect_in(fake.output, "\ndisk\n"
+                               "  images_bytes         1M\n"
+                               "  oci_cache_bytes      5G\n"
+                               "  volumes_bytes        0B\n"
+                               "  overlays_bytes       7B\n");
+        fake_deinit(&fake);
+}
+
 static void kill_tries_all_and_tells_the_first_failure(void) {
         struct peer peer = PEER_NULL;
         struct fake fake;
@@ -646,13 +806,17 @@ static void policy_in_force_is_printed_line_by_line(void) {
         fake_deinit(&fake);
 }
 
-UNIT_MAIN(TEST(mistakes_are_64_and_say_what_is_valid), TEST(every_command_has_help),
-          TEST(help_promises_only_what_is_accepted), TEST(each_command_without_broker_is_69),
-          TEST(output_that_cannot_be_written_is_74), TEST(signals_have_names_and_numbers),
-          TEST(ps_lists_vms_and_waiting_claims), TEST(ps_gives_raw_values_as_json),
-          TEST(ps_takes_a_list_in_parts), TEST(answers_of_odd_shape_are_survived),
-          TEST(show_tells_what_the_kernel_holds), TEST(show_tells_of_the_network),
-          TEST(resize_tells_what_is_sold_then), TEST(resize_sends_what_was_named_and_no_more),
+UNIT_MAIN(TEST(mistakes_are_64_and_say_what_is_valid), TEST(a_disk_that_cannot_be_opened_is_named),
+          TEST(show_tells_of_the_disks), TEST(resize_changes_the_disks_too),
+          TEST(image_check_asks_for_a_size_and_has_a_status),
+          TEST(image_check_without_a_verdict_is_125), TEST(resources_tell_of_each_disk),
+          TEST(every_command_has_help), TEST(help_promises_only_what_is_accepted),
+          TEST(each_command_without_broker_is_69), TEST(output_that_cannot_be_written_is_74),
+          TEST(signals_have_names_and_numbers), TEST(ps_lists_vms_and_waiting_claims),
+          TEST(ps_gives_raw_values_as_json), TEST(ps_takes_a_list_in_parts),
+          TEST(answers_of_odd_shape_are_survived), TEST(show_tells_what_the_kernel_holds),
+          TEST(show_tells_of_the_network), TEST(resize_tells_what_is_sold_then),
+          TEST(resize_sends_what_was_named_and_no_more),
           TEST(resize_has_the_exit_statuses_of_the_others), TEST(resources_are_a_table),
           TEST(doctor_prints_the_mending_line_below_its_finding),
           TEST(doctor_without_problems_is_0), TEST(doctor_gives_one_object_per_finding_as_json),

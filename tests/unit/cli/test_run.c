@@ -2,6 +2,7 @@
 /*
  * The life of `provium run` against a broker that the test plays line by line.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
@@ -205,6 +206,123 @@ static void standard_streams_and_directory_go_along(void) {
         expect(same_file(peer.fds[REQUEST_FD_STDERR], path));
         expect(same_file(peer.fds[REQUEST_FD_CWD], "."));
         expect(fcntl(peer.fds[REQUEST_FD_CWD], F_GETFL) & O_PATH);
+        end(&fake, &peer);
+}
+
+static void make_disk(const struct fake *fake, const char *name, char path[128]) {
+        snprintf(path, 128, "%s/%s", fake->dir, name);
+        need_int(fd_close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0000)), -1);
+}
+
+static void disks_go_along_in_their_order(void) {
+        char first[128], second[128];
+        struct peer peer = PEER_NULL;
+        const json_t *claim, *disks;
+        struct fake fake;
+
+        fake_init(&fake);
+        make_disk(&fake, "first", first);
+        make_disk(&fake, "second", second);
+        fake_start(&fake, "run", "--disk-image", second, "--disk-read", "20MB/s", "--disk-image",
+                   first, "--disk-iops", "500", "--disk-image", second, "vmm", "{disk.1}", NULL);
+        peer_expect(&fake, &peer, "Run");
+        need_uint(peer.n_fds, _REQUEST_FDS_N + 3);
+        expect(same_file(peer.fds[REQUEST_FD_CWD], "."));
+        expect(same_file(peer.fds[_REQUEST_FDS_N], second));
+        expect(same_file(peer.fds[_REQUEST_FDS_N + 1], first));
+        expect(same_file(peer.fds[_REQUEST_FDS_N + 2], second));
+        for (size_t i = _REQUEST_FDS_N; i < peer.n_fds; i++)
+                expect(fcntl(peer.fds[i], F_GETFL) & O_PATH);
+        disks = json_object_get(peer.call.parameters, "disks");
+        need_uint(json_array_size(disks), 3);
+        expect_str(json_string_value(json_array_get(disks, 0)), second);
+        expect_str(json_string_value(json_array_get(disks, 1)), first);
+        claim = json_object_get(peer.call.parameters, "claim");
+        expect_int(json_integer_value(json_object_get(claim, "disk_read")), 20000000);
+        expect_int(json_integer_value(json_object_get(claim, "disk_iops")), 500);
+        expect(!json_object_get(claim, "disk_write") && !json_object_get(claim, "disk_io"));
+        unlink(first);
+        unlink(second);
+        end(&fake, &peer);
+}
+
+static void as_many_disks_as_there_may_be_go_along(void) {
+        struct peer peer = PEER_NULL;
+        struct fake fake;
+        char disk[] = "--disk-image=/";
+
+        fake_init(&fake);
+        fake_start(&fake, "run", disk, disk, disk, disk, disk, disk, disk, disk, disk, disk, disk,
+                   disk, disk, disk, disk, disk, "vmm", NULL);
+        peer_expect(&fake, &peer, "Run");
+        expect_uint(peer.n_fds, REQUEST_RUN_FDS_MAX);
+        end(&fake, &peer);
+}
+
+/* A path may mean another file by the time the call is sent again. */
+static void disk_is_resolved_once(void) {
+        char path[128], other[128];
+        struct peer peer = PEER_NULL;
+        struct stat file, again;
+        struct fake fake;
+
+        fake_init(&fake);
+        make_disk(&fake, "disk", path);
+        make_disk(&fake, "other", other);
+        fake_start(&fake, "run", "--disk-image", path, "vmm", NULL);
+        peer_expect(&fake, &peer, "Run");
+        need_uint(peer.n_fds, _REQUEST_FDS_N + 1);
+        need_int(fstat(peer.fds[_REQUEST_FDS_N], &file), 0);
+        peer_queued(&peer, "t1", 1, "pool_full");
+        need_int(rename(other, path), 0);
+        peer_expect(&fake, &peer, "Run");
+        expect_str(text_of(&peer, "ticket"), "t1");
+        need_uint(peer.n_fds, _REQUEST_FDS_N + 1);
+        need_int(fstat(peer.fds[_REQUEST_FDS_N], &again), 0);
+        expect_uint(again.st_ino, file.st_ino);
+        expect(!same_file(peer.fds[_REQUEST_FDS_N], path));
+        unlink(path);
+        end(&fake, &peer);
+}
+
+/* How many descriptors of the child are of @path. */
+static size_t count_open(const struct fake *fake, const char *path) {
+        char directory[64];
+        struct dirent *entry;
+        size_t n = 0;
+        DIR *dir;
+
+        snprintf(directory, sizeof(directory), "/proc/%d/fd", fake->child);
+        dir = opendir(directory);
+        need(dir);
+        while ((entry = readdir(dir))) {
+                char target[256] = "";
+
+                if (readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1) > 0)
+                        n += strcmp(target, path) == 0;
+        }
+        closedir(dir);
+        return n;
+}
+
+static void disk_is_let_go_when_the_vm_has_started(void) {
+        struct peer peer = PEER_NULL;
+        struct fake fake;
+        char path[128];
+
+        fake_init(&fake);
+        make_disk(&fake, "disk", path);
+        fake_start(&fake, "run", "--json", "--disk-image", path, "vmm", NULL);
+        peer_expect(&fake, &peer, "Run");
+        peer_queued(&peer, "t1", 1, "pool_full");
+        await(&fake, fake.output, "queued");
+        expect_uint(count_open(&fake, path), 1);
+        peer_started(&peer, "t1", "vm1");
+        await(&fake, fake.output, "started");
+        peer_expect(&fake, &peer, "Attach");
+        expect_uint(peer.n_fds, 0);
+        expect_uint(count_open(&fake, path), 0);
+        unlink(path);
         end(&fake, &peer);
 }
 
@@ -655,7 +773,9 @@ UNIT_MAIN(TEST(exit_code_of_the_vm_becomes_ours), TEST(signal_of_the_vm_becomes_
           TEST(lost_status_is_125_with_a_sentence), TEST(request_carries_what_the_options_say),
           TEST(bridges_are_named_one_by_one), TEST(no_network_is_not_the_slices_default),
           TEST(default_waits_for_ever_and_no_wait_not_at_all),
-          TEST(standard_streams_and_directory_go_along), TEST(standard_input_is_left_to_the_vm),
+          TEST(standard_streams_and_directory_go_along), TEST(disks_go_along_in_their_order),
+          TEST(as_many_disks_as_there_may_be_go_along), TEST(disk_is_resolved_once),
+          TEST(disk_is_let_go_when_the_vm_has_started), TEST(standard_input_is_left_to_the_vm),
           TEST(each_error_has_its_exit_status), TEST(failed_exec_has_the_brokers_exit_status),
           TEST(no_broker_is_69_at_once), TEST(signals_go_to_the_vm),
           TEST(signal_that_cannot_be_delivered_is_told),
