@@ -38,8 +38,9 @@ static void print_disks(FILE *file, const json_t *disks) {
                 char path[HUMAN_TEXT_MAX], below[HUMAN_TEXT_MAX], name[32];
 
                 snprintf(name, sizeof(name), "disk.%zu", i);
-                fprintf(file, "  %-*s %s on %s\n", NAME_WIDTH, name,
-                        human_member(disk, "path", path), human_member(disk, "disk", below));
+                fprintf(file, "  %-*s %s%s%s\n", NAME_WIDTH, name, human_member(disk, "path", path),
+                        *human_string(disk, "disk") ? " on " : "",
+                        human_member(disk, "disk", below));
         }
 }
 

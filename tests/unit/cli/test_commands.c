@@ -424,14 +424,15 @@ static void show_tells_of_the_disks(void) {
 
         fake_init(&fake);
         expect_int(fake_answer(&fake, "Show", NULL,
-                               json_pack("{s{ss s[{ss ss} {ss ss}] s{si}}}", "vm", "name", "web",
-                                         "disks", "path", "/srv/a b.qcow2", "disk", "vda", "path",
-                                         "../x\033[2J", "disk", "nvme0n1", "charge", "disk_io",
-                                         25000000),
+                               json_pack("{s{ss s[{ss ss} {ss ss} {ss ss}] s{si}}}", "vm", "name",
+                                         "web", "disks", "path", "/srv/a b.qcow2", "disk", "vda",
+                                         "path", "../x\033[2J", "disk", "nvme0n1", "path", "/tmp/y",
+                                         "disk", "", "charge", "disk_io", 25000000),
                                "show", "web", NULL),
                    0);
         expect_in(fake.output, "  disk.0                     /srv/a b.qcow2 on vda\n"
                                "  disk.1                     ../x\\x1b[2J on nvme0n1\n"
+                               "  disk.2                     /tmp/y\n"
                                "charge\n"
                                "  disk_io                    25MB/s\n");
         fake_deinit(&fake);
