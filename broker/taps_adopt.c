@@ -123,8 +123,11 @@ void taps_sweep_classes(struct broker *broker) {
                                 .minor = stray.minors[i],
                         };
 
-                        /* Its number may be kept from a removal that failed. */
-                        if (handles_claim(&network->handles, stray.minors[i]))
+                        bool usable = handles_usable(stray.minors[i]);
+
+                        /* Its number may be kept from a removal that failed, or be none of ours:
+                         * whoever may change the IFB can give it any. */
+                        if (!usable || handles_claim(&network->handles, stray.minors[i]))
                                 log_warning("class %x of the IFB belongs to no VM: removed",
                                             stray.minors[i]);
                         shape_add_removal(&batch, &shape);
@@ -133,7 +136,8 @@ void taps_sweep_classes(struct broker *broker) {
                                           why.text);
                                 return;
                         }
-                        handles_drop(&network->handles, stray.minors[i]);
+                        if (usable)
+                                handles_drop(&network->handles, stray.minors[i]);
                 }
         } while (stray.n == ARRAY_SIZE(stray.minors));
 }
