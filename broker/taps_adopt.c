@@ -151,13 +151,17 @@ static void keep_all_classes(void *userdata, uint16_t minor) {
 
 void taps_sweep(struct broker *broker) {
         struct network *network = broker->network;
-        const struct lease *lease;
+        struct lease *lease;
 
         if (network->netlink.fd < 0)
                 return;
-        TAILQ_FOREACH(lease, &broker->leases, link)
+        TAILQ_FOREACH(lease, &broker->leases, link) {
                 if (lease->state == LEASE_UNKNOWN)
                         network->keep_numbers = true;
+                /* What each is guaranteed depends on all that is sold, known only now. */
+                if (lease->taps)
+                        rates_set(lease, &lease->taps->shape);
+        }
         for (size_t i = 0; i < network->n_found; i++) {
                 const struct link *link = &network->found[i];
                 struct discard_link gone = {.ifindex = link->ifindex};
