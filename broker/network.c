@@ -120,6 +120,8 @@ int network_open(struct broker *broker) {
                 r = look_for_ifb(network, &why);
         if (r == 0)
                 r = netlink_listen(&network->listener, RTNLGRP_TC, &network->netlink, &why);
+        if (r == 0)
+                r = netlink_listen_also(&network->listener, RTNLGRP_LINK, &why);
         if (r < 0)
                 return r;
         if (r) {
@@ -192,11 +194,16 @@ static int make_ifb(struct network *network, struct why *why) {
 
 static int make_root(struct broker *broker, struct why *why) {
         struct network *network = broker->network;
-        _cleanup_(batch_deinit) struct batch batch = BATCH_NULL;
+        _cleanup_(batch_deinit) struct batch batch = BATCH_NULL, old = BATCH_NULL;
         uint64_t capacity = network_capacity(broker);
         uint16_t major;
         int r;
 
+        /* Whatever stands there instead of ours: mostly only the kernel's own, which stays. */
+        qdisc_add_plain(&old, RTM_DELQDISC, network->ifb_ifindex, TC_H_ROOT, 0, "another's root");
+        r = netlink_commit(&network->netlink, &old, NULL, NULL, NULL, NULL);
+        if (r < 0)
+                return r;
         r = shape_free_major(&network->netlink, &major, why);
         if (r)
                 return r;
@@ -210,6 +217,22 @@ static int make_root(struct broker *broker, struct why *why) {
         return look_for_fq_codel(network, why);
 }
 
+static void follow_capacity(struct broker *broker) {
+        struct network *network = broker->network;
+        _cleanup_(batch_deinit) struct batch batch = BATCH_NULL;
+        uint64_t capacity = network_capacity(broker);
+        struct why why = {};
+
+        if (network->major == 0 || capacity == network->capacity_bytes_per_s)
+                return;
+        shape_change_root(&batch, network->ifb_ifindex, network->major, capacity);
+        if (netlink_commit(&network->netlink, &batch, NULL, NULL, NULL, &why)) {
+                log_error("the uplink's capacity is not in force: %s", why.text);
+                return;
+        }
+        network->capacity_bytes_per_s = capacity;
+}
+
 int network_ready(struct broker *broker, struct why *why) {
         struct network *network = broker->network;
         int r = 0;
@@ -220,6 +243,8 @@ int network_ready(struct broker *broker, struct why *why) {
                 r = make_ifb(network, why);
         if (r == 0 && network->major == 0)
                 r = make_root(broker, why);
+        if (r == 0)
+                follow_capacity(broker);
         return r;
 }
 
@@ -237,27 +262,15 @@ bool network_check_ifb(struct network *network) {
                 return false;
         }
         if (shape_find_root(&network->netlink, network->ifb_ifindex, &major, &capacity, NULL) ||
-            major != network->major || capacity != network->capacity_bytes_per_s) {
+            major != network->major) {
                 network->major = 0;
                 return false;
         }
-        return true;
-}
-
-static void follow_capacity(struct broker *broker) {
-        struct network *network = broker->network;
-        _cleanup_(batch_deinit) struct batch batch = BATCH_NULL;
-        uint64_t capacity = network_capacity(broker);
-        struct why why = {};
-
-        if (network->major == 0 || capacity == network->capacity_bytes_per_s)
-                return;
-        shape_change_root(&batch, network->ifb_ifindex, network->major, capacity);
-        if (netlink_commit(&network->netlink, &batch, NULL, NULL, NULL, &why)) {
-                log_error("the uplink's capacity is not in force: %s", why.text);
-                return;
-        }
+        if (capacity == network->capacity_bytes_per_s)
+                return true;
+        /* HTB and the VMs' classes are as they were: network_ready() sets the root again. */
         network->capacity_bytes_per_s = capacity;
+        return false;
 }
 
 /* ---- the bridge ---- */

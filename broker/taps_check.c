@@ -63,7 +63,10 @@ static void forget_lost(struct lease *lease, const struct shape_state *state) {
                 if (!state->taps[at++].present ||
                     link_get(&lease->broker->network->netlink, NULL, tap->ifindex, &link, NULL) ||
                     strcmp(link.alias, taps_alias(lease, i, alias)) != 0) {
-                        log_warning("VM '%s': its tap '%s' is gone", lease->record.name, tap->name);
+                        /* Its hypervisor's end closes it, too. */
+                        if (lease->state == LEASE_RUNNING && !lease->main_gone)
+                                log_warning("VM '%s': its tap '%s' is gone", lease->record.name,
+                                            tap->name);
                         tap->ifindex = 0;
                 }
         }
@@ -91,24 +94,34 @@ static void check_one(struct lease *lease) {
                    r ? failed.text : NULL);
 }
 
+/* False: there is no root whose classes frames could be marked with. */
+static bool check_ifb(struct broker *broker) {
+        struct network *network = broker->network;
+        bool changed = !network_check_ifb(network);
+        struct why why = {};
+        int r;
+
+        network->suspect = false;
+        if (changed)
+                taps_suspect(broker, 0, 0);
+        if (!network->ifb_ifindex && !network->suspect)
+                return true; /* nobody needs it */
+        network->suspect = false;
+        r = network_ready(broker, &why);
+        if (changed || r)
+                drift_tell(broker, "network", network->ifb_name,
+                           "it is gone, or its root is not as it was made", r ? why.text : NULL);
+        if (r == 0)
+                taps_sweep_classes(broker);
+        return r == 0;
+}
+
 void taps_check_suspects(struct broker *broker) {
         struct network *network = broker->network;
         struct lease *lease;
-        struct why why = {};
 
-        if (network->netlink.fd < 0)
+        if (network->netlink.fd < 0 || (network->suspect && !check_ifb(broker)))
                 return;
-        if (network->suspect) {
-                network->suspect = false;
-                if (!network_check_ifb(network))
-                        taps_suspect(broker, 0, 0);
-                if (network->ifb_ifindex || network->suspect) {
-                        network->suspect = false;
-                        if (network_ready(broker, &why))
-                                log_error("network: %s", why.text);
-                        taps_sweep_classes(broker);
-                }
-        }
         TAILQ_FOREACH(lease, &broker->leases, link)
                 if (lease->taps && lease->taps->suspect && lease->state != LEASE_STARTING)
                         check_one(lease);

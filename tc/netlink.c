@@ -306,14 +306,16 @@ int netlink_dump(struct netlink *netlink, struct nl_msg *message, netlink_echo_f
 /*
  * Drops messages whose nlmsg_pid, the port of whoever caused the change, is @port. And those about
  * chains: the kernel makes one with the first filter and removes it with the last, and says so in
- * nobody's name, but says of the filters and their qdisc, too, and in whose. A filter reads words
- * in network order.
+ * nobody's name, but says of the filters and their qdisc, too, and in whose. And of links all but
+ * their end: one that comes, or goes up, changes nothing of ours. A filter reads words in network
+ * order.
  */
 static int ignore_port(int fd, uint32_t port) {
         struct sock_filter code[] = {
                 BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWCHAIN), 4, 0),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELCHAIN), 3, 0),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWCHAIN), 5, 0),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELCHAIN), 4, 0),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWLINK), 3, 0),
                 BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid)),
                 BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 1, 0),
                 BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
@@ -341,6 +343,13 @@ int netlink_listen(struct netlink *listener, unsigned group, const struct netlin
                 return why_errno(why, NETLINK_E_KERNEL, errno, "cannot listen to rtnetlink");
         listener->fd = take_fd(fd);
         listener->seq = 0;
+        return 0;
+}
+
+int netlink_listen_also(struct netlink *listener, unsigned group, struct why *why) {
+        if (setsockopt(listener->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) <
+            0)
+                return why_errno(why, NETLINK_E_KERNEL, errno, "cannot listen to rtnetlink");
         return 0;
 }
 

@@ -91,10 +91,13 @@ _must_check_ int netlink_dump(struct netlink *netlink, struct nl_msg *message, n
  * Opens a second session that hears of the changes that others make: a non-blocking socket in
  * @group (RTNLGRP_TC), where the kernel drops what @except itself has caused (a filter on the port
  * id of the sender), and what it tells of chains in nobody's name, before it costs a wakeup. To be
- * polled for reading. A tap that ends is silent. Answers KERNEL.
+ * polled for reading. In this group a tap that ends is silent. Answers KERNEL.
  */
 _must_check_ int netlink_listen(struct netlink *listener, unsigned group,
                                 const struct netlink *except, struct why *why);
+/* The same session hears of another group, too: of RTNLGRP_LINK only what ends or goes to another
+ * namespace, whoever caused it. Answers KERNEL. */
+_must_check_ int netlink_listen_also(struct netlink *listener, unsigned group, struct why *why);
 
 /*
  * Calls @fn (may be NULL) with each message that has come, at most NETLINK_NEWS_MAX: what is left

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <stddef.h>
+#include <sys/socket.h>
 
 #include <tc/news.h>
 
@@ -21,6 +23,13 @@ bool news_subject(const struct nlmsghdr *message, uint16_t major, int *ifindexp,
         case RTM_DELTFILTER:
         case RTM_NEWCHAIN:
         case RTM_DELCHAIN:
+                break;
+        case RTM_DELLINK: /* not the end of being a bridge's port */
+                if (header->tcm_family != AF_UNSPEC)
+                        return false;
+                static_assert(offsetof(struct tcmsg, tcm_ifindex) ==
+                                      offsetof(struct ifinfomsg, ifi_index),
+                              "both kinds of header name the link at one place");
                 break;
         default:
                 return false;

@@ -3,13 +3,13 @@
 #define PROVIUM_TC_NEWS_H
 
 /*
- * What news of the traffic control group (RTNLGRP_TC) is about.
+ * What news of traffic control (RTNLGRP_TC) and of the end of links (RTNLGRP_LINK) is about.
  */
 
 #include <tc/netlink.h>
 
-/* The link, and the minor of the class it names (0: a qdisc, a filter, or a class of none of
- * @major). False: it is about something else. */
+/* The link, and the minor of the class it names (0: the link itself, a qdisc, a filter, or a class
+ * of none of @major). False: it is about something else. */
 bool news_subject(const struct nlmsghdr *message, uint16_t major, int *ifindexp, uint16_t *minorp);
 
 #endif

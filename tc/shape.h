@@ -75,7 +75,7 @@ void shape_change_root(struct batch *batch, int ifb_ifindex, uint16_t major,
                        uint64_t capacity_bytes_per_s);
 
 /* What an IFB that was found has: its HTB's major and the capacity of the root class (0: the class
- * is missing). Answers NETLINK_E_GONE if there is no HTB. */
+ * is missing, or its ceil is another). Answers NETLINK_E_GONE if there is no HTB. */
 _must_check_ int shape_find_root(struct netlink *netlink, int ifb_ifindex, uint16_t *majorp,
                                  uint64_t *capacity_bytes_per_sp, struct why *why);
 

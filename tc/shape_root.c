@@ -85,7 +85,10 @@ int shape_find_root(struct netlink *netlink, int ifb, uint16_t *majorp, uint64_t
         if (r)
                 return r;
         *majorp = major;
-        *capacityp = seen.htb_class ? seen.rate_bytes_per_s : 0;
+        /* A ceil of another size is no capacity of ours either. */
+        *capacityp = seen.htb_class && seen.ceil_bytes_per_s == seen.rate_bytes_per_s
+                             ? seen.rate_bytes_per_s
+                             : 0;
         return 0;
 }
 
