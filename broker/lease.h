@@ -50,7 +50,8 @@ struct tap {
         char name[IF_NAMESIZE], bridge[IF_NAMESIZE];
         unsigned char mac[6]; /* the guest's */
         unsigned queues;
-        int ifindex; /* 0: not made yet, or gone */
+        int ifindex;        /* 0: not made yet, or gone */
+        uint64_t lost_usec; /* gone under its VM: when that is to be told; 0: not, or it was */
 };
 
 /* Its network: what broker/taps makes, keeps and takes away. */

@@ -63,12 +63,30 @@ static void forget_lost(struct lease *lease, const struct shape_state *state) {
                 if (!state->taps[at++].present ||
                     link_get(&lease->broker->network->netlink, NULL, tap->ifindex, &link, NULL) ||
                     strcmp(link.alias, taps_alias(lease, i, alias)) != 0) {
-                        /* Its hypervisor's end closes it, too. */
-                        if (lease->state == LEASE_RUNNING && !lease->main_gone)
-                                log_warning("VM '%s': its tap '%s' is gone", lease->record.name,
-                                            tap->name);
+                        tap->lost_usec = broker_now_usec() + SUSPECT_USEC;
                         tap->ifindex = 0;
                 }
+        }
+}
+
+/* The end of a hypervisor closes its taps, too, a moment before it is collected: only of a VM that
+ * still runs then it is said. */
+static void tell_lost(struct lease *lease) {
+        uint64_t now = broker_now_usec();
+
+        for (size_t i = 0; i < lease->taps->n; i++) {
+                struct tap *tap = &lease->taps->tap[i];
+
+                if (tap->lost_usec == 0)
+                        continue;
+                if (now < tap->lost_usec) {
+                        lease->taps->suspect = true;
+                        broker_tick_at(lease->broker, tap->lost_usec);
+                        continue;
+                }
+                if (lease->state == LEASE_RUNNING && !lease->main_gone)
+                        log_warning("VM '%s': its tap '%s' is gone", lease->record.name, tap->name);
+                tap->lost_usec = 0;
         }
 }
 
@@ -85,6 +103,7 @@ static void check_one(struct lease *lease) {
                 forget_lost(lease, &state);
                 taps_places(lease, shape);
         }
+        tell_lost(lease);
         if (shape_read(&network->netlink, shape, &state, &failed) == 0 &&
             shape_differs(shape, &state, &found) == 0)
                 return;
