@@ -23,16 +23,28 @@ void ledger_configure(struct ledger *ledger, const struct demand *capacity,
         ledger->ratio_milli = *ratio_milli;
         ledger->vms_max = vms_max;
         ledger->changes++;
-        for (unsigned i = 0; i < _RESOURCE_N; i++) {
-                ledger->enforced[i] = enforced[i];
-                ledger->effective.amount[i] = ledger_effective(
-                        capacity->amount[i], reserve->amount[i], ratio_milli->amount[i]);
+        for (unsigned i = 0; i < DEMAND_N; i++) {
+                enum resource resource = demand_resource(i);
+
+                ledger->enforced[resource] = enforced[resource];
+                ledger->effective.amount[i] =
+                        ledger_effective(capacity->amount[resource], reserve->amount[resource],
+                                         ratio_milli->amount[resource]);
         }
 }
 
+/* A claim that says which disks it uses is held against each of them, not against their sum. */
+static bool names_disks(const struct demand *demand) {
+        for (unsigned i = _RESOURCE_N; i < DEMAND_N; i++)
+                if (demand->amount[i] > 0)
+                        return true;
+        return false;
+}
+
 static void unfilled_update(struct ledger *ledger, const struct account *account, int sign) {
-        for (unsigned i = 0; i < _RESOURCE_N; i++) {
-                uint64_t part = over(account->guarantee.amount[i], account->allocated.amount[i]);
+        for (unsigned i = 0; i < DEMAND_N; i++) {
+                uint64_t part = over(account->guarantee.amount[demand_resource(i)],
+                                     account->allocated.amount[i]);
 
                 if (sign > 0) {
                         ledger->unfilled.amount[i] += part;
@@ -63,14 +75,13 @@ void ledger_set_guarantee(struct ledger *ledger, struct account *account,
 /* What the host could give this account at best (@never) or can give it now. */
 static uint64_t host_left(const struct ledger *ledger, const struct account *account, unsigned i,
                           bool never) {
-        uint64_t others, left;
+        uint64_t others, left, own = account->guarantee.amount[demand_resource(i)];
 
         if (never)
                 return over(ledger->effective.amount[i],
-                            over(ledger->guaranteed.amount[i], account->guarantee.amount[i]));
+                            over(ledger->guaranteed.amount[demand_resource(i)], own));
 
-        others = ledger->unfilled.amount[i] -
-                 over(account->guarantee.amount[i], account->allocated.amount[i]);
+        others = ledger->unfilled.amount[i] - over(own, account->allocated.amount[i]);
         left = over(ledger->effective.amount[i], ledger->allocated.amount[i]);
         return over(left, others);
 }
@@ -79,19 +90,24 @@ static uint64_t host_left(const struct ledger *ledger, const struct account *acc
 static int short_of(const struct ledger *ledger, const struct account *account,
                     const struct demand *own, const struct demand *demand, bool never, bool slice,
                     struct shortage *shortage) {
-        for (unsigned i = 0; i < _RESOURCE_N; i++) {
+        bool disks = names_disks(demand);
+
+        for (unsigned i = 0; i < DEMAND_N; i++) {
+                enum resource resource = demand_resource(i);
                 uint64_t left, limit;
 
+                if (i == RESOURCE_DISK_IO && disks)
+                        continue;
                 /* What does not grow is no reason to refuse, also where the axis is oversold. */
                 if (demand->amount[i] <= own->amount[i])
                         continue;
                 if (slice) {
-                        limit = account->limit.amount[i];
+                        limit = account->limit.amount[resource];
                         if (limit == LEDGER_NO_LIMIT)
                                 continue;
                         left = never ? limit : over(limit, account->allocated.amount[i]);
                 } else {
-                        if (!ledger->enforced[i])
+                        if (!ledger->enforced[resource])
                                 continue;
                         limit = ledger->effective.amount[i];
                         left = host_left(ledger, account, i, never);
@@ -102,7 +118,7 @@ static int short_of(const struct ledger *ledger, const struct account *account,
                         continue;
 
                 *shortage = (struct shortage){
-                        .resource = i,
+                        .resource = resource,
                         .is_slice = slice,
                         .requested = demand->amount[i],
                         .available = left,
@@ -110,8 +126,8 @@ static int short_of(const struct ledger *ledger, const struct account *account,
                         .allocated =
                                 slice ? account->allocated.amount[i] : ledger->allocated.amount[i],
                         .effective_limit = limit,
-                        .ratio_milli = slice ? account->ratio_milli.amount[i]
-                                             : ledger->ratio_milli.amount[i],
+                        .ratio_milli = slice ? account->ratio_milli.amount[resource]
+                                             : ledger->ratio_milli.amount[resource],
                 };
                 return never ? LEDGER_E_NEVER : slice ? LEDGER_E_SLICE_FULL : LEDGER_E_POOL_FULL;
         }
@@ -211,7 +227,7 @@ bool ledger_exchange_unchecked(struct ledger *ledger, struct account *account,
         if (!demand_add(&host, &host, to) || !demand_add(&slice, &slice, to))
                 return false;
 
-        for (unsigned i = 0; i < _RESOURCE_N; i++)
+        for (unsigned i = 0; i < DEMAND_N; i++)
                 shrinks |= to->amount[i] < from->amount[i];
         unfilled_update(ledger, account, -1);
         ledger->allocated = host;
@@ -242,19 +258,38 @@ int ledger_exchange(struct ledger *ledger, struct account *account, const struct
         return LEDGER_E_NEVER;
 }
 
+/* The axis by which a resource is to be judged as a whole: of the disks the fullest. */
+static unsigned fullest(const struct demand *allocated, enum resource resource) {
+        unsigned axis = resource;
+
+        if (resource != RESOURCE_DISK_IO)
+                return axis;
+        for (unsigned i = _RESOURCE_N; i < DEMAND_N; i++)
+                if (axis == resource || allocated->amount[i] > allocated->amount[axis])
+                        axis = i;
+        /* Claims that name no disk are in the sum only. */
+        return allocated->amount[axis] > 0 ? axis : resource;
+}
+
+uint64_t ledger_allocated(const struct ledger *ledger, enum resource resource) {
+        return ledger->allocated.amount[fullest(&ledger->allocated, resource)];
+}
+
 uint64_t ledger_available(const struct ledger *ledger, const struct account *account,
                           enum resource resource) {
-        uint64_t host = ledger->enforced[resource] ? host_left(ledger, account, resource, false)
+        unsigned axis = fullest(&ledger->allocated, resource);
+        uint64_t host = ledger->enforced[resource] ? host_left(ledger, account, axis, false)
                                                    : LEDGER_NO_LIMIT;
         uint64_t slice = account->limit.amount[resource];
 
         if (slice != LEDGER_NO_LIMIT)
-                slice = over(slice, account->allocated.amount[resource]);
+                slice = over(slice,
+                             account->allocated.amount[fullest(&account->allocated, resource)]);
         return min_u64(host, slice);
 }
 
 uint64_t ledger_host_available(const struct ledger *ledger, enum resource resource) {
-        return over(ledger->effective.amount[resource], ledger->allocated.amount[resource]);
+        return over(ledger->effective.amount[resource], ledger_allocated(ledger, resource));
 }
 
 uint64_t ledger_guarantee(const struct ledger *ledger, enum resource resource, uint64_t amount) {

@@ -129,6 +129,9 @@ bool ledger_exchange_unchecked(struct ledger *ledger, struct account *account,
 uint64_t ledger_available(const struct ledger *ledger, const struct account *account,
                           enum resource resource);
 
+/* What is allocated of a resource; of disk_io, where claims name disks: of the fullest disk. */
+uint64_t ledger_allocated(const struct ledger *ledger, enum resource resource);
+
 /* max(0, effective - allocated) for the host as a whole. */
 uint64_t ledger_host_available(const struct ledger *ledger, enum resource resource);
 

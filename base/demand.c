@@ -49,7 +49,7 @@ const char *resource_format(enum resource resource, uint64_t amount, char *buffe
 bool demand_add(struct demand *sum, const struct demand *a, const struct demand *b) {
         struct demand result;
 
-        for (unsigned i = 0; i < _RESOURCE_N; i++)
+        for (unsigned i = 0; i < DEMAND_N; i++)
                 if (__builtin_add_overflow(a->amount[i], b->amount[i], &result.amount[i]))
                         return false;
         *sum = result;
@@ -57,7 +57,7 @@ bool demand_add(struct demand *sum, const struct demand *a, const struct demand 
 }
 
 void demand_sub(struct demand *difference, const struct demand *a, const struct demand *b) {
-        for (unsigned i = 0; i < _RESOURCE_N; i++) {
+        for (unsigned i = 0; i < DEMAND_N; i++) {
                 assert(a->amount[i] >= b->amount[i]);
                 difference->amount[i] = a->amount[i] - b->amount[i];
         }

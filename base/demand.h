@@ -26,9 +26,22 @@ enum resource {
         _RESOURCE_N,
 };
 
+/*
+ * disk_io is sold of each disk by itself: beside the axes that people see there is one for each of
+ * DEMAND_DISKS disks. What a claim wants of every disk it uses is amount[RESOURCE_DISK_IO]; which
+ * disks these are is said by the same number on their own axes.
+ */
+#define DEMAND_DISKS 16
+#define DEMAND_N (_RESOURCE_N + DEMAND_DISKS)
+
 struct demand {
-        uint64_t amount[_RESOURCE_N];
+        uint64_t amount[DEMAND_N];
 };
+
+/* The axis that people know an axis by. */
+static inline enum resource demand_resource(unsigned axis) {
+        return axis < _RESOURCE_N ? (enum resource)axis : RESOURCE_DISK_IO;
+}
 
 /* The name users see: "cpu", "memory", "disk", "disk_io", "network", "network_upload", "gpu". Never
  * NULL. */
