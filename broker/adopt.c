@@ -14,6 +14,7 @@
 #include <broker/adopt.h>
 #include <broker/broker.h>
 #include <broker/charge.h>
+#include <broker/diskio.h>
 #include <broker/lease.h>
 #include <broker/release.h>
 #include <broker/slice.h>
@@ -136,7 +137,7 @@ static void guess_charge(struct lease *lease) {
  * a record that is understood no further than its charge, that is all we know of the directions:
  * each may be as large as what was charged for both.
  */
-static void take_charge(struct lease *lease) {
+static int take_charge(struct lease *lease) {
         struct record *record = &lease->record;
         uint64_t network = record->charge.amount[RESOURCE_NETWORK];
         uint64_t upload = record->charge.amount[RESOURCE_NETWORK_UPLOAD];
@@ -148,6 +149,7 @@ static void take_charge(struct lease *lease) {
         lease->claim.demand = record->charge;
         charge_network(lease->broker, record, &lease->claim.demand);
         record->charge = lease->claim.demand;
+        return diskio_adopt(lease);
 }
 
 static int enter(struct lease *lease) {
@@ -171,9 +173,13 @@ static int enter(struct lease *lease) {
 
 static int adopt_unknown(struct lease *lease, bool charge_known, const char *id,
                          const struct why *why) {
+        int r;
+
         if (!charge_known)
                 guess_charge(lease);
-        take_charge(lease);
+        r = take_charge(lease);
+        if (r < 0)
+                return r;
         snprintf(lease->record.id, sizeof(lease->record.id), "%.*s", RECORD_ID_MAX, id);
         snprintf(lease->record.name, sizeof(lease->record.name), "%s", lease->record.id);
         snprintf(lease->record.slice, sizeof(lease->record.slice), "%s", lease->slice->name);
@@ -187,6 +193,14 @@ static int adopt_unknown(struct lease *lease, bool charge_known, const char *id,
         return enter(lease);
 }
 
+/* The axes that a record knows are the same. */
+static bool record_says(const struct demand *noted, const struct demand *charge) {
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                if (noted->amount[i] != charge->amount[i])
+                        return false;
+        return true;
+}
+
 static int adopt_running(struct lease *lease, pid_t pid) {
         struct broker *broker = lease->broker;
         const struct demand noted = lease->record.charge;
@@ -194,8 +208,10 @@ static int adopt_running(struct lease *lease, pid_t pid) {
         struct why why = {};
         int r;
 
-        take_charge(lease);
-        if (!demand_equal(&noted, &lease->record.charge) &&
+        r = take_charge(lease);
+        if (r < 0)
+                return r;
+        if (!record_says(&noted, &lease->record.charge) &&
             record_write(lease->dir_fd, &lease->record, &why))
                 log_warning("VM '%s': %s", lease->record.name, why.text);
         lease->claim.order = lease->record.order;
@@ -231,8 +247,9 @@ static int end_group(struct lease *lease, bool charge_known) {
 
         if (cgroup_kill(lease->dir_fd, NULL))
                 log_warning("a group that was being made cannot be killed");
-        if (charge_known)
-                take_charge(lease);
+        r = charge_known ? take_charge(lease) : 0;
+        if (r < 0)
+                return r;
         lease->main_gone = true;
         lease->state = LEASE_KILLING;
         snprintf(lease->end_reason, sizeof(lease->end_reason), "half_made");

@@ -21,6 +21,7 @@
 #include <broker/host.h>
 #include <broker/log.h>
 #include <broker/options.h>
+#include <cgroup/resolve.h>
 #include <cgroup/root.h>
 #include <cgroup/watch.h>
 #include <launcher/spawn.h>
@@ -30,9 +31,24 @@ struct control;
 struct lease;
 struct network;
 struct slice;
+struct space;
 
 TAILQ_HEAD(lease_list, lease);
 TAILQ_HEAD(slice_list, slice);
+
+/* Where the data directory lies, for VMs that name no disks. */
+struct data_disks {
+        int code; /* 0, or why there is nothing to limit */
+        struct why why;
+        struct disks disks;
+};
+
+/* A disk that somebody uses, and its axis in the ledger. */
+struct disk_slot {
+        dev_t dev;
+        char name[RESOLVE_NAME_SIZE];
+        uint64_t n_leases; /* 0: free */
+};
 
 struct broker {
         sd_event *event;
@@ -48,6 +64,8 @@ struct broker {
 
         struct policy *policy;
         struct host host;
+        struct data_disks data_disks;
+        struct disk_slot disk_slots[DEMAND_DISKS];
         struct ledger ledger;
         struct queue queue;
         struct slice *slices;          /* by name */
@@ -66,6 +84,7 @@ struct broker {
         struct events events;
         struct control *control;
         struct network *network;
+        struct space *space;
 
         sd_event_source *settle; /* after releases: the queue goes on */
         sd_event_source *tick;   /* the next deadline of anything */

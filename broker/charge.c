@@ -100,6 +100,44 @@ static int size_direction(const struct lease *lease, const char *name, uint64_t 
         return hold_to_max(lease, name, RESOURCE_NETWORK, wish, ratep, why);
 }
 
+/* Reads, writes and operations by themselves, within the one number, or making it up. */
+static int refine_disk(struct lease *lease, uint64_t *claimp, struct why *why) {
+        const struct run_request *request = &lease->request;
+        struct record *record = &lease->record;
+        const struct {
+                const char *name;
+                uint64_t asked, *notep;
+        } ways[] = {
+                {"disk_read", request->disk_read_bytes_per_s, &record->disk_read_bytes_per_s},
+                {"disk_write", request->disk_write_bytes_per_s, &record->disk_write_bytes_per_s},
+        };
+        bool named = request->claim.amount[RESOURCE_DISK_IO] != REQUEST_DEFAULT;
+        uint64_t most = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+                char asked[UNITS_TEXT_MAX], claim[UNITS_TEXT_MAX];
+
+                if (ways[i].asked == REQUEST_DEFAULT)
+                        continue;
+                if (named && ways[i].asked > *claimp)
+                        return why_set(why, 1, "%s: %s is more than the disk_io of %s",
+                                       ways[i].name,
+                                       units_format_rate(ways[i].asked, asked, sizeof(asked)),
+                                       units_format_rate(*claimp, claim, sizeof(claim)));
+                *ways[i].notep = ways[i].asked;
+                most = max_u64(most, ways[i].asked);
+        }
+        if (request->disk_ios_per_s != REQUEST_DEFAULT)
+                record->disk_ios_per_s = request->disk_ios_per_s;
+        if (named || most == 0)
+                return 0;
+        /* Both named: that is all. One named: the other is the default, unless this is more. */
+        if (record->disk_read_bytes_per_s && record->disk_write_bytes_per_s)
+                *claimp = most;
+        *claimp = max_u64(*claimp, most);
+        return hold_to_max(lease, "disk_io", RESOURCE_DISK_IO, most, claimp, why);
+}
+
 void charge_network(const struct broker *broker, const struct record *record,
                     struct demand *charge) {
         uint64_t download = record->download_bytes_per_s, upload = record->upload_bytes_per_s;
@@ -137,6 +175,9 @@ int charge_size(struct lease *lease, struct why *why) {
                 if (r)
                         return r;
         }
+        r = refine_disk(lease, &values[RESOURCE_DISK_IO], why);
+        if (r)
+                return r;
         r = size_direction(lease, "download", request->download_bytes_per_s, values[RESOURCE_CPU],
                            &record->download_bytes_per_s, why);
         if (!r)

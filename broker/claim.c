@@ -8,6 +8,7 @@
 #include <broker/broker.h>
 #include <broker/charge.h>
 #include <broker/claim.h>
+#include <broker/diskio.h>
 #include <broker/lease.h>
 #include <broker/provision.h>
 #include <broker/report.h>
@@ -245,6 +246,19 @@ static int find_slice(struct lease *lease, struct connection *connection) {
         return 0;
 }
 
+/* The disks it uses, if they can be limited. 0, or 1 if the connection was answered. */
+static int find_disks(struct lease *lease, struct connection *connection) {
+        struct why why = {};
+        int r;
+
+        r = diskio_prepare(lease, &why);
+        if (r <= 0)
+                return r;
+        return connection_error(connection, "Refused", json_pack("{s:s}", "reason", "not_allowed"),
+                                why.text)
+                       ?: 1;
+}
+
 /* The bridges it names, with the slice's right to them. 0, or 1 if the connection was answered. */
 static int find_network(struct lease *lease, struct connection *connection) {
         struct why why = {};
@@ -276,6 +290,8 @@ static int find_place(struct lease *lease, struct connection *connection) {
         if (r)
                 return r;
         r = find_network(lease, connection);
+        if (r == 0)
+                r = find_disks(lease, connection);
         if (r)
                 return r;
         if (lease->request.dry_run)
@@ -306,13 +322,13 @@ int claim_submit(struct connection *connection, struct run_request *request,
         lease = find_granted(connection->broker, request, connection->uid);
         if (lease && connection->more) {
                 run_request_deinit(request);
-                fd_close_many(fds->fd, _REQUEST_FDS_N);
+                lease_fds_close(fds);
                 return provision_follow(lease, connection);
         }
         lease = lease_new(connection->broker);
         if (!lease) {
                 run_request_deinit(request);
-                fd_close_many(fds->fd, _REQUEST_FDS_N);
+                lease_fds_close(fds);
                 return fault(-ENOMEM);
         }
         lease->request = *request;

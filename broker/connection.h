@@ -67,10 +67,12 @@ struct connection {
         struct lease *killing;   /* Kill: the lease whose end is waited for */
         bool listing;            /* List: parts of it are still to be told */
         struct list_cursor list;
+        bool asking; /* ImageCheck: a walk of the disk is waited for */
+        uint64_t asked_bytes;
         bool subscribed; /* Events with more */
         uint64_t next_event;
 
-        TAILQ_ENTRY(connection) link, killer, subscriber, grave;
+        TAILQ_ENTRY(connection) link, killer, subscriber, asker, grave;
 };
 
 TAILQ_HEAD(connection_list, connection);

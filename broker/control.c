@@ -14,6 +14,7 @@
 #include <broker/lease.h>
 #include <broker/methods.h>
 #include <broker/waiting.h>
+#include <broker/space.h>
 
 #define MESSAGES_PER_TURN 16 /* of one connection before the others have their turn */
 
@@ -43,6 +44,7 @@ static int on_reap(sd_event_source *source, void *userdata) {
                         TAILQ_REMOVE(&control->subscribers, connection, subscriber);
                 if (connection->killing)
                         TAILQ_REMOVE(&connection->killing->killers, connection, killer);
+                space_forget(connection);
                 if (connection->following) {
                         struct lease *lease = connection->following;
 
@@ -319,6 +321,7 @@ void control_deinit(struct control *control) {
                         lease_detach_follower(connection->following);
                 if (connection->killing)
                         TAILQ_REMOVE(&connection->killing->killers, connection, killer);
+                space_forget(connection);
                 connection_free(connection);
         }
         control->source = sd_event_source_disable_unref(control->source);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <broker/broker.h>
+#include <broker/diskio.h>
 #include <broker/drift.h>
 #include <broker/lease.h>
 #include <broker/slice.h>
@@ -21,6 +22,18 @@ void drift_tell(struct broker *broker, const char *what, const char *name, const
                 log_warning("%s '%s': %s; set again", what, name, found);
 }
 
+/* io.max is put back while the group is frozen, a moment later: broker/burst. */
+static int check_disks(struct lease *lease, struct why *found) {
+        int r;
+
+        r = diskio_verify(lease, found);
+        if (r != 0 && r != CGROUP_E_GONE && lease->state == LEASE_RUNNING) {
+                lease->diskio->step_usec = broker_now_usec();
+                broker_tick_at(lease->broker, lease->diskio->step_usec);
+        }
+        return r;
+}
+
 void drift_check_vm(struct lease *lease) {
         struct why found = {}, failed = {};
         bool was_open = lease->dir_fd >= 0;
@@ -31,6 +44,8 @@ void drift_check_vm(struct lease *lease) {
         r = limits_verify(lease->dir_fd, &lease->limits, &found);
         if (r != 0 && r != CGROUP_E_GONE)
                 repaired = limits_apply(lease->dir_fd, &lease->limits, &failed);
+        if (r == 0)
+                r = check_disks(lease, &found);
         if (!was_open)
                 lease_close_dir(lease);
         if (r == 0 || r == CGROUP_E_GONE)

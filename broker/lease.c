@@ -29,8 +29,7 @@ struct lease *lease_new(struct broker *broker) {
         for (size_t i = 0; i < WATCH_HELD; i++)
                 lease->held_fds[i] = -1;
         lease->process = (struct process)PROCESS_NULL;
-        for (size_t i = 0; i < _REQUEST_FDS_N; i++)
-                lease->fds.fd[i] = -1;
+        lease->fds = (struct lease_fds)LEASE_FDS_NULL;
         lease->exit_code = lease->exit_signal = -1;
         TAILQ_INIT(&lease->killers);
         return lease;
@@ -122,18 +121,28 @@ int lease_note_exec(struct lease *lease, int code, const struct why *why) {
         return 0;
 }
 
+void lease_fds_close(struct lease_fds *fds) {
+        fd_close_many(fds->fd, _REQUEST_FDS_N);
+        fd_close_many(fds->disk, fds->n_disks);
+        fds->n_disks = 0;
+}
+
 void lease_drop_launch(struct lease *lease) {
-        int fds[_REQUEST_FDS_N + 1];
+        int fds[_REQUEST_FDS_N + REQUEST_DISKS_MAX + 1];
+        size_t n = 0;
 
         /* The directory goes with the client's descriptors, in as few calls as their numbers allow.
          */
-        memcpy(fds, lease->fds.fd, sizeof(lease->fds.fd));
-        fds[_REQUEST_FDS_N] = lease->dir_fd;
-        fd_close_many(fds, ARRAY_SIZE(fds));
         for (size_t i = 0; i < _REQUEST_FDS_N; i++)
-                lease->fds.fd[i] = -1;
+                fds[n++] = lease->fds.fd[i];
+        for (size_t i = 0; i < lease->fds.n_disks; i++)
+                fds[n++] = lease->fds.disk[i];
+        fds[n++] = lease->dir_fd;
+        fd_close_many(fds, n);
+        lease->fds = (struct lease_fds)LEASE_FDS_NULL;
         lease->dir_fd = -1;
-        /* The hypervisor has them: whoever closes the last one waits for the link to be destroyed. */
+        /* The hypervisor has them: whoever closes the last one waits for the link to be destroyed.
+         */
         if (lease->taps)
                 fd_close_many(lease->taps->fds, lease->taps->n_fds);
         run_request_deinit(&lease->request);
@@ -141,7 +150,8 @@ void lease_drop_launch(struct lease *lease) {
         free(take(lease->argv));
         free(take(lease->paths));
         free(take(lease->groups));
-        lease->n_groups = 0;
+        free(take(lease->pass));
+        lease->n_groups = lease->n_pass = 0;
 }
 
 void lease_detach_follower(struct lease *lease) {
@@ -149,6 +159,15 @@ void lease_detach_follower(struct lease *lease) {
                 lease->follower->following = NULL;
                 lease->follower = NULL;
         }
+}
+
+static void drop_disks(struct lease *lease) {
+        struct diskio *diskio = lease->diskio;
+
+        for (size_t i = 0; diskio && i < diskio->n; i++)
+                if (diskio->disk[i].slot >= 0)
+                        lease->broker->disk_slots[diskio->disk[i].slot].n_leases--;
+        free(take(lease->diskio));
 }
 
 void lease_free(struct lease *lease) {
@@ -165,6 +184,7 @@ void lease_free(struct lease *lease) {
         process_deinit(&lease->process);
         free(lease->exec_why);
         free(lease->taps);
+        drop_disks(lease);
         lease_unwatch(lease);
         lease_close_dir(lease);
         if (lease->record.id[0])

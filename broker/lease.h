@@ -19,8 +19,10 @@
 #include <admission/queue.h>
 #include <broker/broker.h>
 #include <broker/connection.h>
+#include <cgroup/iomax.h>
 #include <cgroup/limits.h>
 #include <cgroup/record.h>
+#include <cgroup/resolve.h>
 #include <cgroup/watch.h>
 #include <launcher/spawn.h>
 #include <proto/request.h>
@@ -67,10 +69,39 @@ struct taps {
         bool suspect; /* somebody changed its shaping: to be compared */
 };
 
+/* How its I/O is limited: what broker/diskio sets and broker/burst changes. */
+struct diskio_disk {
+        struct disk disk;
+        int slot;           /* of broker->disk_slots; -1: not charged */
+        struct io_use seen; /* at the last look */
+};
+
+struct diskio {
+        bool governed;       /* the broker keeps its bucket */
+        bool burst;          /* io.max is, or is to be, at the ceiling; else at the claim */
+        bool stepping;       /* its group is being frozen, to change io.max */
+        uint64_t step_usec;  /* give that up, or try it (again); 0: nothing is to be done */
+        uint64_t left_bytes; /* in the bucket, at seen_usec */
+        uint64_t seen_usec, look_usec;
+        unsigned char image[REQUEST_DISKS_MAX]; /* the first whole disk of each --disk-image */
+        size_t n;
+        struct diskio_disk disk[];
+};
+
 /* Passed by the client, or -1; closed once the VM has them. */
 struct lease_fds {
         int fd[_REQUEST_FDS_N];
+        int disk[REQUEST_DISKS_MAX]; /* O_PATH */
+        size_t n_disks;
 };
+
+#define LEASE_FDS_NULL                                                                             \
+        {                                                                                          \
+                .fd = { -1, -1, -1, -1 }                                                           \
+        }
+
+/* Closes what a claim came with that comes to nothing. */
+void lease_fds_close(struct lease_fds *fds);
 
 struct lease {
         struct broker *broker;
@@ -90,7 +121,10 @@ struct lease {
         gid_t *groups;
         size_t n_groups;
         char **argv, **paths;
-        struct taps *taps; /* NULL: it has no network of ours; owned */
+        struct taps *taps;     /* NULL: it has no network of ours; owned */
+        struct diskio *diskio; /* NULL: its I/O is not limited; owned */
+        int *pass;             /* descriptors for the hypervisor, 3 and on; borrowed; owned array */
+        size_t n_pass;
         bool launching;    /* the child may still share our memory */
         uint64_t number;   /* counts up along broker->leases */
         bool told_started; /* the follower has had its "started" */

@@ -14,6 +14,7 @@
 #include <broker/release.h>
 #include <broker/report.h>
 #include <broker/resize.h>
+#include <broker/space.h>
 #include <broker/upgrade.h>
 #include <broker/waiting.h>
 
@@ -46,6 +47,22 @@ static int denied(struct connection *connection, const char *message) {
         return connection_error(connection, "Denied", NULL, message);
 }
 
+/* Four descriptors always, and one for each disk. */
+static int take_fds(struct lease_fds *lease_fds, const struct run_request *request, const int *fds,
+                    size_t n_fds, struct why *why) {
+        *lease_fds = (struct lease_fds)LEASE_FDS_NULL;
+        if (n_fds != _REQUEST_FDS_N + request->n_disks)
+                return why_set(
+                        why, 1,
+                        "descriptors: %zu came with the call; Run takes four (stdin, stdout, "
+                        "stderr, the working directory) and one for each of %zu disks",
+                        n_fds, request->n_disks);
+        memcpy(lease_fds->fd, fds, sizeof(lease_fds->fd));
+        memcpy(lease_fds->disk, fds + _REQUEST_FDS_N, request->n_disks * sizeof(*fds));
+        lease_fds->n_disks = request->n_disks;
+        return 0;
+}
+
 static int method_run(struct connection *connection, const struct call *call, int *fds,
                       size_t n_fds) {
         struct run_request request = RUN_REQUEST_NULL;
@@ -53,22 +70,14 @@ static int method_run(struct connection *connection, const struct call *call, in
         struct why why = {};
         int r;
 
-        if (n_fds != _REQUEST_FDS_N) {
-                fd_close_many(fds, n_fds);
-                return invalid_text(
-                        connection,
-                        "descriptors: Run takes four with the call: stdin, stdout, stderr "
-                        "and the working directory");
-        }
-        for (size_t i = 0; i < _REQUEST_FDS_N; i++)
-                lease_fds.fd[i] = fds[i];
         r = run_request_parse(&request, call->parameters, &why);
-        if (r == 0 && !call->more && !request.detach && !request.dry_run) {
-                run_request_deinit(&request);
+        if (r == 0 && !call->more && !request.detach && !request.dry_run)
                 r = why_set(&why, 1,
                             "detach: Run without 'more' needs it: nobody would follow the VM");
-        }
+        if (r == 0)
+                r = take_fds(&lease_fds, &request, fds, n_fds, &why);
         if (r) {
+                run_request_deinit(&request);
                 fd_close_many(fds, n_fds);
                 return r < 0 ? r : invalid(connection, &why);
         }
@@ -155,6 +164,15 @@ static int method_resize(struct connection *connection, const struct call *call)
                 return r < 0 ? r : invalid(connection, &why);
         lease = find_named(connection, request.vm, &r);
         return lease ? resize_vm(lease, connection, &request) : r;
+}
+
+static int method_image_check(struct connection *connection, const struct call *call) {
+        struct image_request request;
+        struct why why = {};
+
+        if (image_request_parse(&request, call->parameters, &why))
+                return invalid(connection, &why);
+        return space_check_image(connection, request.size_bytes);
 }
 
 static int method_signal(struct connection *connection, const struct call *call) {
@@ -380,6 +398,7 @@ static const struct method {
         {PROTO_INTERFACE ".Kill", method_kill},
         {PROTO_INTERFACE ".Signal", method_signal},
         {PROTO_INTERFACE ".Resize", method_resize},
+        {PROTO_INTERFACE ".ImageCheck", method_image_check},
         {PROTO_INTERFACE ".Explain", method_explain},
         {PROTO_INTERFACE ".Doctor", method_doctor},
         {PROTO_INTERFACE ".Events", method_events},

@@ -5,7 +5,9 @@
 
 #include <base/fd.h>
 #include <broker/broker.h>
+#include <broker/burst.h>
 #include <broker/charge.h>
+#include <broker/diskio.h>
 #include <broker/lease.h>
 #include <broker/provision.h>
 #include <broker/release.h>
@@ -48,6 +50,27 @@ int provision_prepare(struct lease *lease, struct connection *connection, struct
         return connection_groups(connection, &lease->groups, &lease->n_groups);
 }
 
+/* 3 and on, in the order in which broker/words has numbered them. */
+static int collect_pass(struct lease *lease) {
+        const struct taps *taps = lease->taps;
+        size_t n = lease->fds.n_disks + (taps ? taps->n_fds : 0), queues = 0;
+
+        if (n == 0)
+                return 0;
+        lease->pass = calloc(n, sizeof(*lease->pass));
+        if (!lease->pass)
+                return fault(-ENOMEM);
+        for (size_t i = 0; taps && i < taps->n; i++)
+                queues += taps->tap[i].queues;
+        for (size_t i = 0; i < queues; i++)
+                lease->pass[lease->n_pass++] = taps->fds[i];
+        for (size_t i = 0; i < lease->fds.n_disks; i++)
+                lease->pass[lease->n_pass++] = lease->fds.disk[i];
+        for (size_t i = queues; taps && i < taps->n_fds; i++)
+                lease->pass[lease->n_pass++] = taps->fds[i];
+        return 0;
+}
+
 static void fill_args(struct lease *lease) {
         struct child_args *args = &lease->process.args;
 
@@ -68,10 +91,8 @@ static void fill_args(struct lease *lease) {
                 .n_groups = lease->n_groups,
                 .nofile = lease->broker->control->nofile,
         };
-        if (lease->taps) {
-                args->pass = lease->taps->fds;
-                args->n_pass = lease->taps->n_fds;
-        }
+        args->pass = lease->pass;
+        args->n_pass = lease->n_pass;
 }
 
 /* The policy says best effort: it starts with what can be set, and says what is not in force. */
@@ -109,6 +130,9 @@ static int make(struct lease *lease, struct why *why) {
                 r = go_without(lease);
         if (r)
                 return r;
+        r = diskio_make(lease, why);
+        if (r)
+                return r;
         slices_settle(broker, lease->slice);
         r = slice_protect(broker, lease->slice, why);
         if (r)
@@ -121,6 +145,9 @@ static int make(struct lease *lease, struct why *why) {
                 return r;
         lease->made_usec = broker_now_usec();
 
+        r = collect_pass(lease);
+        if (r)
+                return r;
         fill_args(lease);
         r = spawn_start(&broker->spawner, &lease->process, why);
         if (r)
@@ -226,6 +253,7 @@ int provision_progress(struct lease *lease) {
         if (lease->state != LEASE_STARTING)
                 return 0;
         lease->state = LEASE_RUNNING;
+        burst_begin(lease);
         lease_event(lease, "vm_spawned", event_number("pid", lease->process.pid),
                     event_number("setup_us", lease->made_usec - lease->admitted_usec),
                     event_number("exec_us", lease->executed_usec - lease->made_usec));

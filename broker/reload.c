@@ -4,6 +4,7 @@
 #include <base/units.h>
 #include <broker/broker.h>
 #include <broker/charge.h>
+#include <broker/diskio.h>
 #include <broker/lease.h>
 #include <broker/network.h>
 #include <broker/reload.h>
@@ -113,6 +114,7 @@ int policies_apply(struct broker *broker) {
 
         /* The root's capacity before the classes below it. */
         network_configure(broker);
+        diskio_configure(broker);
         TAILQ_FOREACH(lease, &broker->leases, link) {
                 follow_network(lease);
                 follow_ratios(lease);

@@ -5,9 +5,11 @@
 
 #include <broker/broker.h>
 #include <broker/charge.h>
+#include <broker/diskio.h>
 #include <broker/lease.h>
 #include <broker/report.h>
 #include <broker/slice.h>
+#include <broker/space.h>
 #include <broker/taps_report.h>
 #include <cgroup/stats.h>
 
@@ -43,14 +45,15 @@ json_t *report_vm(const struct lease *lease) {
         char path[700];
 
         cgroup_path(lease, path, sizeof(path));
-        return json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o s:o}", "id",
+        return json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o s:o s:o}", "id",
                          lease->record.id, "name", lease->record.name, "slice", lease->slice->name,
                          "state", lease_state_name(lease->state), "detail", lease->detail, "uid",
                          (json_int_t)lease->record.uid, "pid",
                          lease->main_gone ? 0 : (int)lease->process.pid, "detached",
                          lease->record.detached, "command", lease->record.command, "created_ns",
                          (json_int_t)lease->record.created_ns, "cgroup", path, "charge",
-                         report_demand(&lease->claim.demand), "nets", taps_list(lease));
+                         report_demand(&lease->claim.demand), "nets", taps_list(lease), "disks",
+                         diskio_list(lease));
 }
 
 json_t *report_waiting(const struct lease *lease, uint64_t position) {
@@ -136,7 +139,7 @@ json_t *report_show(struct lease *lease) {
         if (lease->detail[0])
                 json_array_append_new(notes, json_string(lease->detail));
         taps_report(lease, limits, stats, notes);
-        json_array_append_new(notes, json_string("disk_io: counted, not enforced"));
+        diskio_report(lease, limits, notes);
         json_array_append_new(notes, json_string("disk: counted, not enforced"));
         return json_pack("{s:o s:o s:o s:o}", "vm", report_vm(lease), "limits", limits, "stats",
                          stats, "notes", notes);
@@ -155,9 +158,9 @@ static json_t *report_resource(const struct broker *broker, enum resource resour
                 (json_int_t)ledger->capacity.amount[resource], "reserve",
                 (json_int_t)ledger->reserve.amount[resource], "effective_limit",
                 (json_int_t)ledger->effective.amount[resource], "allocated",
-                (json_int_t)ledger->allocated.amount[resource], "available",
+                (json_int_t)ledger_allocated(ledger, resource), "available",
                 (json_int_t)ledger_host_available(ledger, resource), "guaranteed",
-                (json_int_t)ledger_guarantee(ledger, resource, ledger->allocated.amount[resource]),
+                (json_int_t)ledger_guarantee(ledger, resource, ledger_allocated(ledger, resource)),
                 "oversub_ratio", (double)ledger->ratio_milli.amount[resource] / 1000.0, "source",
                 capacity_source_name(broker->host.source[resource]), "detail",
                 broker->host.detail[resource], "enforced", ledger->enforced[resource]);
@@ -201,9 +204,32 @@ static json_t *report_slices(const struct broker *broker) {
         return array;
 }
 
-json_t *report_resources(const struct broker *broker, uid_t uid, const char *instance) {
+/* Each disk that a VM uses, as disk_io is sold of it. */
+static json_t *report_disks(const struct broker *broker) {
+        const struct ledger *ledger = &broker->ledger;
+        json_t *array = json_array();
+
+        for (unsigned i = 0; i < DEMAND_DISKS; i++) {
+                const struct disk_slot *slot = &broker->disk_slots[i];
+                uint64_t limit = ledger->effective.amount[_RESOURCE_N + i];
+                uint64_t sold = ledger->allocated.amount[_RESOURCE_N + i];
+
+                if (slot->n_leases > 0)
+                        json_array_append_new(
+                                array,
+                                json_pack("{s:s s:I s:I s:I s:I}", "disk", slot->name, "capacity",
+                                          (json_int_t)ledger->capacity.amount[RESOURCE_DISK_IO],
+                                          "effective_limit", (json_int_t)limit, "allocated",
+                                          (json_int_t)sold, "available",
+                                          (json_int_t)(limit > sold ? limit - sold : 0)));
+        }
+        return array;
+}
+
+json_t *report_resources(struct broker *broker, uid_t uid, const char *instance) {
         json_t *object = json_object(), *allocations = json_array();
         const struct lease *lease;
+        json_t *breakdown;
 
         for (unsigned i = 0; object && i < _RESOURCE_N; i++)
                 if (counts(broker, i))
@@ -217,6 +243,10 @@ json_t *report_resources(const struct broker *broker, uid_t uid, const char *ins
                 return NULL;
         json_object_set_new(object, "allocations", allocations);
         json_object_set_new(object, "slices", report_slices(broker));
+        json_object_set_new(object, "disks", report_disks(broker));
+        breakdown = space_breakdown(broker);
+        if (breakdown)
+                json_object_set_new(object, "disk_breakdown", breakdown);
         json_object_set_new(object, "queue",
                             json_pack("{s:I s:I s:I}", "waiting", (json_int_t)broker->queue.n,
                                       "vms", (json_int_t)broker->ledger.vms, "vms_max",
@@ -240,7 +270,7 @@ static json_t *explain_axes(const struct lease *lease) {
                         json_pack("{s:s s:I s:I s:I s:I s:f s:I s:b}", "resource", resource_name(i),
                                   "requested", (json_int_t)lease->claim.demand.amount[i],
                                   "available", (json_int_t)min_u64(available, INT64_MAX),
-                                  "allocated", (json_int_t)ledger->allocated.amount[i],
+                                  "allocated", (json_int_t)ledger_allocated(ledger, i),
                                   "effective_limit", (json_int_t)ledger->effective.amount[i],
                                   "oversub_ratio", (double)ledger->ratio_milli.amount[i] / 1000.0,
                                   "slice_limit",

@@ -30,7 +30,7 @@ json_t *report_list(const struct broker *broker, uid_t uid, size_t max, struct l
 /* Show: the VM with its limits and statistics as the kernel has them now. */
 json_t *report_show(struct lease *lease);
 /* Resources; @instance (NULL: all): the allocations of one VM only. */
-json_t *report_resources(const struct broker *broker, uid_t uid, const char *instance);
+json_t *report_resources(struct broker *broker, uid_t uid, const char *instance);
 /* Explain: where this lease is, and why. */
 json_t *report_explain(const struct lease *lease);
 

@@ -3,7 +3,9 @@
 
 #include <base/units.h>
 #include <broker/broker.h>
+#include <broker/burst.h>
 #include <broker/charge.h>
+#include <broker/diskio.h>
 #include <broker/lease.h>
 #include <broker/report.h>
 #include <broker/resize.h>
@@ -33,16 +35,42 @@ static int set_rate(const struct lease *lease, const char *name, uint64_t asked,
 /* What cannot be changed while it runs. */
 static int check_axes(const struct lease *lease, const struct resize_request *request,
                       struct why *why) {
+        bool network = request->download_bytes_per_s != REQUEST_DEFAULT ||
+                       request->upload_bytes_per_s != REQUEST_DEFAULT;
+
         for (unsigned i = 0; i < _RESOURCE_N; i++)
-                if (request->claim.amount[i] != REQUEST_DEFAULT)
+                if (i != RESOURCE_DISK_IO && request->claim.amount[i] != REQUEST_DEFAULT)
                         return why_set(why, 1,
-                                       "claim.%s cannot be changed while a VM runs; download and "
-                                       "upload can",
+                                       "claim.%s cannot be changed while a VM runs; download, "
+                                       "upload and disk_io can",
                                        resource_name(i));
         if (lease->state != LEASE_RUNNING)
                 return why_set(why, 1, "vm: it does not run (%s)", lease_state_name(lease->state));
-        if (!lease->taps)
+        if (network && !lease->taps)
                 return why_set(why, 1, "vm: it has no network whose rates could be changed");
+        if (request->claim.amount[RESOURCE_DISK_IO] != REQUEST_DEFAULT && !lease->diskio)
+                return why_set(why, 1, "vm: its disk I/O is not limited, and cannot be changed");
+        return 0;
+}
+
+static int set_disk_io(const struct lease *lease, uint64_t asked, struct record *record,
+                       uint64_t *chargep, struct why *why) {
+        const struct slice_policy *policy = lease->slice->policy;
+        uint64_t most = policy ? policy->vm_max.amount[RESOURCE_DISK_IO] : POLICY_NONE;
+        char rate[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
+
+        if (asked == REQUEST_DEFAULT)
+                return 0;
+        if (asked == 0)
+                return why_set(why, 1, "disk_io: 0 for a VM with disks; claim some");
+        if (most != POLICY_NONE && asked > most)
+                return why_set(why, 1, "disk_io: %s asked, slice '%s' allows one VM at most %s",
+                               units_format_rate(asked, rate, sizeof(rate)), lease->slice->name,
+                               units_format_rate(most, max, sizeof(max)));
+        /* What was finer than the old number is within the new one. */
+        record->disk_read_bytes_per_s = min_u64(record->disk_read_bytes_per_s, asked);
+        record->disk_write_bytes_per_s = min_u64(record->disk_write_bytes_per_s, asked);
+        *chargep = asked;
         return 0;
 }
 
@@ -62,12 +90,12 @@ static int put_in_force(struct lease *lease, const struct record *old, struct wh
         r = lease_open_dir(lease, why);
         if (r == 0)
                 r = record_write(lease->dir_fd, &lease->record, why);
-        if (r == 0)
+        if (r == 0 && lease->taps)
                 r = taps_resize(lease, why);
         if (r) {
                 lease->record = *old;
                 if (lease->dir_fd >= 0 && (record_write(lease->dir_fd, &lease->record, &failed) ||
-                                           taps_resize(lease, &failed)))
+                                           (lease->taps && taps_resize(lease, &failed))))
                         log_error("VM '%s': after a failed resize: %s", lease->record.name,
                                   failed.text);
         }
@@ -81,7 +109,7 @@ int resize_vm(struct lease *lease, struct connection *connection,
         struct broker *broker = lease->broker;
         const struct record old = lease->record;
         struct account *account = &lease->slice->account;
-        struct demand charge = lease->claim.demand, before = charge;
+        struct demand charge = lease->record.charge, before = lease->claim.demand, held;
         struct shortage shortage = {};
         struct record record = old;
         struct why why = {};
@@ -94,7 +122,9 @@ int resize_vm(struct lease *lease, struct connection *connection,
         if (set_rate(lease, "download", request->download_bytes_per_s, &record.download_bytes_per_s,
                      &why) ||
             set_rate(lease, "upload", request->upload_bytes_per_s, &record.upload_bytes_per_s,
-                     &why))
+                     &why) ||
+            set_disk_io(lease, request->claim.amount[RESOURCE_DISK_IO], &record,
+                        &charge.amount[RESOURCE_DISK_IO], &why))
                 return connection_error(connection, "Refused",
                                         json_pack("{s:s}", "reason", "not_allowed"), why.text);
         charge_network(broker, &record, &charge);
@@ -102,7 +132,13 @@ int resize_vm(struct lease *lease, struct connection *connection,
                 return connection_error(connection, "Refused",
                                         json_pack("{s:s}", "reason", "pool_full"),
                                         "claims wait, and more for this VM may not pass them");
-        r = ledger_exchange(&broker->ledger, account, &before, &charge, &shortage);
+        /* Disk I/O that is given up is held until the smaller limit is in force: broker/burst. */
+        diskio_charge(lease, &charge);
+        held = charge;
+        held.amount[RESOURCE_DISK_IO] =
+                max_u64(charge.amount[RESOURCE_DISK_IO], before.amount[RESOURCE_DISK_IO]);
+        diskio_charge(lease, &held);
+        r = ledger_exchange(&broker->ledger, account, &before, &held, &shortage);
         if (r) {
                 shortage_describe(&shortage, r == LEDGER_E_NEVER, text, sizeof(text));
                 return connection_error(connection, "Refused",
@@ -118,18 +154,24 @@ int resize_vm(struct lease *lease, struct connection *connection,
         if (r < 0)
                 return r;
         if (r) {
-                if (!ledger_exchange_unchecked(&broker->ledger, account, &charge, &before))
+                if (!ledger_exchange_unchecked(&broker->ledger, account, &held, &before))
                         return fault(-EOVERFLOW);
                 return connection_error(connection, "Failed", NULL, why.text);
         }
-        lease->claim.demand = charge;
+        lease->claim.demand = held;
+        /* In a moment, while its group is frozen. */
+        r = burst_step(lease);
+        if (r < 0)
+                return r;
         broker_settle_later(broker);
-        log_info("VM '%s': network is now %llu bytes per second to it and %llu from it",
+        log_info("VM '%s': sold now: download %llu, upload %llu, disk_io %llu bytes per second",
                  record.name, (unsigned long long)record.download_bytes_per_s,
-                 (unsigned long long)record.upload_bytes_per_s);
+                 (unsigned long long)record.upload_bytes_per_s,
+                 (unsigned long long)charge.amount[RESOURCE_DISK_IO]);
         return connection_reply(connection,
-                                json_pack("{s:o s:I s:I}", "charge", report_demand(&charge),
+                                json_pack("{s:o s:I s:I s:I}", "charge", report_demand(&charge),
                                           "download", (json_int_t)record.download_bytes_per_s,
-                                          "upload", (json_int_t)record.upload_bytes_per_s),
+                                          "upload", (json_int_t)record.upload_bytes_per_s,
+                                          "disk_io", (json_int_t)charge.amount[RESOURCE_DISK_IO]),
                                 false);
 }

@@ -121,11 +121,23 @@ static int resume_leases(struct broker *broker) {
         return 0;
 }
 
+static void take_disk_fds(struct lease_fds *fds, const json_t *array) {
+        const json_t *number;
+        size_t i;
+
+        json_array_foreach(array, i, number) {
+                if (i >= REQUEST_DISKS_MAX)
+                        break;
+                fds->disk[fds->n_disks++] = (int)json_integer_value(number);
+                hold_back(fds->disk[i]);
+        }
+}
+
 /* A claim that waits is made again, with a ticket for the place it has. */
 static int resume_waiting(struct connection *connection, json_t *waiting) {
         struct broker *broker = connection->broker;
         struct run_request request = RUN_REQUEST_NULL;
-        struct lease_fds fds;
+        struct lease_fds fds = LEASE_FDS_NULL;
         struct why why = {};
         json_int_t order, left;
         json_t *parameters;
@@ -139,9 +151,10 @@ static int resume_waiting(struct connection *connection, json_t *waiting) {
                                         "the claim was lost in an upgrade");
         for (size_t i = 0; i < _REQUEST_FDS_N; i++)
                 hold_back(fds.fd[i]);
+        take_disk_fds(&fds, json_object_get(waiting, "disk_fds"));
         r = run_request_parse(&request, parameters, &why);
         if (r) {
-                fd_close_many(fds.fd, _REQUEST_FDS_N);
+                lease_fds_close(&fds);
                 return r < 0 ? r : connection_error(connection, "Failed", NULL, why.text);
         }
         request.wait_usec = left == INT64_MAX ? REQUEST_WAIT_FOREVER : (uint64_t)left;

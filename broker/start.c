@@ -16,6 +16,7 @@
 #include <base/units.h>
 #include <broker/adopt.h>
 #include <broker/broker.h>
+#include <broker/burst.h>
 #include <broker/charge.h>
 #include <broker/control.h>
 #include <broker/drift.h>
@@ -27,6 +28,7 @@
 #include <broker/resume.h>
 #include <broker/service.h>
 #include <broker/slice.h>
+#include <broker/space.h>
 #include <broker/start.h>
 #include <broker/taps_adopt.h>
 #include <broker/taps_check.h>
@@ -77,7 +79,7 @@ static int lease_news(struct lease *lease, enum watch_news news, const char *fil
                 if (strcmp(file, "memory.events") == 0)
                         release_note_oom(lease);
                 else if (strcmp(file, "cgroup.events") == 0)
-                        return lease->main_gone ? release_try(lease) : 0;
+                        return lease->main_gone ? release_try(lease) : burst_progress(lease);
                 else if (strncmp(file, "cgroup.", 7) != 0)
                         drift_check_vm(lease);
                 return 0;
@@ -354,6 +356,8 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         if (r == 0)
                 r = taps_listen(broker);
         if (r == 0)
+                r = space_open(broker);
+        if (r == 0)
                 r = policies_apply(broker);
         if (r == 0)
                 r = adopt_all(broker, why);
@@ -398,6 +402,7 @@ void broker_deinit(struct broker *broker) {
         }
         slices_deinit(broker, broker->root.dir_fd >= 0);
         network_close(broker);
+        space_close(broker);
         tick_deinit(broker);
         sd_event_source_disable_unref(broker->settle);
         watch_close(&broker->watch);

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include <broker/broker.h>
+#include <broker/burst.h>
 #include <broker/drift.h>
 #include <broker/lease.h>
 #include <broker/provision.h>
@@ -43,6 +44,9 @@ static int lease_tick(struct lease *lease, uint64_t now, uint64_t *nextp) {
         }
         if (due(lease->kill_at_usec, now, nextp))
                 return release_start(lease, "kill", 0, 0);
+        r = burst_tick(lease, now, nextp);
+        if (r < 0)
+                return r;
         if (due(lease->retry_at_usec, now, nextp)) {
                 lease->retry_at_usec = 0;
                 if (lease->pidfd_source && !lease->main_gone && lease->state <= LEASE_STOPPING)

@@ -26,6 +26,7 @@
 #include <base/file.h>
 #include <broker/broker.h>
 #include <broker/lease.h>
+#include <broker/space.h>
 #include <broker/upgrade.h>
 
 #define STATE_VERSION 1
@@ -93,16 +94,24 @@ static json_t *pack_bytes(const char *bytes, size_t length) {
         return json_string(text);
 }
 
+static json_t *pack_disk_fds(const struct lease_fds *fds) {
+        json_t *array = json_array();
+
+        for (size_t i = 0; i < fds->n_disks; i++)
+                json_array_append_new(array, json_integer(fds->disk[i]));
+        return array;
+}
+
 static json_t *pack_waiting(const struct lease *lease, uint64_t now) {
         uint64_t left = REQUEST_WAIT_FOREVER;
 
         if (lease->wait_until_usec)
                 left = lease->wait_until_usec > now ? lease->wait_until_usec - now : 1;
-        return json_pack("{s:o s:[i,i,i,i] s:s s:I s:I}", "request",
-                         run_request_format(&lease->request), "fds", lease->fds.fd[0],
-                         lease->fds.fd[1], lease->fds.fd[2], lease->fds.fd[3], "id",
-                         lease->record.id, "order", (json_int_t)lease->record.order, "left_usec",
-                         (json_int_t)min_u64(left, INT64_MAX));
+        return json_pack(
+                "{s:o s:[i,i,i,i] s:o s:s s:I s:I}", "request", run_request_format(&lease->request),
+                "fds", lease->fds.fd[0], lease->fds.fd[1], lease->fds.fd[2], lease->fds.fd[3],
+                "disk_fds", pack_disk_fds(&lease->fds), "id", lease->record.id, "order",
+                (json_int_t)lease->record.order, "left_usec", (json_int_t)min_u64(left, INT64_MAX));
 }
 
 static json_t *pack_fds(const struct stream *stream) {
@@ -206,6 +215,10 @@ static void each_fd(const struct broker *broker, void (*fn)(int fd)) {
                 if (following && following->state == LEASE_WAITING)
                         for (size_t i = 0; i < _REQUEST_FDS_N; i++)
                                 fn(following->fds.fd[i]);
+                for (size_t i = 0;
+                     following && following->state == LEASE_WAITING && i < following->fds.n_disks;
+                     i++)
+                        fn(following->fds.disk[i]);
         }
 }
 
@@ -271,7 +284,7 @@ int upgrade_execute(struct broker *broker, struct why *why) {
         int r;
 
         /* A child between clone and execve reads our memory: it goes first. */
-        if (broker->n_launching > 0) {
+        if (broker->n_launching > 0 || space_is_asked(broker)) {
                 broker_tick_at(broker, broker_now_usec() + DELAY_USEC);
                 return 0;
         }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include <broker/broker.h>
+#include <broker/diskio.h>
 #include <broker/lease.h>
 #include <broker/taps.h>
 #include <broker/words.h>
@@ -54,20 +57,67 @@ static void add_tap_words(struct words *words, const struct tap *tap, const char
         add_word(words, name, value, NULL);
 }
 
+/* What QEMU's -drive takes: the claim, with the burst that its throttle group lets through. */
+static void format_throttle(const struct lease *lease, size_t i, char *text, size_t size) {
+        const struct disk_policy *policy = &lease->broker->policy->broker.disk;
+        struct io_limit claim, ceiling;
+        size_t used;
+
+        diskio_limit(lease, false, &claim);
+        diskio_limit(lease, true, &ceiling);
+        used = (size_t)snprintf(text, size,
+                                "throttling.bps-read=%" PRIu64 ",throttling.bps-write=%" PRIu64,
+                                claim.read_bytes_per_s, claim.write_bytes_per_s);
+        if (claim.read_ios_per_s != IO_NO_LIMIT)
+                used += (size_t)snprintf(text + used, size - used,
+                                         ",throttling.iops-read=%" PRIu64
+                                         ",throttling.iops-write=%" PRIu64,
+                                         claim.read_ios_per_s, claim.write_ios_per_s);
+        if (policy->burst_by == DISK_BURST_HYPERVISOR && policy->burst_milli > 1000 &&
+            policy->burst_usec >= 1000000)
+                used += (size_t)snprintf(
+                        text + used, size - used,
+                        ",throttling.bps-read-max=%" PRIu64 ",throttling.bps-write-max=%" PRIu64
+                        ",throttling.bps-read-max-length=%" PRIu64
+                        ",throttling.bps-write-max-length=%" PRIu64,
+                        ceiling.read_bytes_per_s, ceiling.write_bytes_per_s,
+                        policy->burst_usec / 1000000, policy->burst_usec / 1000000);
+        snprintf(text + used, size - used, ",throttling.group=pv-%s",
+                 lease->diskio->disk[lease->diskio->image[i]].disk.name);
+}
+
+/* {disk.N}, {disk.N.throttle}. Returns the number after the last descriptor. */
+static unsigned add_disk_words(struct words *words, const struct lease *lease, unsigned first) {
+        char name[40], value[WORDS_VALUE_MAX];
+
+        for (size_t i = 0; i < lease->fds.n_disks; i++) {
+                snprintf(name, sizeof(name), "disk.%zu", i);
+                snprintf(value, sizeof(value), "/proc/self/fd/%u", first++);
+                add_word(words, name, value, NULL);
+                snprintf(name, sizeof(name), "disk.%zu.throttle", i);
+                if (lease->diskio)
+                        format_throttle(lease, i, value, sizeof(value));
+                add_word(words, name, lease->diskio ? value : NULL, "its I/O is not limited");
+        }
+        return first;
+}
+
 void words_make(const struct lease *lease, struct words *words) {
         static const char *const names[] = {"tap",      "tap.fd",    "tap.fds",
                                             "vhost.fd", "vhost.fds", "mac"};
         const struct taps *taps = lease->taps;
-        unsigned first = FIRST_FD, vhost;
+        unsigned first, vhost;
 
         words->n = 0;
+        first = add_disk_words(words, lease, FIRST_FD + (taps ? (unsigned)taps->n_fds : 0));
         if (!taps) {
                 for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                         add_word(words, names[i], NULL,
                                  "it has no network; --net BRIDGE gives one");
                 return;
         }
-        vhost = FIRST_FD + (unsigned)taps->n_fds;
+        vhost = first;
+        first = FIRST_FD;
         for (size_t i = 0; i < taps->n; i++) {
                 char infix[8];
 

@@ -5,19 +5,23 @@
 /*
  * What the command of a VM may ask to be told about its network: {tap}, {tap.fd}, {tap.fds},
  * {vhost.fd}, {vhost.fds}, {mac}, and the same of the Nth tap, {tap.N.fd}. Descriptors have their
- * numbers before they are open: the queues of all taps from 3 on, then as many of vhost-net.
+ * numbers before they are open: the queues of all taps from 3 on, then the disks ({disk.N} is the
+ * path of its descriptor: the hypervisor opens exactly the file that was resolved), then as many of
+ * vhost-net as there are queues.
  */
 
 #include <launcher/command.h>
+#include <proto/request.h>
 #include <tc/shape.h>
 
 struct lease;
 
-#define WORDS_MAX ((SHAPE_TAPS_MAX + 1) * 6)
+#define WORDS_MAX ((SHAPE_TAPS_MAX + 1) * 6 + REQUEST_DISKS_MAX * 2)
+#define WORDS_VALUE_MAX 512
 
 struct words {
         struct placeholder table[WORDS_MAX];
-        char names[WORDS_MAX][24], values[WORDS_MAX][96];
+        char names[WORDS_MAX][40], values[WORDS_MAX][WORDS_VALUE_MAX];
         size_t n;
 };
 

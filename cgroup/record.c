@@ -98,15 +98,22 @@ static int format_string(const char *text, char *buffer, size_t size) {
         return (int)used;
 }
 
-/* "net":{"minor":N,"download_minor":N,"taps":[["BRIDGE",QUEUES],...]}, - or nothing. */
-static int format_nets(const struct record *record, char *buffer, size_t size) {
-        int used;
+/* "disk":[READ,WRITE,IOS], "net":{"minor":N,"download_minor":N,"taps":[["BRIDGE",QUEUES],...]}, -
+ * each only if there is something to say. */
+static int format_extras(const struct record *record, char *buffer, size_t size) {
+        int used = 0;
 
         buffer[0] = '\0';
+        if (record->disk_read_bytes_per_s || record->disk_write_bytes_per_s ||
+            record->disk_ios_per_s)
+                used = snprintf(buffer, size, "\"disk\":[%" PRIu64 ",%" PRIu64 ",%" PRIu64 "],",
+                                record->disk_read_bytes_per_s, record->disk_write_bytes_per_s,
+                                record->disk_ios_per_s);
         if (record->n_nets == 0)
-                return 0;
-        used = snprintf(buffer, size, "\"net\":{\"minor\":%u,\"download_minor\":%u,\"taps\":[",
-                        record->minor, record->download_minor);
+                return used;
+        used += snprintf(buffer + used, size - (size_t)used,
+                         "\"net\":{\"minor\":%u,\"download_minor\":%u,\"taps\":[", record->minor,
+                         record->download_minor);
         for (size_t i = 0; i < record->n_nets; i++) {
                 char bridge[2 * RECORD_BRIDGE_MAX];
 
@@ -123,10 +130,10 @@ static int format_nets(const struct record *record, char *buffer, size_t size) {
  * can outgrow the buffer: 15 numbers of at most 20 digits, 3 names of 63 bytes, 2 x 255 of command.
  */
 int record_format(const struct record *record, char buffer[RECORD_MAX]) {
-        char command[2 * RECORD_COMMAND_MAX + 1], nets[512];
+        char command[2 * RECORD_COMMAND_MAX + 1], extras[640];
         int used, got;
 
-        format_nets(record, nets, sizeof(nets));
+        format_extras(record, extras, sizeof(extras));
         format_string(record->command, command, sizeof(command));
         used = format_charge(&record->charge, buffer, RECORD_MAX);
         got = snprintf(buffer + used, RECORD_MAX - (size_t)used,
@@ -139,13 +146,28 @@ int record_format(const struct record *record, char buffer[RECORD_MAX]) {
                        record->memory_bytes, record->download_bytes_per_s,
                        record->upload_bytes_per_s, record->uid, record->gid, record->order,
                        record->created_ns, record->grace_usec, record->detached ? "true" : "false",
-                       nets, command);
+                       extras, command);
         assert(got > 0 && got < RECORD_MAX - used);
         return used + got;
 }
 
 static int refuse(struct why *why, const char *what) {
         return why_set(why, CGROUP_E_RECORD, "the lease record %s", what);
+}
+
+static bool parse_disk(const json_t *object, struct record *record) {
+        const json_t *disk = json_object_get(object, "disk");
+        json_int_t read, write, ios;
+
+        if (!disk)
+                return true;
+        if (json_unpack((json_t *)disk, "[I,I,I]", &read, &write, &ios) < 0 || read < 0 ||
+            write < 0 || ios < 0)
+                return false;
+        record->disk_read_bytes_per_s = (uint64_t)read;
+        record->disk_write_bytes_per_s = (uint64_t)write;
+        record->disk_ios_per_s = (uint64_t)ios;
+        return true;
 }
 
 /* The network, which only those have that asked for one. False: it cannot be. */
@@ -216,7 +238,7 @@ int record_parse(struct record *record, const char *text, size_t length, bool *c
                  text_check_name("id", id, NULL) || !text_is_printable(command) || uid < 0 ||
                  uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX || order < 0 || grace < 0 ||
                  cpu < 0 || memory < 0 || download < 0 || upload < 0 || created < 0 ||
-                 !parse_nets(object, &result))
+                 !parse_disk(object, &result) || !parse_nets(object, &result))
                 r = refuse(why, "holds a value that cannot be");
         if (!r) {
                 result.cpu_milli = (uint64_t)cpu;

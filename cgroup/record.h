@@ -44,6 +44,8 @@ struct record {
         struct demand charge;
         uint64_t cpu_milli, memory_bytes; /* as claimed, before headroom and overhead */
         uint64_t download_bytes_per_s, upload_bytes_per_s;
+        /* Finer than disk_io, 0: not named */
+        uint64_t disk_read_bytes_per_s, disk_write_bytes_per_s, disk_ios_per_s;
         size_t n_nets; /* 0: it has no network */
         struct record_net nets[RECORD_NETS_MAX];
         uint16_t minor, download_minor; /* its classes on the IFB; 0: none */

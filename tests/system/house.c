@@ -676,6 +676,8 @@ char *ledger_text(void) {
                 json_array_append(sorted, items[i]);
         free(items);
         json_object_set_new(object, "allocations", sorted);
+        /* What lies on the disk is not in the books, and comes when it was counted. */
+        json_object_del(object, "disk_breakdown");
         text = json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT);
         json_decref(object);
         return text;

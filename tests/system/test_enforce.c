@@ -245,7 +245,8 @@ static void what_is_reported_is_what_the_kernel_holds(void) {
         json_t *value;
         struct line line;
 
-        house_open(&house, "[Capacity]\nCPU=4\nMemory=800M\n[Ratio]\nMemory=2\n", NULL);
+        house_open(&house, "[Capacity]\nCPU=4\nMemory=800M\n[Ratio]\nMemory=2\n[Claim]\nDiskIO=0\n",
+                   NULL);
         need(line_open(&line));
         line_run(&line, json_pack("{s:s s:b s:{s:i s:I} s:[s] s:[]}", "slice", "t", "dry_run", 1,
                                   "claim", "cpu", 700, "memory", (json_int_t)(50 << 20), "command",

@@ -355,7 +355,7 @@ static void a_real_hypervisor_runs_inside_its_limits(void) {
         need(file != NULL);
         need_int(fwrite(bios, 1, sizeof(bios), file), sizeof(bios));
         fclose(file);
-        house_open(&house, "[Capacity]\nCPU=2\nMemory=600M\n", NULL);
+        house_open(&house, "[Capacity]\nCPU=2\nMemory=600M\n[Claim]\nDiskIO=0\n", NULL);
         JOB_RUN(&job, "--name", "qemu", "--cpus", "1", "--mem", "32M", "--", "qemu-system-x86_64",
                 "-M", "pc", "-accel", "tcg", "-m", "{mem.mib}", "-smp", "{cpus}", "-nodefaults",
                 "-display", "none", "-bios", "/run/bios.bin", "-device",

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
+#include <base/fd.h>
+#include <broker/broker.h>
+#include <broker/burst.h>
+#include <broker/diskio.h>
+#include <broker/lease.h>
+#include <broker/slice.h>
+#include <cgroup/freeze.h>
+#include <cgroup/iomax.h>
+
+#define LOOK_MIN_USEC UINT64_C(200000) /* an almost empty bucket: at most this is overdrawn */
+#define STEP_USEC UINT64_C(1000000)    /* for the group to freeze; it may wait for its disk */
+#define STEP_AGAIN_USEC UINT64_C(2000000)
+#define QUIET_SHARE 20 /* quiet: less than a 20th of the claim */
+
+static uint64_t times(uint64_t value, uint64_t usec) {
+        unsigned __int128 product = (unsigned __int128)value * usec / 1000000;
+
+        return product > UINT64_MAX / 2 ? UINT64_MAX / 2 : (uint64_t)product;
+}
+
+/* What it may move beyond its claim while it is at the ceiling, per second. */
+static uint64_t excess(const struct lease *lease) {
+        uint64_t burst = lease->broker->policy->broker.disk.burst_milli;
+        unsigned __int128 more = (unsigned __int128)lease->record.charge.amount[RESOURCE_DISK_IO] *
+                                 (burst - min_u64(burst, 1000)) / 1000;
+
+        return more > UINT64_MAX / 2 ? UINT64_MAX / 2 : (uint64_t)more;
+}
+
+static uint64_t bucket(const struct lease *lease) {
+        return times(excess(lease), lease->broker->policy->broker.disk.burst_usec);
+}
+
+/* Bytes since the last look, of the disk and the direction with the most. */
+static int take_use(struct lease *lease, uint64_t *bytesp, struct why *why) {
+        struct diskio *diskio = lease->diskio;
+        uint64_t most = 0;
+        int r;
+
+        r = lease_open_dir(lease, why);
+        for (size_t i = 0; r == 0 && i < diskio->n; i++) {
+                struct diskio_disk *disk = &diskio->disk[i];
+                struct io_use use;
+
+                r = iostat_read(lease->dir_fd, disk->disk.dev, &use, why);
+                if (r)
+                        break;
+                most = max_u64(most, max_u64(use.read_bytes - disk->seen.read_bytes,
+                                             use.write_bytes - disk->seen.write_bytes));
+                disk->seen = use;
+        }
+        *bytesp = most;
+        return r;
+}
+
+void burst_begin(struct lease *lease) {
+        struct diskio *diskio = lease->diskio;
+
+        if (!diskio || !diskio->governed)
+                return;
+        diskio->left_bytes = bucket(lease);
+        diskio->seen_usec = broker_now_usec();
+        diskio->look_usec = diskio->seen_usec + lease->broker->policy->broker.disk.burst_usec;
+        broker_tick_at(lease->broker, diskio->look_usec);
+}
+
+static void end_step(struct lease *lease, uint64_t again_usec) {
+        struct diskio *diskio = lease->diskio;
+        struct why why = {};
+
+        if (lease->dir_fd >= 0 && freeze_end(lease->dir_fd, &why))
+                log_error("VM '%s': %s", lease->record.name, why.text);
+        diskio->stepping = false;
+        diskio->step_usec = again_usec;
+        if (again_usec)
+                broker_tick_at(lease->broker, again_usec);
+        if (!lease->main_gone)
+                fd_close_many(lease->held_fds, WATCH_HELD);
+        lease_close_dir(lease);
+}
+
+/* The smaller limit of a resize is in force: what was given up can be sold again. */
+static int give_back(struct lease *lease) {
+        struct broker *broker = lease->broker;
+        struct demand less = lease->claim.demand;
+
+        less.amount[RESOURCE_DISK_IO] = lease->record.charge.amount[RESOURCE_DISK_IO];
+        diskio_charge(lease, &less);
+        if (demand_equal(&less, &lease->claim.demand))
+                return 0;
+        if (!ledger_exchange_unchecked(&broker->ledger, &lease->slice->account,
+                                       &lease->claim.demand, &less))
+                return fault(-EOVERFLOW);
+        lease->claim.demand = less;
+        broker_settle_later(broker);
+        return 0;
+}
+
+/* It is frozen: nothing of it waits for the old limit. */
+static int change(struct lease *lease) {
+        struct why why = {};
+        int r;
+
+        r = diskio_apply(lease, &why);
+        if (r)
+                log_error("VM '%s': %s", lease->record.name, why.text);
+        end_step(lease, r == CGROUP_E_LIMIT ? broker_now_usec() + STEP_AGAIN_USEC : 0);
+        return r == 0 ? give_back(lease) : 0;
+}
+
+int burst_progress(struct lease *lease) {
+        bool frozen = false;
+
+        if (!lease->diskio || !lease->diskio->stepping)
+                return 0;
+        if (freeze_is_frozen(lease->dir_fd, &frozen, NULL) == 0 && frozen)
+                return change(lease);
+        return 0;
+}
+
+int burst_step(struct lease *lease) {
+        struct diskio *diskio = lease->diskio;
+        struct why why = {};
+        int r;
+
+        if (!diskio || diskio->stepping)
+                return 0;
+        diskio->step_usec = 0;
+        r = lease_open_dir(lease, &why);
+        if (r == 0 && diskio_verify(lease, NULL) == 0) {
+                lease_close_dir(lease);
+                return give_back(lease); /* it is so already */
+        }
+        if (r == 0)
+                r = lease_hold(lease, &why);
+        if (r == 0) {
+                diskio->stepping = true;
+                r = freeze_begin(lease->dir_fd, &why);
+        }
+        if (r < 0)
+                return r;
+        if (r) {
+                log_error("VM '%s': %s", lease->record.name, why.text);
+                end_step(lease, 0);
+                return 0;
+        }
+        diskio->step_usec = broker_now_usec() + STEP_USEC;
+        broker_tick_at(lease->broker, diskio->step_usec);
+        return burst_progress(lease);
+}
+
+/* How long the bucket lasts at least. */
+static uint64_t lasts(const struct lease *lease) {
+        uint64_t rate = excess(lease);
+        unsigned __int128 usec;
+
+        if (rate == 0)
+                return LOOK_MIN_USEC;
+        usec = (unsigned __int128)lease->diskio->left_bytes * 1000000 / rate;
+        return max_u64(
+                LOOK_MIN_USEC,
+                (uint64_t)min_u64((uint64_t)usec, lease->broker->policy->broker.disk.burst_usec));
+}
+
+static int look(struct lease *lease, uint64_t now) {
+        const struct disk_policy *policy = &lease->broker->policy->broker.disk;
+        struct diskio *diskio = lease->diskio;
+        uint64_t claim = lease->record.charge.amount[RESOURCE_DISK_IO];
+        uint64_t elapsed = now - diskio->seen_usec, used, earned;
+        struct why why = {};
+
+        if (take_use(lease, &used, &why)) {
+                log_error("VM '%s': %s", lease->record.name, why.text);
+                used = 0;
+        }
+        lease_close_dir(lease);
+        diskio->seen_usec = now;
+        earned = times(claim, elapsed);
+        if (!diskio->burst) {
+                diskio->look_usec = now + policy->quiet_usec;
+                if (elapsed < policy->quiet_usec || used > earned / QUIET_SHARE)
+                        return 0;
+                diskio->burst = true;
+                diskio->left_bytes = bucket(lease);
+                diskio->look_usec = now + lasts(lease);
+                return burst_step(lease);
+        }
+        diskio->left_bytes = min_u64(bucket(lease), diskio->left_bytes + earned);
+        if (diskio->left_bytes > used) {
+                diskio->left_bytes -= used;
+                diskio->look_usec = now + lasts(lease);
+                return 0;
+        }
+        diskio->left_bytes = 0;
+        diskio->burst = false;
+        diskio->look_usec = now + policy->quiet_usec;
+        return burst_step(lease);
+}
+
+int burst_tick(struct lease *lease, uint64_t now_usec, uint64_t *nextp) {
+        struct diskio *diskio = lease->diskio;
+        int r = 0;
+
+        if (!diskio || (lease->state != LEASE_RUNNING && lease->state != LEASE_STOPPING))
+                return 0;
+        if (diskio->step_usec && diskio->step_usec <= now_usec) {
+                /* It did not freeze in time, or a write was refused: it runs on, and again later.
+                 */
+                if (diskio->stepping)
+                        end_step(lease, now_usec + STEP_AGAIN_USEC);
+                else
+                        r = burst_step(lease);
+        }
+        if (r == 0 && diskio->governed && !diskio->stepping && diskio->look_usec <= now_usec)
+                r = look(lease, now_usec);
+        if (diskio->step_usec)
+                *nextp = min_u64(*nextp, diskio->step_usec);
+        if (diskio->governed)
+                *nextp = min_u64(*nextp, max_u64(diskio->look_usec, now_usec + LOOK_MIN_USEC));
+        return r;
+}
