@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Frames that no TCP/IP stack would send, as fast as they go.
+ * Frames that no TCP/IP stack would send.
  *
- *     frames DEVICE KIND MAC SECONDS     prints "sent FRAMES BYTES"
+ *     frames DEVICE KIND MAC SECONDS MBIT     prints "sent FRAMES BYTES"
  *
  * KIND is vlan (802.1Q, to MAC), arp (requests, to everybody), broadcast (an ethertype of nobody,
- * to everybody), spoof (to MAC, each from another source) or tiny (60 bytes, to MAC).
+ * to everybody), spoof (to MAC, each from another source) or tiny (60 bytes, to MAC). MBIT is how
+ * many Mbit/s are sent; 0: as fast as they go.
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -74,16 +75,17 @@ static size_t make(const char *kind, const unsigned char mac[6], unsigned char *
 int main(int argc, char **argv) {
         struct sockaddr_ll where = {.sll_family = AF_PACKET, .sll_halen = ETH_ALEN};
         unsigned char frame[FRAME_BYTES], mac[6];
-        uint64_t end, sent = 0;
+        uint64_t begin, end, mbit, sent = 0;
         size_t size = 0;
         bool spoof;
         int fd;
 
-        if (argc == 5 && sscanf(argv[3], "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2],
+        if (argc == 6 && sscanf(argv[3], "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2],
                                 &mac[3], &mac[4], &mac[5]) == 6)
                 size = make(argv[2], mac, frame);
         if (size == 0) {
-                fprintf(stderr, "usage: frames DEVICE vlan|arp|broadcast|spoof|tiny MAC SECONDS\n");
+                fprintf(stderr,
+                        "usage: frames DEVICE vlan|arp|broadcast|spoof|tiny MAC SECONDS MBIT\n");
                 return 64;
         }
         spoof = strcmp(argv[2], "spoof") == 0;
@@ -93,8 +95,12 @@ int main(int argc, char **argv) {
                 perror(argv[1]);
                 return 1;
         }
-        end = now_ms() + strtoull(argv[4], NULL, 10) * 1000;
+        mbit = strtoull(argv[5], NULL, 10);
+        begin = now_ms();
+        end = begin + strtoull(argv[4], NULL, 10) * 1000;
         for (uint64_t i = 0; i % LOOK_AT_CLOCK != 0 || now_ms() < end; i++) {
+                while (mbit && i * size * 8 / 1000 > (now_ms() - begin) * mbit)
+                        poll(NULL, 0, 1);
                 if (spoof)
                         put16(frame + 2 * ETH_ALEN - 2, (uint16_t)(i % 256));
                 if (sendto(fd, frame, size, 0, (struct sockaddr *)&where, sizeof(where)) >= 0)
