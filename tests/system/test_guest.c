@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* rig: --mem 1G --timeout 280 */
+/*
+ * The real thing: QEMU with a Linux guest and virtio-net on a tap of the broker's. The guest
+ * (helpers/netguest) sends to a server of ours and then receives from it; what is counted is what
+ * the server's TCP has received, and what the guest's has acknowledged, after the burst.
+ *
+ * An emulated guest inside the emulated rig takes a minute to boot: one test, and rates that it can
+ * surely carry. A busy machine can only take from what arrives, so the best of a few runs counts.
+ */
+#include <arpa/inet.h>
+#include <linux/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <base/macro.h>
+
+#include "house.h"
+
+#define CONF                                                                                       \
+        "[Capacity]\nCPU=64\nMemory=800M\nDisk=1G\nNetwork=10Gbps\n[Ratio]\nCPU=1\nNetwork=1\n"    \
+        "[Claim]\nCPU=0.1\nMemory=16M\nDiskIO=0\nNetwork=0\n[Enforce]\nMemoryOverhead=64M\n"       \
+        "[Network]\nUploadCeil=1\nDownloadBucket=1\nBridge=guest0\nAddress=10.77.0.1/24\n"
+#define PORT 5300
+#define RATE_MBIT 2.0
+#define RATE "2Mbps"
+#define LEAST (0.93 * RATE_MBIT)
+#define MOST (1.02 * RATE_MBIT)
+#define SECONDS "14"
+#define BURST_MS 3000 /* 128 KiB at this rate are half a second */
+#define WINDOW_MS 10000
+#define RUNS_MAX 3
+#define BOOT_MS 180000
+
+static const char *kernel_path(char *path, size_t size) {
+        const char *cache = getenv("PROVIUM_CACHE"), *home = getenv("HOME");
+
+        if (cache)
+                snprintf(path, size, "%s/rig/kernel/vmlinux", cache);
+        else
+                snprintf(path, size, "%s/.cache/provium/rig/kernel/vmlinux", home ?: "/root");
+        return path;
+}
+
+/* The guest's initramfs: our program, and the modules of its card. */
+static void pack_guest(void) {
+        need_int(system("set -e; d=/run/netguest; rm -rf $d; mkdir -p $d/m $d/dev $d/proc; "
+                        "cp $PROVIUM_HELPERS/netguest $d/init; "
+                        "mknod $d/dev/console c 5 1; "
+                        "modprobe --show-depends virtio_pci >$d.list; "
+                        "modprobe --show-depends virtio_net >>$d.list; "
+                        "awk '$1 == \"insmod\" && !seen[$2]++ { print $2 }' $d.list | "
+                        "{ i=0; while read -r p; do "
+                        "cp $p $d/m/$(printf %02d $i); i=$((i + 1)); done; }; "
+                        "cd $d && find . | cpio -o -H newc --quiet >$d.cpio"),
+                 0);
+}
+
+static int serve(void) {
+        struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+        need_int(bind(fd, (struct sockaddr *)&here, sizeof(here)), 0);
+        need_int(listen(fd, 2), 0);
+        return fd;
+}
+
+static int take_call(int server, struct job *job, char wanted) {
+        struct pollfd in = {server, POLLIN, 0};
+        uint64_t until = now_ms() + BOOT_MS;
+        char letter = 0;
+        int fd;
+
+        while (poll(&in, 1, 1000) == 0 && now_ms() < until && !pidfd_wait(job->pidfd, 0))
+                job_drain(job);
+        job_drain(job);
+        need_that(in.revents & POLLIN, "the guest calls; it said %s %s", job->out, job->err);
+        fd = accept(server, NULL, NULL);
+        need_int(recv(fd, &letter, 1, 0), 1);
+        need_int(letter, wanted);
+        return fd;
+}
+
+/* Bytes that passed: received by us, or acknowledged by the guest. */
+static uint64_t passed(int fd, bool upload) {
+        struct tcp_info info = {};
+        socklen_t size = sizeof(info);
+
+        need_int(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+        return upload ? info.tcpi_bytes_received : info.tcpi_bytes_acked;
+}
+
+/* Mbit/s in the window after the burst. */
+static double measure(int fd, bool upload) {
+        static char block[65536];
+        uint64_t begin = now_us(), from = 0, from_us = 0, now;
+        double mbit = -1;
+
+        for (;;) {
+                struct pollfd ready = {fd, upload ? POLLIN : POLLOUT, 0};
+                ssize_t n;
+
+                if (poll(&ready, 1, 20000) <= 0)
+                        break;
+                n = upload ? recv(fd, block, sizeof(block), MSG_DONTWAIT)
+                           : send(fd, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL);
+                now = now_us();
+                if (from_us == 0 && now - begin > BURST_MS * 1000) {
+                        from = passed(fd, upload);
+                        from_us = now;
+                }
+                if (from_us && now - from_us > WINDOW_MS * 1000) {
+                        mbit = (double)(passed(fd, upload) - from) * 8 / (double)(now - from_us);
+                        break;
+                }
+                if (n <= 0)
+                        break;
+        }
+        /* The guest goes on to its end. */
+        while (upload && recv(fd, block, sizeof(block), 0) > 0)
+                ;
+        while (!upload && send(fd, block, sizeof(block), MSG_NOSIGNAL) > 0)
+                ;
+        close(fd);
+        return mbit;
+}
+
+static void a_linux_guest_in_qemu_is_held_to_its_claim_each_way(void) {
+        char kernel[256];
+        struct house house;
+        double up = 0, down = 0;
+        struct job job;
+        int server, fd;
+
+        if (access(kernel_path(kernel, sizeof(kernel)), R_OK) < 0)
+                unit_skip("there is no kernel at %s", kernel);
+        house_open(&house, CONF, NULL);
+        pack_guest();
+        server = serve();
+        JOB_RUN(&job, "--name", "linux", "--cpus", "2", "--mem", "256M", "--net", "guest0",
+                "--download", RATE, "--upload", RATE, "--", "qemu-system-x86_64", "-M", "pc",
+                "-accel", "tcg,tb-size=64", "-cpu", "qemu64,+rdrand", "-m", "160M", "-kernel",
+                kernel, "-initrd", "/run/netguest.cpio", "-append",
+                "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable cryptomgr.notests "
+                "net.address=10.77.0.11 net.peer=10.77.0.1:5300 net.seconds=" SECONDS,
+                "-display", "none", "-nodefaults", "-no-user-config", "-no-reboot", "-serial",
+                "stdio", "-netdev", "tap,id=n0,fd={tap.fd},vhost=off", "-device",
+                "virtio-net-pci,netdev=n0,mac={mac},romfile=");
+        for (unsigned round = 0; round < RUNS_MAX && (up < LEAST || down < LEAST); round++) {
+                double now;
+
+                fd = take_call(server, &job, 'U');
+                now = measure(fd, true);
+                up = now > up ? now : up;
+                fd = take_call(server, &job, 'D');
+                now = measure(fd, false);
+                down = now > down ? now : down;
+        }
+        close(server);
+        unit_note("upload %.3f, download %.3f of %.0f Mbit/s", up, down, RATE_MBIT);
+        expect_int(job_wait(&job, HOUSE_WAIT_MS), 0);
+        for (char *line = strtok(job.out, "\r\n"); line; line = strtok(NULL, "\r\n"))
+                unit_note("%s", line);
+        expect_within(up, LEAST, MOST);
+        expect_within(down, LEAST, MOST);
+        house_close(&house);
+}
+
+UNIT_MAIN(TEST(a_linux_guest_in_qemu_is_held_to_its_claim_each_way), )
