@@ -240,7 +240,8 @@ static int find_mount(struct walk *walk, int fd, char **linep, char **optionsp) 
         char path[256];
         ssize_t n;
 
-        if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0 || !(stx.stx_mask & STATX_MNT_ID))
+        if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &stx) < 0 ||
+            !(stx.stx_mask & STATX_MNT_ID))
                 return why_errno(walk->why, RESOLVE_E_HOST, errno ?: ENOSYS,
                                  "cannot tell the mount of the file");
         snprintf(path, sizeof(path), "%s/self/mountinfo", walk->proc_dir);
@@ -379,19 +380,49 @@ static int check_options(struct walk *walk, int fd) {
         return 0;
 }
 
-static int add_file(struct walk *walk, int fd, unsigned depth) {
-        struct statfs fs;
-        struct stat st;
+/*
+ * Is the file system one that somebody else answers for? A FUSE daemon (anybody's) or a server may
+ * never answer, and then statfs(2) waits for ever, as stat(2) does: such a file is refused by what
+ * the kernel itself knows of its mount.
+ */
+static int refuse_remote(struct walk *walk, int fd) {
+        static const char *const remote[] = {"fuse", "virtiofs", "nfs",  "cifs", "smb",     "9p",
+                                             "ceph", "afs",      "coda", "ncp",  "orangefs"};
+        _cleanup_(freep) char *line = NULL;
+        char *options, *type;
         int r;
 
-        if (fstat(fd, &st) < 0)
+        r = find_mount(walk, fd, &line, &options);
+        if (r)
+                return r;
+        type = strstr(line, " - ") + 3;
+        type[strcspn(type, " ")] = '\0';
+        for (size_t i = 0; i < ARRAY_SIZE(remote); i++)
+                if (strncmp(type, remote[i], strlen(remote[i])) == 0)
+                        return why_set(walk->why, RESOLVE_E_NONE,
+                                       "disk I/O cannot be limited: %.32s has no disk of this "
+                                       "host's kernel beneath; %s",
+                                       type, ADVICE_LOCAL);
+        return 0;
+}
+
+static int add_file(struct walk *walk, int fd, unsigned depth) {
+        struct statx stx;
+        struct statfs fs;
+        int r;
+
+        /* What is known already: nobody is asked who might not answer. */
+        if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) < 0)
                 return why_errno(walk->why, RESOLVE_E_HOST, errno, "cannot look at the file");
-        if (S_ISBLK(st.st_mode))
-                return walk_add(walk, st.st_rdev);
-        if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        if (S_ISBLK(stx.stx_mode))
+                return walk_add(walk, makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
+        if (!S_ISREG(stx.stx_mode) && !S_ISDIR(stx.stx_mode))
                 return why_set(walk->why, RESOLVE_E_NONE,
                                "disk I/O cannot be limited: this is not a file, a directory or a "
                                "block device");
+        r = refuse_remote(walk, fd);
+        if (r)
+                return r;
         if (fstatfs(fd, &fs) < 0)
                 return why_errno(walk->why, RESOLVE_E_HOST, errno,
                                  "cannot look at the file system");
@@ -403,7 +434,7 @@ static int add_file(struct walk *walk, int fd, unsigned depth) {
         case EXT4_SUPER_MAGIC:
         case XFS_SUPER_MAGIC:
                 r = check_options(walk, fd);
-                return r ?: walk_add(walk, st.st_dev);
+                return r ?: walk_add(walk, makedev(stx.stx_dev_major, stx.stx_dev_minor));
         default:
                 return refuse_file_system(walk, (unsigned)fs.f_type);
         }

@@ -6,7 +6,7 @@
  * From an open file to the block devices on which its I/O can be limited.
  *
  * io.max knows whole disks only, and counts a request for the group that made it. So the way down
- * starts at fstat of a descriptor (never at a name, which may be another file by now), goes through
+ * starts at statx of a descriptor (never at a name, which may be another file by now), goes through
  * the file system to its devices, and through partitions, device mapper, md, bcache and loop to
  * whole disks. A stacked device that makes new requests of its own (a loop device, dm-crypt, raid5)
  * does so in kernel threads, which belong to no VM: a limit on the disk below sees nothing of what
@@ -55,7 +55,8 @@ struct disks {
  * @disks is unchanged unless 0 is returned.
  *
  * Opens /dev/NAME read-only for a loop device (checked to be that device) and, for btrfs, the file
- * itself. Does not block on a disk's I/O. Answers NONE, GONE, MANY, HOST.
+ * itself. Asks no file system that a daemon or a server answers for, and so does not wait for one.
+ * Answers NONE, GONE, MANY, HOST.
  */
 _must_check_ int resolve_fd(struct disks *disks, int fd, const char *sys_dir, const char *proc_dir,
                             struct why *why);
