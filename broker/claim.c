@@ -14,6 +14,7 @@
 #include <broker/report.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
+#include <broker/taps_report.h>
 #include <broker/ticket.h>
 #include <broker/waiting.h>
 
@@ -119,9 +120,13 @@ static int dry_run(struct lease *lease, struct connection *connection) {
         struct shortage shortage = {};
         char detail[WHY_TEXT_MAX] = "";
         const char *verdict, *reason = "none";
+        json_t *limits;
         int r;
 
         charge_limits(broker, lease, &lease->limits);
+        limits = report_limits(&lease->limits);
+        diskio_plan(lease, limits);
+        taps_plan(lease, limits);
         r = queue_check(&broker->queue, &broker->ledger, &lease->slice->lane, &lease->claim.demand,
                         &shortage);
         verdict = r == 0 ? "start" : r == LEDGER_E_NEVER ? "refuse" : "wait";
@@ -137,7 +142,7 @@ static int dry_run(struct lease *lease, struct connection *connection) {
                                 json_pack("{s:s s:{s:s s:s s:s s:o s:o}}", "state", "dry_run",
                                           "run", "verdict", verdict, "reason", reason, "detail",
                                           detail, "charge", report_demand(&lease->claim.demand),
-                                          "limits", report_limits(&lease->limits)),
+                                          "limits", limits),
                                 false);
 }
 

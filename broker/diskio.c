@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -359,6 +360,37 @@ int diskio_adopt(struct lease *lease) {
 }
 
 /* ---- what one can see ---- */
+
+static void add_rate(char *text, size_t size, const char *key, uint64_t value) {
+        size_t used = strlen(text);
+
+        if (value == IO_NO_LIMIT)
+                snprintf(text + used, size - used, " %s=max", key);
+        else
+                snprintf(text + used, size - used, " %s=%" PRIu64, key, value);
+}
+
+void diskio_plan(const struct lease *lease, json_t *limits) {
+        struct io_limit limit;
+        char lines[2048] = "";
+
+        if (!lease->diskio)
+                return;
+        diskio_limit(lease, lease->diskio->burst, &limit);
+        for (size_t i = 0; i < lease->diskio->n; i++) {
+                dev_t dev = lease->diskio->disk[i].disk.dev;
+                char line[160];
+
+                snprintf(line, sizeof(line), "%u:%u", major(dev), minor(dev));
+                add_rate(line, sizeof(line), "rbps", limit.read_bytes_per_s);
+                add_rate(line, sizeof(line), "wbps", limit.write_bytes_per_s);
+                add_rate(line, sizeof(line), "riops", limit.read_ios_per_s);
+                add_rate(line, sizeof(line), "wiops", limit.write_ios_per_s);
+                snprintf(lines + strlen(lines), sizeof(lines) - strlen(lines), "%s%s",
+                         i ? ", " : "", line);
+        }
+        json_object_set_new(limits, "io.max", json_string(lines));
+}
 
 void diskio_report(struct lease *lease, json_t *limits, json_t *notes) {
         const struct disk_policy *policy = &lease->broker->policy->broker.disk;

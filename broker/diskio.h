@@ -49,6 +49,8 @@ _must_check_ int diskio_apply(struct lease *lease, struct why *why);
 /* Compares without writing. Answers CGROUP_E_LIMIT. */
 _must_check_ int diskio_verify(const struct lease *lease, struct why *why);
 
+/* Adds to @limits what would be written, as a dry run tells it. */
+void diskio_plan(const struct lease *lease, json_t *limits);
 /* Adds to @limits, @notes what is not in the kernel's own files; a VM's disks for its head. */
 void diskio_report(struct lease *lease, json_t *limits, json_t *notes);
 json_t *diskio_list(const struct lease *lease);

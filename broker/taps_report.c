@@ -6,6 +6,7 @@
 #include <broker/broker.h>
 #include <broker/lease.h>
 #include <broker/network.h>
+#include <broker/rates.h>
 #include <broker/taps.h>
 #include <broker/taps_report.h>
 
@@ -86,6 +87,25 @@ static void report_class(json_t *limits, json_t *stats, const char *name,
                 snprintf(key, sizeof(key), "net.%s_%s", name, counters[i].name);
                 add_number(stats, key, counters[i].value);
         }
+}
+
+void taps_plan(const struct lease *lease, json_t *limits) {
+        bool limited_up = lease->record.upload_bytes_per_s > 0;
+        struct shape shape = {};
+        char key[64];
+
+        if (!lease->taps)
+                return;
+        rates_set(lease, &shape);
+        for (size_t i = 0; i < lease->taps->n; i++) {
+                snprintf(key, sizeof(key), "net.%zu", i);
+                json_object_set_new(limits, key, json_string(lease->taps->tap[i].bridge));
+                snprintf(key, sizeof(key), "net.%zu.download", i);
+                report_rate(limits, key, shape.download_bytes_per_s,
+                            lease->record.download_bytes_per_s > 0);
+        }
+        report_rate(limits, "net.upload.rate", shape.upload_rate_bytes_per_s, limited_up);
+        report_rate(limits, "net.upload.ceil", shape.upload_ceil_bytes_per_s, limited_up);
 }
 
 void taps_report(struct lease *lease, json_t *limits, json_t *stats, json_t *notes) {

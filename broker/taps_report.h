@@ -11,6 +11,9 @@
 
 struct lease;
 
+/* Adds to @limits what would be in force, as a dry run tells it. */
+void taps_plan(const struct lease *lease, json_t *limits);
+
 /* Adds "net.N...." to @limits and @stats as the kernel has it now, and what is to be said to
  * @notes. */
 void taps_report(struct lease *lease, json_t *limits, json_t *stats, json_t *notes);
