@@ -230,45 +230,71 @@ static void unescape_octal(char *text) {
         *to = '\0';
 }
 
-/* Finds the mount that @fd is in; *linep (the caller's) is cut to the options of its super block.
- * Answers NONE if it is not in our namespace. */
-static int find_mount(struct walk *walk, int fd, char **linep, char **optionsp) {
+/* One line of mountinfo, cut up. */
+struct mount {
+        char *line; /* what the others point into */
+        char *type;
+        char *options; /* of the super block; octal escapes are still in it */
+};
+
+static void mount_deinit(struct mount *mount) {
+        free(mount->line);
+}
+
+/* "ID ... - TYPE SOURCE OPTIONS"; blanks within any of them are escaped. */
+static bool mount_parse(struct mount *mount, char *line, uint64_t id) {
+        unsigned long long found;
+        char *dash, *source;
+
+        line[strcspn(line, "\n")] = '\0';
+        if (sscanf(line, "%llu ", &found) != 1 || found != id)
+                return false;
+        dash = strstr(line, " - ");
+        source = dash ? strchr(dash + 3, ' ') : NULL;
+        if (!source)
+                return false;
+        *source = '\0';
+        mount->line = line;
+        mount->type = dash + 3;
+        mount->options = strrchr(source + 1, ' ') ?: source;
+        mount->options++;
+        return true;
+}
+
+/* Finds the mount that @fd is in. Answers NONE if it is not in our namespace. */
+static int find_mount(struct walk *walk, int fd, struct mount *mount) {
         _cleanup_(freep) char *line = NULL;
-        FILE *file = NULL;
         struct statx stx;
+        FILE *file = NULL;
         size_t size = 0;
         char path[256];
-        ssize_t n;
 
-        if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &stx) < 0 ||
-            !(stx.stx_mask & STATX_MNT_ID))
-                return why_errno(walk->why, RESOLVE_E_HOST, errno ?: ENOSYS,
-                                 "cannot tell the mount of the file");
+        if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &stx) < 0) {
+                why_errno(walk->why, RESOLVE_E_HOST, errno, "cannot tell the mount of the file");
+                return RESOLVE_E_HOST;
+        }
+        if (!(stx.stx_mask & STATX_MNT_ID)) {
+                why_set(walk->why, RESOLVE_E_HOST,
+                        "cannot tell the mount of a file: Linux 5.8 is needed for that");
+                return RESOLVE_E_HOST;
+        }
         snprintf(path, sizeof(path), "%s/self/mountinfo", walk->proc_dir);
         file = fopen(path, "re");
-        if (!file)
-                return why_errno(walk->why, RESOLVE_E_HOST, errno, "cannot open %s", path);
-        while ((n = getline(&line, &size, file)) > 0) {
-                unsigned long long id;
-                char *at;
-
-                if (sscanf(line, "%llu ", &id) != 1 || id != stx.stx_mnt_id)
-                        continue;
-                line[strcspn(line, "\n")] = '\0';
-                /* " - TYPE SOURCE OPTIONS"; blanks within any of them are escaped. */
-                at = strstr(line, " - ");
-                at = at ? strrchr(at + 3, ' ') : NULL;
-                if (!at)
-                        break;
-                *optionsp = at + 1;
-                *linep = take(line);
-                fclose(file);
-                return 0;
+        if (!file) {
+                why_errno(walk->why, RESOLVE_E_HOST, errno, "cannot open %s", path);
+                return RESOLVE_E_HOST;
         }
+        while (getline(&line, &size, file) > 0)
+                if (mount_parse(mount, line, stx.stx_mnt_id)) {
+                        take(line);
+                        fclose(file);
+                        return 0;
+                }
         fclose(file);
-        return why_set(walk->why, RESOLVE_E_NONE,
-                       "disk I/O cannot be limited: the file is on a mount that is not in the "
-                       "broker's own mount namespace");
+        why_set(walk->why, RESOLVE_E_NONE,
+                "disk I/O cannot be limited: the file is on a mount that is not in the broker's "
+                "own mount namespace");
+        return RESOLVE_E_NONE;
 }
 
 static int add_layer(struct walk *walk, const char *path, unsigned depth) {
@@ -318,15 +344,15 @@ static int add_layers(struct walk *walk, char *list, bool many, unsigned depth) 
 }
 
 static int add_overlay(struct walk *walk, int fd, unsigned depth) {
-        _cleanup_(freep) char *line = NULL;
-        char *options, *option;
+        _cleanup_(mount_deinit) struct mount mount = {};
         size_t layers = 0;
+        char *option;
         int r;
 
         if (depth == LAYER_DEPTH_MAX)
                 return why_set(walk->why, RESOLVE_E_MANY, "overlays are stacked too deep");
-        r = find_mount(walk, fd, &line, &options);
-        while (!r && (option = strsep(&options, ","))) {
+        r = find_mount(walk, fd, &mount);
+        while (!r && (option = strsep(&mount.options, ","))) {
                 char *value = strchr(option, '=');
 
                 if (!value)
@@ -361,18 +387,17 @@ static bool has_option(const char *options, const char *option) {
 
 /* What the file system was told at its mount, and undoes that its writes are the writer's. */
 static int check_options(struct walk *walk, int fd) {
-        _cleanup_(freep) char *line = NULL;
-        char *options;
+        _cleanup_(mount_deinit) struct mount mount = {};
         int r;
 
-        r = find_mount(walk, fd, &line, &options);
+        r = find_mount(walk, fd, &mount);
         if (r)
                 return r;
-        if (has_option(options, "data=journal"))
+        if (has_option(mount.options, "data=journal"))
                 return why_set(walk->why, RESOLVE_E_NONE,
                                "disk I/O cannot be limited: with data=journal ext4 writes in the "
                                "kernel's name; mount it with data=ordered");
-        if (has_option(options, "rtdev="))
+        if (has_option(mount.options, "rtdev="))
                 return why_set(walk->why, RESOLVE_E_NONE,
                                "disk I/O cannot be limited: this xfs has a realtime device beside "
                                "its own; %s",
@@ -388,21 +413,18 @@ static int check_options(struct walk *walk, int fd) {
 static int refuse_remote(struct walk *walk, int fd) {
         static const char *const remote[] = {"fuse", "virtiofs", "nfs",  "cifs", "smb",     "9p",
                                              "ceph", "afs",      "coda", "ncp",  "orangefs"};
-        _cleanup_(freep) char *line = NULL;
-        char *options, *type;
+        _cleanup_(mount_deinit) struct mount mount = {};
         int r;
 
-        r = find_mount(walk, fd, &line, &options);
+        r = find_mount(walk, fd, &mount);
         if (r)
                 return r;
-        type = strstr(line, " - ") + 3;
-        type[strcspn(type, " ")] = '\0';
         for (size_t i = 0; i < ARRAY_SIZE(remote); i++)
-                if (strncmp(type, remote[i], strlen(remote[i])) == 0)
+                if (strncmp(mount.type, remote[i], strlen(remote[i])) == 0)
                         return why_set(walk->why, RESOLVE_E_NONE,
                                        "disk I/O cannot be limited: %.32s has no disk of this "
                                        "host's kernel beneath; %s",
-                                       type, ADVICE_LOCAL);
+                                       mount.type, ADVICE_LOCAL);
         return 0;
 }
 
