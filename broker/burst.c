@@ -34,12 +34,41 @@ static uint64_t bucket(const struct lease *lease) {
         return times(excess(lease), lease->broker->policy->broker.disk.burst_usec);
 }
 
-/* Bytes since the last look, of the disk and the direction with the most. */
+/* As much of @claim as @used is of @limit. */
+static uint64_t share(uint64_t used, uint64_t limit, uint64_t claim) {
+        unsigned __int128 part;
+
+        if (limit == IO_NO_LIMIT)
+                return 0;
+        part = (unsigned __int128)used * claim / max_u64(1, limit);
+        return part > UINT64_MAX / 2 ? UINT64_MAX / 2 : (uint64_t)part;
+}
+
+uint64_t burst_used(const struct io_use *before, const struct io_use *after,
+                    const struct io_limit *limit, uint64_t claim) {
+        uint64_t bytes, ios;
+
+        bytes = max_u64(
+                share(after->read_bytes - before->read_bytes, limit->read_bytes_per_s, claim),
+                share(after->write_bytes - before->write_bytes, limit->write_bytes_per_s, claim));
+        ios = max_u64(share(after->read_ios - before->read_ios, limit->read_ios_per_s, claim),
+                      share(after->write_ios - before->write_ios, limit->write_ios_per_s, claim));
+        return max_u64(bytes, ios);
+}
+
+uint64_t burst_left(uint64_t left, uint64_t full, uint64_t earned, uint64_t used) {
+        left += earned;
+        return used >= left ? 0 : min_u64(full, left - used);
+}
+
+/* What was used since the last look, of the disk and the limit with the most. */
 static int take_use(struct lease *lease, uint64_t *bytesp, struct why *why) {
+        uint64_t claim = lease->record.charge.amount[RESOURCE_DISK_IO], most = 0;
         struct diskio *diskio = lease->diskio;
-        uint64_t most = 0;
+        struct io_limit limit;
         int r;
 
+        diskio_limit(lease, false, &limit);
         r = lease_open_dir(lease, why);
         for (size_t i = 0; r == 0 && i < diskio->n; i++) {
                 struct diskio_disk *disk = &diskio->disk[i];
@@ -48,8 +77,7 @@ static int take_use(struct lease *lease, uint64_t *bytesp, struct why *why) {
                 r = iostat_read(lease->dir_fd, disk->disk.dev, &use, why);
                 if (r)
                         break;
-                most = max_u64(most, max_u64(use.read_bytes - disk->seen.read_bytes,
-                                             use.write_bytes - disk->seen.write_bytes));
+                most = max_u64(most, burst_used(&disk->seen, &use, &limit, claim));
                 disk->seen = use;
         }
         *bytesp = most;
@@ -188,13 +216,11 @@ static int look(struct lease *lease, uint64_t now) {
                 diskio->look_usec = now + lasts(lease);
                 return burst_step(lease);
         }
-        diskio->left_bytes = min_u64(bucket(lease), diskio->left_bytes + earned);
-        if (diskio->left_bytes > used) {
-                diskio->left_bytes -= used;
+        diskio->left_bytes = burst_left(diskio->left_bytes, bucket(lease), earned, used);
+        if (diskio->left_bytes > 0) {
                 diskio->look_usec = now + lasts(lease);
                 return 0;
         }
-        diskio->left_bytes = 0;
         diskio->burst = false;
         diskio->look_usec = now + policy->quiet_usec;
         return burst_step(lease);
