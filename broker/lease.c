@@ -5,6 +5,7 @@
 #include <broker/broker.h>
 #include <broker/lease.h>
 #include <broker/slice.h>
+#include <cgroup/freeze.h>
 
 static const char *const state_names[_LEASE_STATE_N] = {
         [LEASE_WAITING] = "waiting",   [LEASE_STARTING] = "starting",
@@ -170,6 +171,15 @@ static void drop_disks(struct lease *lease) {
         free(take(lease->diskio));
 }
 
+/* Whoever forgets it in the middle of a step leaves a VM behind that runs. */
+static void thaw(struct lease *lease) {
+        int r = 0;
+
+        if (lease->diskio && lease->diskio->stepping && lease->dir_fd >= 0)
+                r = freeze_end(lease->dir_fd, NULL);
+        (void)r; /* its group may be gone */
+}
+
 void lease_free(struct lease *lease) {
         struct broker *broker = lease->broker;
         struct lease *named;
@@ -179,6 +189,7 @@ void lease_free(struct lease *lease) {
         assert(TAILQ_EMPTY(&lease->killers));
 
         lease_detach_follower(lease);
+        thaw(lease);
         lease_drop_launch(lease);
         sd_event_source_disable_unref(lease->pidfd_source);
         process_deinit(&lease->process);
