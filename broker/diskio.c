@@ -264,13 +264,37 @@ static int limit_slice(struct lease *lease, struct why *why) {
         return r;
 }
 
+/* A loop device may have another file by now, or none: what is limited and charged is what was
+ * found when the claim came. */
+static int check_disks(struct lease *lease, struct why *why) {
+        const struct diskio *diskio = lease->diskio;
+        unsigned char first[REQUEST_DISKS_MAX];
+        struct disks disks = {};
+        bool same;
+        int r;
+
+        if (lease->fds.n_disks == 0)
+                return 0;
+        r = find_disks(lease, &disks, first, why);
+        if (r)
+                return r;
+        same = disks.n == diskio->n;
+        for (size_t i = 0; same && i < diskio->n; i++)
+                same = disks_find(&disks, diskio->disk[i].disk.dev);
+        return same ? 0
+                    : why_set(why, DISKIO_E_REFUSED,
+                              "its files lie on other disks now than when it was claimed");
+}
+
 int diskio_make(struct lease *lease, struct why *why) {
         bool weighed = false;
         int r;
 
         if (!lease->diskio)
                 return 0;
-        r = limit_slice(lease, why);
+        r = check_disks(lease, why);
+        if (r == 0)
+                r = limit_slice(lease, why);
         if (r == 0)
                 r = diskio_apply(lease, why);
         if (r == 0)

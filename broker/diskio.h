@@ -34,7 +34,8 @@ _must_check_ int diskio_prepare(struct lease *lease, struct why *why);
 /* disk_io on the axis of each disk it uses, into @charge. */
 void diskio_charge(const struct lease *lease, struct demand *charge);
 
-/* io.max of the new group, read back. Answers CGROUP_E_LIMIT, GONE. */
+/* io.max of the new group, read back; the disks must be those that were found before. Answers
+ * REFUSED, CGROUP_E_LIMIT, GONE. */
 _must_check_ int diskio_make(struct lease *lease, struct why *why);
 
 /* A VM found in the tree: its disks are those that have limits. What is not the sustained limit
