@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --timeout 400 */
+/* rig: --mem 1G --timeout 900 */
 /*
  * A VM's network from the claim to its end, with the objects of the kernel as iproute2 shows them:
  * what a VM gets, who may have it, what it costs, how it changes, and that nothing of it stays.
@@ -433,8 +433,8 @@ static void a_full_bridge_is_refused_in_a_sentence(void) {
 
         links_open(&house, CONF, NULL);
         /* br0 has 1,023 ports. */
-        sh("for i in $(seq 1023); do echo link add pd$i group 77 type dummy; "
-           "echo link set pd$i master br0; done | ip -batch -");
+        sh("for i in $(seq 1023); do echo link add pd$i group 77 master br0 type dummy; done | "
+           "ip -batch -");
         expect_int(SHELL(&job, "provium", "run", "--slice", "t", ALL_FIVE, "--", "vm", "rest"),
                    125);
         expect_in(job.err, "a bridge of web is full");
