@@ -664,7 +664,8 @@ static void one_alone_borrows_up_to_its_ceil(void) {
         world_down(&house);
 }
 
-/* A flood of datagrams and sixteen TCP flows against one flow of another VM. */
+/* A flood of datagrams and sixteen TCP flows against one flow of another VM, each guaranteed half
+ * of the root: half of what arrives is the other's, as the card outside counts it. */
 static void a_hostile_vm_takes_no_share_of_another(void) {
         struct house house;
         struct vm good, evil;
@@ -674,7 +675,7 @@ static void a_hostile_vm_takes_no_share_of_another(void) {
         world_up(&house, CONF("20Mbps", "2", ""));
         vm_start(&good, "good", 11, "20Mbps", "20Mbps");
         vm_start(&evil, "evil", 12, "20Mbps", "20Mbps");
-        for (unsigned round = 0; round < RUNS_MAX && best < LEAST * 10; round++) {
+        for (unsigned round = 0; round < RUNS_MAX && best < LEAST / 2; round++) {
                 struct flow flood = {.from = "evil",
                                      .to = "out",
                                      .address = "10.77.0.9",
@@ -682,19 +683,30 @@ static void a_hostile_vm_takes_no_share_of_another(void) {
                                      .limit_mbit = 50};
                 struct flow many = {
                         .from = "evil", .to = "out", .address = "fd77:0::9", .many = true};
-                struct flow flow = {
-                        .what = "", .from = "good", .to = "out", .address = "10.77.0.9"};
+                struct flow flow = {.from = "good", .to = "out", .address = "10.77.0.9"};
+                double together, share;
+                uint64_t bytes, begin;
+                size_t line;
 
                 flow_start(&flood, 5211);
                 flow_start(&many, 5212);
-                measure(&flow, 1, NULL, NULL);
+                flow_start(&flow, 5201);
+                wait_lines(&flow, 2);
+                line = read_lines(flow.server.out, 0, 0, NULL, NULL);
+                bytes = received_bytes("out", "eth0");
+                begin = now_us();
+                wait_lines(&flow, line + 6);
+                bytes = received_bytes("out", "eth0") - bytes;
+                together = (double)bytes * 8 / (double)(now_us() - begin);
+                read_lines(flow.server.out, line, 6, &flow.mbit, NULL);
+                flow_end(&flow);
                 flow_end(&many);
                 flow_end(&flood);
-                best = flow.mbit > best ? flow.mbit : best;
-                unit_note("%.2f Mbit/s of a guarantee of 10, beside 16 flows and a flood",
-                          flow.mbit);
+                share = flow.mbit / together;
+                best = share > best ? share : best;
+                unit_note("%.2f of %.2f Mbit/s, beside 16 flows and a flood", flow.mbit, together);
         }
-        expect_within(best, LEAST * 10, 20 * MOST);
+        expect_within(best, LEAST / 2, 1);
         vm_end(&good);
         vm_end(&evil);
         world_down(&house);
@@ -704,51 +716,70 @@ static void a_hostile_vm_takes_no_share_of_another(void) {
  * A thin flow beside a full one
  */
 
-static unsigned probe(const char *what, const char *from, const char *address, unsigned *p99) {
-        unsigned p50 = 0, max = 0, lost = 0;
+struct delay {
+        unsigned p50, p90, p99; /* microseconds */
+};
+
+static struct delay probe(const char *what, const char *from, const char *address) {
+        unsigned max = 0, lost = 0;
+        struct delay delay = {};
         struct job job;
 
         IN(&job, from, "probe", "ask", address, "7777", "150", "10");
         need_int(job_wait(&job, PATIENCE_MS), 0);
-        need_int(sscanf(job.out, "p50 %u p99 %u max %u lost %u", &p50, p99, &max, &lost), 4);
-        unit_note("%s: p50 %.1f ms, p99 %.1f ms, most %.1f ms, lost %u", what, p50 / 1e3,
-                  *p99 / 1e3, max / 1e3, lost);
-        return p50;
+        need_int(sscanf(job.out, "p50 %u p90 %u p99 %u max %u lost %u", &delay.p50, &delay.p90,
+                        &delay.p99, &max, &lost),
+                 5);
+        unit_note("%s: p50 %.1f ms, p90 %.1f, p99 %.1f, most %.1f, lost %u", what, delay.p50 / 1e3,
+                  delay.p90 / 1e3, delay.p99 / 1e3, max / 1e3, lost);
+        return delay;
+}
+
+/* What waiting there is more than alone; the least of all runs stays. */
+static void note_delay(unsigned *bestp, unsigned beside, unsigned alone) {
+        unsigned more = beside > alone ? beside - alone : 0;
+
+        *bestp = more < *bestp ? more : *bestp;
 }
 
 /*
  * Of VM a, whose upload is full, or of VM b, whose download is: a's upload is wide, then, and its
  * TCP is not in this kernel's hands (that would see its own queue in the tap's bucket). A machine
- * that others use has delays of its own; they are measured just before.
+ * that others use has delays of its own: they are measured just before, and of such a one p99 says
+ * nothing.
  */
 static void thin_beside_full(bool upload) {
+        struct delay more = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
+        bool quiet = getenv("PROVIUM_FLOWS");
         struct house house;
         struct job echo;
         struct vm a, b;
-        unsigned p50 = UINT32_MAX, p99 = UINT32_MAX;
 
-        world_up(&house, NULL);
+        world_up(&house, upload ? NULL : CONF(CAPACITY, "1", "UploadCeil=1\n"));
         vm_start(&a, "a", 11, "100Mbps", upload ? "10Mbps" : "100Mbps");
         vm_start(&b, "b", 12, upload ? "100Mbps" : "10Mbps", "100Mbps");
         IN(&echo, "b", "probe", "echo", "7777");
         job_wait_out(&echo, "ready");
-        for (unsigned round = 0; round < RUNS_MAX && (p50 > THIN_US || p99 > THIN_US); round++) {
+        for (unsigned round = 0; round < RUNS_MAX; round++) {
                 struct flow flow = {.from = "a", .to = "b", .address = "10.77.0.12"};
-                unsigned alone50, alone99, beside50, beside99;
+                struct delay alone, beside;
 
-                alone50 = probe("alone", "a", "10.77.0.12", &alone99);
+                alone = probe("alone", "a", "10.77.0.12");
                 flow_start(&flow, 5201);
                 wait_lines(&flow, 3); /* it is full by now */
-                beside50 = probe(upload ? "beside a full upload" : "beside a full download", "a",
-                                 "10.77.0.12", &beside99);
+                beside = probe(upload ? "beside a full upload" : "beside a full download", "a",
+                               "10.77.0.12");
                 flow_end(&flow);
-                beside50 -= beside50 > alone50 ? alone50 : beside50;
-                beside99 -= beside99 > alone99 ? alone99 : beside99;
-                p50 = beside50 < p50 ? beside50 : p50;
-                p99 = beside99 < p99 ? beside99 : p99;
+                note_delay(&more.p50, beside.p50, alone.p50);
+                note_delay(&more.p90, beside.p90, alone.p90);
+                note_delay(&more.p99, beside.p99, alone.p99);
+                if (more.p50 <= THIN_US && more.p90 <= THIN_US && (!quiet || more.p99 <= THIN_US))
+                        break;
         }
-        expect_within(p50, 0, THIN_US);
-        expect_within(p99, 0, THIN_US);
+        expect_within(more.p50, 0, THIN_US);
+        expect_within(more.p90, 0, THIN_US);
+        if (quiet)
+                expect_within(more.p99, 0, THIN_US);
         job_kill(&echo, SIGKILL);
         job_wait(&echo, HOUSE_WAIT_MS);
         vm_end(&a);
@@ -851,13 +882,13 @@ static void two_taps_share_one_claim_each_way(void) {
         bridge_up(OTHER_BRIDGE, "out1", 1, 1500);
         forget_namespace("a");
         JOB_RUN(&a.job, "--name", "a", "--cpus", "2", "--net", BRIDGE, "--net", OTHER_BRIDGE,
-                "--download", "20Mbps", "--upload", "12Mbps", "--", "netvm", "{tap.fd}+{tap.1.fd}",
+                "--download", "16Mbps", "--upload", "12Mbps", "--", "netvm", "{tap.fd}+{tap.1.fd}",
                 "10.77.0.11/24,fd77:0::11/64+10.77.1.11/24,fd77:1::11/64", "-", "a");
         job_wait_out(&a.job, "up");
         for (unsigned down = 0; down < 2; down++) {
-                double limit = down ? 20 : 12;
+                double limit = down ? 16 : 12, enough = LEAST * limit;
 
-                for (unsigned round = 0; round < RUNS_MAX && best[down] < LEAST * limit; round++) {
+                for (unsigned round = 0; round < RUNS_MAX && best[down] < enough; round++) {
                         double mbits, seconds, sum;
                         struct flow flows[] = {
                                 {.from = down ? "out" : "a",
@@ -869,6 +900,7 @@ static void two_taps_share_one_claim_each_way(void) {
                         };
 
                         measure(flows, 2, &mbits, &seconds);
+                        enough = limit * (least(&flows[0]) + least(&flows[1])) / 2;
                         sum = flows[0].mbit + flows[1].mbit;
                         unit_note("%s: %.2f and %.2f are %.2f of %.0f Mbit/s", down ? "down" : "up",
                                   flows[0].mbit, flows[1].mbit, sum, limit);
@@ -877,7 +909,7 @@ static void two_taps_share_one_claim_each_way(void) {
                                     limit);
                         best[down] = sum > best[down] ? sum : best[down];
                 }
-                expect_within(best[down], LEAST * limit, MOST * limit);
+                expect_within(best[down], enough, MOST * limit);
         }
         vm_end(&a);
         world_down(&house);
@@ -902,20 +934,26 @@ static void a_running_flow_follows_a_resize(void) {
                 vm_start(&a, "a", 11 + down, parts[0].rate, parts[0].rate);
                 flow_start(&flow, 5201);
                 for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-                        double mbit, wire;
-                        size_t line;
+                        double best = 0;
 
                         if (i > 0)
                                 vm_resize(&a, parts[i].rate, parts[i].rate);
-                        job_drain(&flow.server);
-                        line = 2 + read_lines(flow.server.out, 0, 0, NULL, NULL);
-                        wait_lines(&flow, line + 4);
-                        read_lines(flow.server.out, line, 4, &mbit, NULL);
-                        wire = mbit * wire_share(&flow);
-                        unit_note("%s at %s: %.2f Mbit/s", down ? "down" : "up", parts[i].rate,
-                                  mbit);
-                        expect_within(mbit, LEAST * parts[i].mbit, MOST * parts[i].mbit);
-                        expect_within(wire, 0, MOST * parts[i].mbit);
+                        for (unsigned round = 0; round < RUNS_MAX && best < LEAST * parts[i].mbit;
+                             round++) {
+                                double mbit;
+                                size_t line;
+
+                                job_drain(&flow.server);
+                                line = read_lines(flow.server.out, 0, 0, NULL, NULL) +
+                                       (round ? 0 : 2);
+                                wait_lines(&flow, line + 4);
+                                read_lines(flow.server.out, line, 4, &mbit, NULL);
+                                unit_note("%s at %s: %.2f Mbit/s", down ? "down" : "up",
+                                          parts[i].rate, mbit);
+                                expect_within(mbit * wire_share(&flow), 0, MOST * parts[i].mbit);
+                                best = mbit > best ? mbit : best;
+                        }
+                        expect_within(best, LEAST * parts[i].mbit, MOST * parts[i].mbit);
                 }
                 flow_end(&flow);
                 vm_end(&a);

@@ -3,7 +3,7 @@
  * How long a thin flow waits: small datagrams to an echo and back, one at a time.
  *
  *     probe echo PORT                             prints "ready", then answers until it is killed
- *     probe ask ADDRESS PORT COUNT INTERVAL_MS    prints "p50 US p99 US max US lost N"
+ *     probe ask ADDRESS PORT COUNT INTERVAL_MS    prints "p50 US p90 US p99 US max US lost N"
  *
  * ADDRESS is IPv4 or IPv6. What has no answer within a second is lost, and counts as a second.
  */
@@ -102,7 +102,8 @@ static void ask(const char *address, uint16_t port, unsigned count, unsigned int
                 poll(NULL, 0, (int)interval_ms);
         }
         qsort(times, count, sizeof(times[0]), compare);
-        printf("p50 %llu p99 %llu max %llu lost %u\n", (unsigned long long)times[count / 2],
+        printf("p50 %llu p90 %llu p99 %llu max %llu lost %u\n",
+               (unsigned long long)times[count / 2], (unsigned long long)times[count * 90 / 100],
                (unsigned long long)times[count * 99 / 100], (unsigned long long)times[count - 1],
                lost);
 }
