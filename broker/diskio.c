@@ -16,6 +16,8 @@
 #include <cgroup/freeze.h>
 #include <cgroup/iomax.h>
 
+#define FRESH_USEC UINT64_C(100000)
+
 /* ---- which disks ---- */
 
 /* As the capacity is found: the directory, or the nearest parent that is there. */
@@ -158,6 +160,10 @@ static int new_diskio(struct lease *lease, const struct disks *disks, struct why
         return 0;
 }
 
+static bool is_governed(const struct disk_policy *policy) {
+        return policy->burst_by == DISK_BURST_BROKER && policy->burst_milli > 1000;
+}
+
 int diskio_prepare(struct lease *lease, struct why *why) {
         const struct broker_policy *policy = &lease->broker->policy->broker;
         unsigned char first[REQUEST_DISKS_MAX] = {};
@@ -181,10 +187,32 @@ int diskio_prepare(struct lease *lease, struct why *why) {
         if (r)
                 return r;
         memcpy(lease->diskio->image, first, sizeof(first));
-        lease->diskio->governed =
-                policy->disk.burst_by == DISK_BURST_BROKER && policy->disk.burst_milli > 1000;
+        lease->diskio->governed = is_governed(&policy->disk);
         lease->diskio->burst = policy->disk.burst_by != DISK_BURST_NONE;
         return 0;
+}
+
+void diskio_follow(struct lease *lease) {
+        const struct disk_policy *policy = &lease->broker->policy->broker.disk;
+        bool governed = is_governed(policy), runs = lease->state != LEASE_WAITING;
+        struct diskio *diskio = lease->diskio;
+
+        if (!diskio)
+                return;
+        if (!governed || !runs) {
+                diskio->burst = policy->burst_by != DISK_BURST_NONE;
+        } else if (!diskio->governed) {
+                /* Nobody has counted until now: its bucket is empty. */
+                diskio->burst = false;
+                diskio->left_bytes = 0;
+                diskio->seen_usec = broker_now_usec();
+                diskio->look_usec = diskio->seen_usec + policy->quiet_usec;
+        }
+        diskio->governed = governed;
+        if (!runs || diskio->stepping)
+                return;
+        diskio->step_usec = broker_now_usec();
+        broker_tick_at(lease->broker, diskio->step_usec);
 }
 
 /* ---- how much ---- */
@@ -265,7 +293,7 @@ static int limit_slice(struct lease *lease, struct why *why) {
 }
 
 /* A loop device may have another file by now, or none: what is limited and charged is what was
- * found when the claim came. */
+ * found when the claim came. A claim that did not wait is not looked at twice. */
 static int check_disks(struct lease *lease, struct why *why) {
         const struct diskio *diskio = lease->diskio;
         unsigned char first[REQUEST_DISKS_MAX];
@@ -273,7 +301,7 @@ static int check_disks(struct lease *lease, struct why *why) {
         bool same;
         int r;
 
-        if (lease->fds.n_disks == 0)
+        if (lease->fds.n_disks == 0 || lease->admitted_usec - lease->arrived_usec < FRESH_USEC)
                 return 0;
         r = find_disks(lease, &disks, first, why);
         if (r)
@@ -371,8 +399,7 @@ int diskio_adopt(struct lease *lease) {
                                 &lease->diskio->disk[i].seen, NULL))
                         continue;
         }
-        lease->diskio->governed = broker->policy->broker.disk.burst_by == DISK_BURST_BROKER &&
-                                  broker->policy->broker.disk.burst_milli > 1000;
+        lease->diskio->governed = is_governed(&broker->policy->broker.disk);
         /* What it has left of its bucket died with the last broker: nothing. */
         lease->diskio->burst = broker->policy->broker.disk.burst_by == DISK_BURST_HYPERVISOR;
         lease->diskio->seen_usec = broker_now_usec();

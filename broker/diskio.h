@@ -56,6 +56,9 @@ void diskio_plan(const struct lease *lease, json_t *limits);
 void diskio_report(struct lease *lease, json_t *limits, json_t *notes);
 json_t *diskio_list(const struct lease *lease);
 
+/* [Disk] may have changed: a waiting claim, or a VM, whose io.max is changed in a moment. */
+void diskio_follow(struct lease *lease);
+
 /* The disks of the data directory are looked for again (a start, a reload). */
 void diskio_configure(struct broker *broker);
 

@@ -119,9 +119,12 @@ int policies_apply(struct broker *broker) {
                 follow_network(lease);
                 follow_ratios(lease);
                 taps_follow(lease);
+                diskio_follow(lease);
         }
-        TAILQ_FOREACH(claim, &broker->queue.claims, all)
+        TAILQ_FOREACH(claim, &broker->queue.claims, all) {
                 follow_network(claim_lease(claim));
+                diskio_follow(claim_lease(claim));
+        }
 
         /* Of the host's memory and CPUs the reserve is the host's, the rest is the VMs'. */
         reserve = policy->reserve.amount[RESOURCE_MEMORY];

@@ -149,6 +149,20 @@ static double written_per_s(const char *path, int ms) {
         return (double)(io_stat(path, "vda", "wbytes") - bytes) * 1e6 / (double)(now_us() - begin);
 }
 
+/* The upper bound holds each time, the lower one for the best of three. */
+static void expect_rate(const char *what, const char *stat, int ms, double wanted) {
+        double best = 0;
+
+        for (int try = 0; try < 3 && best < 0.9 * wanted; try++) {
+                double rate = written_per_s(stat, ms);
+
+                unit_note("%s: %.2f MB/s of %.2f", what, rate / 1e6, wanted / 1e6);
+                expect_within(rate, 0, 1.1 * wanted);
+                best = rate > best ? rate : best;
+        }
+        expect_within(best, 0.9 * wanted, 1.1 * wanted);
+}
+
 static int pid_of(const char *vm) {
         json_t *reply = ask("Show", json_pack("{s:s}", "vm", vm));
         int pid = (int)json_integer_value(json_object_get(
@@ -432,7 +446,6 @@ static void a_slice_has_a_limit_on_its_own_group(void) {
         struct house house;
         struct job jobs[2], job;
         char text[1024], *dir, path[1300], wanted[128], dev[16];
-        double rate;
 
         disks_open(&house, CONF_OF("Burst=4\nBurstTime=60s\n"),
                    HOUSE_SLICE "[Slice]\nDiskIO=3MB/s\n");
@@ -453,10 +466,7 @@ static void a_slice_has_a_limit_on_its_own_group(void) {
                  dev_of("vda", dev));
         expect_str(text, wanted);
         snprintf(path, sizeof(path), "%s/io.stat", dir);
-        rate = written_per_s(path, 3000);
-        unit_note("two VMs at a ceiling of 6 MB/s each, in a slice of 3 MB/s: %.2f MB/s",
-                  rate / 1e6);
-        expect_within(rate, 0.85 * 3e6, 1.1 * 3e6);
+        expect_rate("two VMs at a ceiling of 6 MB/s each, in a slice of 3", path, 3000, 3e6);
         free(dir);
         house_close(&house);
 }
@@ -485,8 +495,8 @@ static void a_burst_lasts_until_the_bucket_is_empty_and_comes_back_after_quiet(v
         expect_in(text, "at the ceiling");
         free(text);
         rate = written_per_s(stat, 1500);
-        unit_note("in the burst %.2f MB/s, ceiling 4", rate / 1e6);
-        expect_within(rate, 0.85 * 4e6, 1.1 * 4e6);
+        unit_note("in the burst: %.2f MB/s of 4", rate / 1e6);
+        expect_within(rate, 0.7 * 4e6, 1.1 * 4e6);
         wait_rate(max, MB, 6000);
         ms = now_ms() - begin;
         unit_note("the bucket of 3 s was empty after %ju ms", (uintmax_t)ms);
@@ -494,9 +504,7 @@ static void a_burst_lasts_until_the_bucket_is_empty_and_comes_back_after_quiet(v
         text = shown("web", "limits", "disk_io.burst");
         expect_in(text, "until it is quiet");
         free(text);
-        rate = written_per_s(stat, 3000);
-        unit_note("afterwards %.2f MB/s, claim 1", rate / 1e6);
-        expect_within(rate, 0.9 * 1e6, 1.1 * 1e6);
+        expect_rate("afterwards", stat, 3000, 1e6);
         kill(pid, SIGUSR2);
         ms = wait_rate(max, 4 * MB, 4000);
         unit_note("at the ceiling again after %ju ms of quiet, BurstQuiet=1s", (uintmax_t)ms);
@@ -505,7 +513,7 @@ static void a_burst_lasts_until_the_bucket_is_empty_and_comes_back_after_quiet(v
         free(text);
         kill(pid, SIGUSR2);
         rate = written_per_s(stat, 1500);
-        expect_within(rate, 0.85 * 4e6, 1.1 * 4e6);
+        expect_within(rate, 0.7 * 4e6, 1.1 * 4e6);
         free(max);
         free(stat);
         house_close(&house);
@@ -533,11 +541,10 @@ static void a_burst_of_operations_ends_too(void) {
 }
 
 static void a_broker_killed_in_a_burst_is_followed_by_one_that_ends_it(void) {
-        char *max, *stat, limits[96];
         uint64_t begin, ready, ms;
         struct house house;
+        char *max, *stat;
         struct job job;
-        double rate;
 
         disks_open(&house, CONF_OF("Burst=4\nBurstTime=60s\n"), NULL);
         JOB(&job, RUN("--detach", "--name", "web", "--cpus", "1", "--disk-image", A, "--disk-io",
@@ -546,9 +553,7 @@ static void a_broker_killed_in_a_burst_is_followed_by_one_that_ends_it(void) {
         max = file_of("web", "io.max");
         stat = file_of("web", "io.stat");
         house_kill(&house);
-        rate = written_per_s(stat, 1000);
-        expect_within(rate, 0.8 * 4e6, 1.1 * 4e6);
-        expect_str(both(4 * MB, limits), limits);
+        expect_rate("without a broker", stat, 1000, 4e6);
         begin = now_ms();
         house_start(&house);
         ready = now_ms() - begin;
@@ -556,11 +561,43 @@ static void a_broker_killed_in_a_burst_is_followed_by_one_that_ends_it(void) {
         unit_note("ready %ju ms after its start, the claim in force %ju ms later", (uintmax_t)ready,
                   (uintmax_t)ms);
         expect(ms < 2000);
-        rate = written_per_s(stat, 3000);
-        unit_note("then %.2f MB/s, claim 1", rate / 1e6);
-        expect_within(rate, 0, 1.1 * 1e6);
+        expect_rate("then", stat, 3000, 1e6);
         free(max);
         free(stat);
+        house_close(&house);
+}
+
+static void a_reload_changes_the_bursts_of_those_who_run_and_wait(void) {
+        struct house house;
+        struct job hog, job, next;
+        char *max, limits[96];
+
+        disks_open(&house, CONF_OF("Burst=4\nBurstTime=60s\n"), NULL);
+        expect_int(SHELL(&job, REST("web", A, "1MB/s")), 0);
+        JOB_RUN(&hog, "--name", "hog", "--cpus", "3.9", "--", "vm", "rest");
+        job_wait_out(&hog, "ready");
+        JOB_RUN(&next, "--name", "next", "--disk-image", C, "--disk-io", "1MB/s", "--", "vm",
+                "rest");
+        for (int n = 0; n < 400 && count_waiting() < 1; n++)
+                poll(NULL, 0, 10);
+        max = file_of("web", "io.max");
+        expect_io_max("web", "vda", both(4 * MB, limits));
+        house_conf(CONF_OF("Burst=2\nBurstTime=60s\n"));
+        house_reload(&house);
+        wait_rate(max, 2 * MB, 3000);
+        house_conf(CONF);
+        house_reload(&house);
+        wait_rate(max, MB, 3000);
+        /* Nobody has counted: first it must be quiet. */
+        house_conf(CONF_OF("Burst=3\nBurstTime=60s\nBurstQuiet=1s\n"));
+        house_reload(&house);
+        expect_io_max("web", "vda", both(MB, limits));
+        wait_rate(max, 3 * MB, 4000);
+        end("hog");
+        job_wait_out(&next, "ready");
+        expect_io_max("next", "vdb", both(3 * MB, limits));
+        expect(!house_log_has("io.max should be"));
+        free(max);
         house_close(&house);
 }
 
@@ -648,7 +685,6 @@ static void a_resize_under_load_is_in_force_soon_and_stalls_nobody(void) {
         struct house house;
         struct job job, resize;
         char *max, *stat;
-        double rate;
         int pid;
 
         disks_open(&house, CONF, NULL);
@@ -676,9 +712,7 @@ static void a_resize_under_load_is_in_force_soon_and_stalls_nobody(void) {
                   (uintmax_t)slowest, (uintmax_t)worst_gap / 1000);
         expect(slowest < 2000);
         expect(worst_gap < 500000);
-        rate = written_per_s(stat, 2000);
-        unit_note("then %.2f MB/s of 6", rate / 1e6);
-        expect_within(rate, 0.85 * 6e6, 1.1 * 6e6);
+        expect_rate("then", stat, 2000, 6e6);
         expect_int(sold_of("vda"), 6 * MB);
         free(max);
         free(stat);
@@ -958,6 +992,7 @@ UNIT_MAIN(TEST(a_vm_reads_and_writes_at_its_claim_after_the_burst),
           TEST(a_burst_lasts_until_the_bucket_is_empty_and_comes_back_after_quiet),
           TEST(a_burst_of_operations_ends_too),
           TEST(a_broker_killed_in_a_burst_is_followed_by_one_that_ends_it),
+          TEST(a_reload_changes_the_bursts_of_those_who_run_and_wait),
           TEST(a_broker_killed_in_a_step_is_followed_by_one_that_thaws),
           TEST(a_broker_that_stops_in_a_step_leaves_nothing_frozen),
           TEST(a_resize_under_load_is_in_force_soon_and_stalls_nobody),
