@@ -84,6 +84,15 @@ static int take_use(struct lease *lease, uint64_t *bytesp, struct why *why) {
         return r;
 }
 
+/* When to look: after about that time, but with all others whose turn is near, since each wake-up
+ * goes over all VMs. @later: not before. */
+static uint64_t turn(uint64_t now, uint64_t after, bool later) {
+        uint64_t grid = max_u64(LOOK_MIN_USEC, after / 8);
+        uint64_t at = (now + after + (later ? grid - 1 : 0)) / grid * grid;
+
+        return max_u64(at, now + LOOK_MIN_USEC);
+}
+
 void burst_begin(struct lease *lease) {
         struct diskio *diskio = lease->diskio;
 
@@ -91,7 +100,8 @@ void burst_begin(struct lease *lease) {
                 return;
         diskio->left_bytes = bucket(lease);
         diskio->seen_usec = broker_now_usec();
-        diskio->look_usec = diskio->seen_usec + lease->broker->policy->broker.disk.burst_usec;
+        diskio->look_usec =
+                turn(diskio->seen_usec, lease->broker->policy->broker.disk.burst_usec, false);
         broker_tick_at(lease->broker, diskio->look_usec);
 }
 
@@ -208,21 +218,21 @@ static int look(struct lease *lease, uint64_t now) {
         diskio->seen_usec = now;
         earned = times(claim, elapsed);
         if (!diskio->burst) {
-                diskio->look_usec = now + policy->quiet_usec;
+                diskio->look_usec = turn(now, policy->quiet_usec, true);
                 if (elapsed < policy->quiet_usec || used > earned / QUIET_SHARE)
                         return 0;
                 diskio->burst = true;
                 diskio->left_bytes = bucket(lease);
-                diskio->look_usec = now + lasts(lease);
+                diskio->look_usec = turn(now, lasts(lease), false);
                 return burst_step(lease);
         }
         diskio->left_bytes = burst_left(diskio->left_bytes, bucket(lease), earned, used);
         if (diskio->left_bytes > 0) {
-                diskio->look_usec = now + lasts(lease);
+                diskio->look_usec = turn(now, lasts(lease), false);
                 return 0;
         }
         diskio->burst = false;
-        diskio->look_usec = now + policy->quiet_usec;
+        diskio->look_usec = turn(now, policy->quiet_usec, true);
         return burst_step(lease);
 }
 
