@@ -34,6 +34,8 @@ void ask_run_init(struct ask_run *run, const char *slice, const char *program, c
         for (unsigned i = 0; i < _RESOURCE_N; i++)
                 run->request.claim.amount[i] = REQUEST_DEFAULT;
         run->request.download_bytes_per_s = run->request.upload_bytes_per_s = REQUEST_DEFAULT;
+        run->request.disk_read_bytes_per_s = run->request.disk_write_bytes_per_s = REQUEST_DEFAULT;
+        run->request.disk_ios_per_s = REQUEST_DEFAULT;
         run->request.wait_usec = 0;
         run->request.detach = detach;
         run->request.argv = run->argv;
