@@ -484,7 +484,7 @@ static void a_burst_lasts_until_the_bucket_is_empty_and_comes_back_after_quiet(v
         /* 3 x 1 MB/s x 3 s in the bucket. */
         disks_open(&house, CONF_OF("Burst=4\nBurstTime=3s\nBurstQuiet=1s\n"), NULL);
         JOB_RUN(&job, "--name", "web", "--cpus", "1", "--disk-image", A, "--disk-io", "1MB/s", "--",
-                "diskvm", "write", "{disk.0}", "64");
+                "diskvm", "write", "{disk.0}", "128");
         job_wait_out(&job, "ready");
         begin = now_ms();
         max = file_of("web", "io.max");
@@ -494,13 +494,14 @@ static void a_burst_lasts_until_the_bucket_is_empty_and_comes_back_after_quiet(v
         text = shown("web", "limits", "disk_io.burst");
         expect_in(text, "at the ceiling");
         free(text);
-        rate = written_per_s(stat, 1500);
+        rate = written_per_s(stat, 2000);
         unit_note("in the burst: %.2f MB/s of 4", rate / 1e6);
         expect_within(rate, 0.7 * 4e6, 1.1 * 4e6);
-        wait_rate(max, MB, 6000);
+        wait_rate(max, MB, 20000);
         ms = now_ms() - begin;
         unit_note("the bucket of 3 s was empty after %ju ms", (uintmax_t)ms);
-        expect_within(ms, 2500, 4500);
+        /* As long as what it could move on this machine takes. */
+        expect_within(ms, 2500, 1.2 * 9e9 / (rate - 1e6) + 1000);
         text = shown("web", "limits", "disk_io.burst");
         expect_in(text, "until it is quiet");
         free(text);
@@ -512,7 +513,7 @@ static void a_burst_lasts_until_the_bucket_is_empty_and_comes_back_after_quiet(v
         expect_in(text, "8.58"); /* MiB, of 9 MB */
         free(text);
         kill(pid, SIGUSR2);
-        rate = written_per_s(stat, 1500);
+        rate = written_per_s(stat, 2000);
         expect_within(rate, 0.7 * 4e6, 1.1 * 4e6);
         free(max);
         free(stat);
@@ -553,7 +554,7 @@ static void a_broker_killed_in_a_burst_is_followed_by_one_that_ends_it(void) {
         max = file_of("web", "io.max");
         stat = file_of("web", "io.stat");
         house_kill(&house);
-        expect_rate("without a broker", stat, 1000, 4e6);
+        expect_rate("without a broker", stat, 2500, 4e6);
         begin = now_ms();
         house_start(&house);
         ready = now_ms() - begin;
@@ -680,10 +681,35 @@ static void a_broker_that_stops_in_a_step_leaves_nothing_frozen(void) {
         house_close(&house);
 }
 
+/* 30 changes of the rate under the writer: the longest that one took, and that he waited. */
+static void change_often(struct job *job, int pid, const char *max, uint64_t *slowest_msp,
+                         uint64_t *gap_usp) {
+        static const char *const rates[] = {"8MB/s", "3MB/s", "6MB/s"};
+        static const uint64_t wanted[] = {8, 3, 6};
+
+        *slowest_msp = *gap_usp = 0;
+        ask_writer(job, pid, NULL, NULL);
+        for (int i = 0; i < 30; i++) {
+                struct job resize;
+                uint64_t ms, gap;
+
+                expect_int(SHELL(&resize, "provium", "resize", "web", "--disk-io", rates[i % 3]),
+                           0);
+                ms = wait_rate(max, wanted[i % 3] * MB, 4000);
+                *slowest_msp = ms > *slowest_msp ? ms : *slowest_msp;
+                /* Somewhere in what the last change left. */
+                poll(NULL, 0, 20 + i * 7 % 90);
+                ask_writer(job, pid, NULL, &gap);
+                *gap_usp = gap > *gap_usp ? gap : *gap_usp;
+        }
+        unit_note("30 changes: in force %ju ms after the answer at most, longest gap %ju ms",
+                  (uintmax_t)*slowest_msp, (uintmax_t)*gap_usp / 1000);
+}
+
 static void a_resize_under_load_is_in_force_soon_and_stalls_nobody(void) {
-        uint64_t slowest = 0, gap, worst_gap = 0, ms;
+        uint64_t slowest = 0, gap = UINT64_MAX;
         struct house house;
-        struct job job, resize;
+        struct job job;
         char *max, *stat;
         int pid;
 
@@ -694,24 +720,14 @@ static void a_resize_under_load_is_in_force_soon_and_stalls_nobody(void) {
         max = file_of("web", "io.max");
         stat = file_of("web", "io.stat");
         pid = pid_of("web");
-        ask_writer(&job, pid, NULL, NULL);
-        for (int i = 0; i < 30; i++) {
-                static const char *const rates[] = {"8MB/s", "3MB/s", "6MB/s"};
-                static const uint64_t wanted[] = {8, 3, 6};
-
-                expect_int(SHELL(&resize, "provium", "resize", "web", "--disk-io", rates[i % 3]),
-                           0);
-                ms = wait_rate(max, wanted[i % 3] * MB, 4000);
-                slowest = ms > slowest ? ms : slowest;
-                /* Somewhere in what the last change left. */
-                poll(NULL, 0, 20 + i * 7 % 90);
-                ask_writer(&job, pid, NULL, &gap);
-                worst_gap = gap > worst_gap ? gap : worst_gap;
+        /* A change beneath waiting requests stalls for seconds, and nearly always; a machine with
+         * other work may hold up anybody, once. */
+        for (int try = 0; try < 2 && gap >= 500000; try++) {
+                change_often(&job, pid, max, &slowest, &gap);
+                expect(slowest < 2000);
+                expect(gap < 2000000);
         }
-        unit_note("30 changes: in force %ju ms after the answer at most, longest gap %ju ms",
-                  (uintmax_t)slowest, (uintmax_t)worst_gap / 1000);
-        expect(slowest < 2000);
-        expect(worst_gap < 500000);
+        expect(gap < 500000);
         expect_rate("then", stat, 2000, 6e6);
         expect_int(sold_of("vda"), 6 * MB);
         free(max);
