@@ -180,7 +180,8 @@ static int make_ifb(struct network *network, struct why *why) {
         network_alias(network, "ifb", alias);
         link_add_ifb(&batch, network->ifb_name, alias);
         r = netlink_commit(&network->netlink, &batch, NULL, NULL, NULL, why);
-        if (r == 0)
+        /* It may be there already: made before, but the kernel's answer was lost. */
+        if (r == 0 || r == NETLINK_E_EXISTS)
                 r = find_link(network, network->ifb_name, &link, why);
         if (r)
                 return r;
@@ -253,19 +254,25 @@ bool network_check_ifb(struct network *network) {
         struct link link;
         uint16_t major;
         uint64_t capacity;
+        int r;
 
         if (network->ifb_ifindex == 0)
                 return true;
-        if (link_get(&network->netlink, NULL, network->ifb_ifindex, &link, NULL) ||
-            strcmp(link.alias, network_alias(network, "ifb", alias)) != 0) {
+        r = link_get(&network->netlink, NULL, network->ifb_ifindex, &link, NULL);
+        if (r == NETLINK_E_GONE ||
+            (r == 0 && strcmp(link.alias, network_alias(network, "ifb", alias)) != 0)) {
                 network->ifb_ifindex = network->major = 0;
                 return false;
         }
-        if (shape_find_root(&network->netlink, network->ifb_ifindex, &major, &capacity, NULL) ||
-            major != network->major) {
+        if (r == 0)
+                r = shape_find_root(&network->netlink, network->ifb_ifindex, &major, &capacity,
+                                    NULL);
+        if (r == NETLINK_E_GONE || (r == 0 && major != network->major)) {
                 network->major = 0;
                 return false;
         }
+        if (r)
+                return true; /* not seen is not gone */
         if (capacity == network->capacity_bytes_per_s)
                 return true;
         /* HTB and the VMs' classes are as they were: network_ready() sets the root again. */
