@@ -12,7 +12,7 @@
 #include <broker/taps.h>
 #include <tc/discard.h>
 
-#define CROWD_USEC UINT64_C(300000) /* from a VM's end to the others' growing */
+#define SOON_USEC UINT64_C(300000) /* until what changed, or failed, is looked at */
 
 const char *taps_alias(const struct lease *lease, size_t i, char alias[NETWORK_ALIAS_MAX]) {
         char what[RECORD_ID_MAX + 8];
@@ -60,6 +60,8 @@ void taps_suspect(struct broker *broker, int ifindex, uint16_t minor) {
                 any = any || mine;
         }
         broker->network->suspect = broker->network->suspect || any;
+        if (any)
+                broker_tick_at(broker, broker_now_usec() + SOON_USEC);
 }
 
 /* ---- before it is granted ---- */
@@ -281,10 +283,13 @@ int taps_resize(struct lease *lease, struct why *why) {
         r = netlink_commit(&network->netlink, &batch, shape_echo, &check, NULL, why);
         if (r == 0)
                 r = shape_confirmed(&check);
-        if (r == 0)
+        if (r == 0) {
                 lease->taps->shape = shape;
-        else
-                lease->taps->suspect = true;
+                return 0;
+        }
+        /* A part of it may be in force. */
+        lease->taps->suspect = true;
+        broker_tick_at(lease->broker, broker_now_usec() + SOON_USEC);
         return r;
 }
 
@@ -338,7 +343,8 @@ static void drop_numbers(struct lease *lease, bool gone) {
         struct record *record = &lease->record;
 
         if (!gone) {
-                network->suspect = true;
+                network->suspect = true; /* the sweep takes them */
+                broker_tick_at(lease->broker, broker_now_usec() + SOON_USEC);
         } else {
                 if (record->minor)
                         handles_drop(&network->handles, record->minor);
@@ -370,5 +376,5 @@ void taps_release(struct lease *lease) {
         /* Others may have been cut down for it. */
         network->crowded = network->crowded || rates_oversold(lease->broker);
         if (network->crowded)
-                broker_tick_at(lease->broker, broker_now_usec() + CROWD_USEC);
+                broker_tick_at(lease->broker, broker_now_usec() + SOON_USEC);
 }
