@@ -5,8 +5,6 @@
  * its kind in the course of a launch and its release, until the launch no longer gets that far. And
  * the same with the broker killed there. After each the books are at zero, no group and no
  * descriptor is left, and whoever asked was told something true.
- *
- * strace does it, attached to the idle broker, so that only the scenario counts.
  */
 #include <poll.h>
 #include <signal.h>
@@ -17,13 +15,7 @@
 #include <unistd.h>
 
 #include "house.h"
-
-#define OUTPUT HOUSE_DIR "/strace"
-#define TIMES_MAX 60
-/* Longer than what a launch leaves for later (weights that come down, files compared). strace may
- * not leave while that goes on: a call that it holds just then would answer ENOSYS, by no
- * injection. */
-#define QUIET_MS 1500
+#include "steps.h"
 
 /* Of the way of a launch, as strace shows it. Not close and close_range: they do what they are
  * asked for whatever they answer, which an injected error would not; nor waitid, which has nothing
@@ -52,65 +44,6 @@ static const char *const calls[] = {
         "fcntl",
 };
 
-struct outcome {
-        bool injected, broker_gone, told;
-        char word[64], message[512];
-        json_int_t exit_code;
-};
-
-static void attach(struct job *strace, const struct house *house, const char *call,
-                   const char *what, int when) {
-        char pid[16], inject[128];
-
-        snprintf(pid, sizeof(pid), "%d", house->broker);
-        snprintf(inject, sizeof(inject), "inject=%s:%s:when=%d", call, what, when);
-        unlink(OUTPUT);
-        JOB(strace, "strace", "-p", pid, "-o", OUTPUT, "-e", inject);
-        job_wait_err(strace, "attached");
-}
-
-static bool was_injected(void) {
-        static char text[1 << 20];
-
-        file_get(OUTPUT, text, sizeof(text));
-        return strstr(text, "INJECTED");
-}
-
-/* A launch that would end with 3, and everything its client is told. */
-static struct outcome launch(struct house *house) {
-        struct outcome outcome = {.exit_code = -1};
-        char path[1024];
-        struct line line;
-        json_t *reply;
-        bool timeout;
-
-        snprintf(path, sizeof(path), "%s/vm", getenv("PROVIUM_HELPERS"));
-        if (!line_open(&line)) {
-                outcome.broker_gone = pidfd_wait(house->pidfd, 1000);
-                return outcome;
-        }
-        line_run(&line, json_pack("{s:s s:[s,s,s] s:[]}", "slice", "t", "command", path, "exit",
-                                  "3", "environment"));
-        while ((reply = line_reply(&line, 45000, &timeout))) {
-                const char *word = reply_word(reply) ?: "";
-
-                snprintf(outcome.word, sizeof(outcome.word), "%s", word);
-                if (json_object_get(reply, "error") || strcmp(word, "exited") == 0) {
-                        snprintf(outcome.message, sizeof(outcome.message), "%s",
-                                 reply_text(reply, "message") ?: "");
-                        outcome.exit_code = reply_number(reply, "exit_code");
-                        outcome.told = true;
-                        json_decref(reply);
-                        break;
-                }
-                json_decref(reply);
-        }
-        expect_that(reply || !timeout, "the client is told something, or closed");
-        line_close(&line);
-        outcome.broker_gone = pidfd_wait(house->pidfd, outcome.told ? 0 : 300);
-        return outcome;
-}
-
 struct left {
         const struct house *house;
         unsigned fds;
@@ -125,14 +58,6 @@ static bool nothing_left(void *userdata) {
         tree_walk(&tree);
         return tree.vms == 0 && count_vms() == 0 && count_waiting() == 0 && allocated("cpu") == 0 &&
                allocated("memory") == 0 && count_fds(left->house->broker) <= left->fds;
-}
-
-static void detach(struct job *strace) {
-        job_kill(strace, SIGINT);
-        if (job_wait(strace, HOUSE_WAIT_MS) < 0) {
-                job_kill(strace, SIGKILL);
-                job_wait(strace, HOUSE_WAIT_MS);
-        }
 }
 
 /* False: it was not, and a new broker had better be started before the next one is blamed. */
@@ -152,28 +77,12 @@ static bool check_clean(struct house *house, unsigned fds, const char *call, int
 }
 
 static void warm_up(struct house *house, unsigned *fdsp) {
-        struct outcome outcome = launch(house);
+        struct outcome outcome = steps_launch(house, NULL);
 
         expect_int(outcome.exit_code, 3);
         *fdsp = ~0U;
         check_clean(house, *fdsp, "nothing", 0);
         *fdsp = count_fds(house->broker);
-}
-
-static void bury(struct house *house) {
-        int status;
-
-        waitpid(house->broker, &status, 0);
-        close(house->pidfd);
-        house_start(house);
-}
-
-/* How long to look whether it leaves: a loop that cannot wait any more says so only when all is put
- * away. */
-static int leaving_ms(const struct outcome *outcome, const char *call) {
-        if (!outcome->injected)
-                return 0;
-        return strcmp(call, "epoll_wait") == 0 ? 3000 : 200;
 }
 
 static void every_call_that_fails_is_told_and_leaves_nothing(void) {
@@ -183,23 +92,23 @@ static void every_call_that_fails_is_told_and_leaves_nothing(void) {
         house_open(&house, HOUSE_CONF "[Broker]\nReconnectGrace=1s\n", NULL);
         warm_up(&house, &fds);
         for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-                for (int when = 1; when < TIMES_MAX; when++) {
+                for (int when = 1; when < STEPS_MAX; when++) {
                         struct outcome outcome;
                         struct job strace;
 
-                        attach(&strace, &house, calls[i], "error=EIO", when);
-                        outcome = launch(&house);
-                        outcome.broker_gone |= pidfd_wait(house.pidfd, QUIET_MS);
-                        detach(&strace);
-                        outcome.injected = was_injected();
+                        steps_attach(&strace, &house, calls[i], "error=EIO", when);
+                        outcome = steps_launch(&house, NULL);
+                        outcome.broker_gone |= pidfd_wait(house.pidfd, STEPS_QUIET_MS);
+                        steps_detach(&strace);
+                        outcome.injected = steps_injected();
                         if (outcome.broker_gone ||
-                            pidfd_wait(house.pidfd, leaving_ms(&outcome, calls[i]))) {
+                            pidfd_wait(house.pidfd, steps_leaving_ms(&outcome, calls[i]))) {
                                 /* A fault: it said so, and the next one finds everything in order.
                                  */
                                 gone++;
                                 expect_that(house_log_has("fault"),
                                             "%s %d: the broker says why it leaves", calls[i], when);
-                                bury(&house);
+                                steps_bury(&house);
                                 warm_up(&house, &fds);
                         }
                         if (!check_clean(&house, fds, calls[i], when)) {
@@ -239,20 +148,20 @@ static void a_broker_killed_at_every_call_leaves_nothing_for_the_next(void) {
         house_open(&house, HOUSE_CONF "[Broker]\nReconnectGrace=1s\n", NULL);
         warm_up(&house, &fds);
         for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-                for (int when = 1; when < TIMES_MAX; when++) {
+                for (int when = 1; when < STEPS_MAX; when++) {
                         struct outcome outcome;
                         struct job strace;
 
-                        attach(&strace, &house, kinds[i], "signal=KILL", when);
-                        outcome = launch(&house);
-                        outcome.broker_gone |= pidfd_wait(house.pidfd, QUIET_MS);
-                        detach(&strace);
+                        steps_attach(&strace, &house, kinds[i], "signal=KILL", when);
+                        outcome = steps_launch(&house, NULL);
+                        outcome.broker_gone |= pidfd_wait(house.pidfd, STEPS_QUIET_MS);
+                        steps_detach(&strace);
                         if (!outcome.broker_gone && !pidfd_wait(house.pidfd, 0)) {
                                 check_clean(&house, ~0U, kinds[i], when);
                                 break;
                         }
                         killed++;
-                        bury(&house);
+                        steps_bury(&house);
                         check_clean(&house, ~0U, kinds[i], when);
                 }
         }

@@ -487,6 +487,12 @@ static bool nothing_left(void *userdata) {
         return left->taps == 0 && left->classes == 0 && left->qdiscs <= 2;
 }
 
+bool links_gone(void) {
+        struct left left;
+
+        return nothing_left(&left);
+}
+
 void expect_no_links(void) {
         struct left left = {};
         bool good = wait_until(nothing_left, &left, HOUSE_WAIT_MS);

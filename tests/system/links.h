@@ -63,6 +63,8 @@ void expect_links(const struct wanted *wanted);
 void wait_links(const struct wanted *wanted);
 /* Nothing of VMs is left but the IFB as it was made; waits for what goes by itself. */
 void expect_no_links(void);
+/* Is it so now? */
+bool links_gone(void);
 
 /* The links @devs (blanks between) with qdiscs, classes and filters, but without counters: to be
  * compared before and after. malloc'd. */
