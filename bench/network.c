@@ -138,7 +138,7 @@ static void ours_setup(struct network *network, unsigned bridge, int *fdp) {
                 r = shape_add(&batch, &shape, &why);
         if (!r) {
                 link_add_tap(&batch, shape.taps[0], LINK_MARK "bench:0", host,
-                             network->bridges[bridge], false);
+                             &(struct link){.ifindex = network->bridges[bridge]}, false);
                 r = netlink_commit(&network->netlink, &batch, on_echo, &confirm, NULL, &why);
         }
         if (!r)

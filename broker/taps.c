@@ -223,7 +223,7 @@ static int build(struct lease *lease, struct why *why) {
 
                 link_mac_host(mac, taps->tap[i].mac);
                 link_add_tap(&batch, taps->tap[i].ifindex, taps_alias(lease, i, alias), mac,
-                             bridges[i].ifindex, slice && slice->isolated);
+                             &bridges[i], slice && slice->isolated);
         }
         r = netlink_commit(&network->netlink, &batch, shape_echo, &check, &failed, why);
         if (r == NETLINK_E_FULL)

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <linux/if_addr.h>
 #include <linux/if_bridge.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
@@ -194,16 +195,20 @@ static void add_isolated_up(struct batch *batch, int ifindex) {
 }
 
 void link_add_tap(struct batch *batch, int ifindex, const char *alias, const unsigned char mac[6],
-                  int master, bool isolated) {
+                  const struct link *bridge, bool isolated) {
         struct nl_msg *message;
 
-        /* In one message; the kernel's order is address, alias, master, flags. */
+        /* In one message; the kernel's order is address, MTU, alias, master, flags. A port with a
+         * smaller MTU than the bridge's would drop what the others send it, or lower the bridge's.
+         */
         message = begin(batch, RTM_SETLINK, 0, "the tap's place in the bridge", AF_UNSPEC, ifindex,
                         isolated ? 0 : IFF_UP);
         if (message) {
                 nla_put(message, IFLA_ADDRESS, 6, mac);
                 put_alias(message, alias);
-                nla_put_u32(message, IFLA_MASTER, (uint32_t)master);
+                if (bridge->mtu > 0 && bridge->mtu != ETH_DATA_LEN)
+                        nla_put_u32(message, IFLA_MTU, bridge->mtu);
+                nla_put_u32(message, IFLA_MASTER, (uint32_t)bridge->ifindex);
         }
         if (isolated)
                 add_isolated_up(batch, ifindex);
@@ -246,6 +251,8 @@ static bool parse_link(const struct nlmsghdr *message, struct link *link) {
         nla_strlcpy(link->name, attributes[IFLA_IFNAME], sizeof(link->name));
         if (attributes[IFLA_IFALIAS])
                 nla_strlcpy(link->alias, attributes[IFLA_IFALIAS], sizeof(link->alias));
+        if (attributes[IFLA_MTU])
+                link->mtu = nla_get_u32(attributes[IFLA_MTU]);
         if (attributes[IFLA_ADDRESS] && nla_len(attributes[IFLA_ADDRESS]) == sizeof(link->mac))
                 memcpy(link->mac, nla_data(attributes[IFLA_ADDRESS]), sizeof(link->mac));
         if (attributes[IFLA_MASTER])

@@ -25,6 +25,7 @@ struct link {
         char alias[LINK_ALIAS_MAX];
         char kind[16]; /* "tun", "bridge", "ifb", ...; empty: a device without kind */
         unsigned char mac[6];
+        uint32_t mtu;
         int master; /* ifindex of its bridge; 0: none */
         bool up;
 };
@@ -32,8 +33,8 @@ struct link {
 /*
  * Makes a tap that lives as long as its descriptors: when the last process that has one ends, the
  * kernel removes link, qdiscs and filters. With IFF_VNET_HDR, and IFF_MULTI_QUEUE if @multi_queue.
- * Only a process of @owner, or with CAP_NET_ADMIN, may attach to it; LINK_NO_OWNER: any. @name, made
- * by link_tap_name(), must be free. @netlink, if not NULL, is a session in the same network
+ * Only a process of @owner, or with CAP_NET_ADMIN, may attach to it; LINK_NO_OWNER: any. @name,
+ * made by link_tap_name(), must be free. @netlink, if not NULL, is a session in the same network
  * namespace, whose socket is used to ask for the index. The descriptor, the first queue, is the
  * caller's. Answers EXISTS, KERNEL.
  */
@@ -72,12 +73,13 @@ void link_add_bridge(struct batch *batch, const char *name, const char *alias);
 void link_add_ifb(struct batch *batch, const char *name, const char *alias);
 
 /*
- * A tap becomes a marked port of the bridge @master, and goes up: with what shapes it already on
- * it, so behind shape_add(). @mac is the host's side, link_mac_host(). @isolated: from the bridge's
- * other isolated ports, before it is up, so that no frame passes a wall that is not there yet.
+ * A tap becomes a marked port of @bridge (link_get()), with its MTU, and goes up: with what shapes
+ * it already on it, so behind shape_add(). @mac is the host's side, link_mac_host(). @isolated:
+ * from the bridge's other isolated ports, before it is up, so that no frame passes a wall that is
+ * not there yet.
  */
 void link_add_tap(struct batch *batch, int ifindex, const char *alias, const unsigned char mac[6],
-                  int master, bool isolated);
+                  const struct link *bridge, bool isolated);
 
 void link_add_alias(struct batch *batch, int ifindex, const char *alias);
 void link_add_master(struct batch *batch, int ifindex, int master); /* 0: out of its bridge */

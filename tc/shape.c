@@ -15,10 +15,10 @@ uint64_t shape_bucket(uint64_t rate_bytes_per_s, uint64_t asked_bytes) {
                        max_u64(asked_bytes, max_u64(BUCKET_MIN, rate_bytes_per_s / 50)));
 }
 
-uint64_t shape_limit(uint64_t rate_bytes_per_s, uint64_t bucket_bytes, uint64_t latency_usec) {
+uint64_t shape_limit(uint64_t rate_bytes_per_s, uint64_t latency_usec) {
         unsigned __int128 queue = (unsigned __int128)rate_bytes_per_s * latency_usec / 1000000;
 
-        return min_u64(UINT32_MAX, LIMIT_MIN + bucket_bytes + (uint64_t)queue);
+        return min_u64(UINT32_MAX, LIMIT_MIN + (uint64_t)queue);
 }
 
 static int check_rate(const char *what, uint64_t rate, struct why *why) {
@@ -71,7 +71,7 @@ void shape_add_tbf(struct batch *batch, const struct shape *shape, size_t tap, i
         uint64_t bucket = shape_bucket(rate, shape->download_bucket_bytes);
 
         qdisc_add_tbf(batch, shape->taps[tap], flags, rate, (uint32_t)bucket,
-                      (uint32_t)shape_limit(rate, bucket, SHAPE_LATENCY_USEC));
+                      (uint32_t)shape_limit(rate, SHAPE_LATENCY_USEC));
 }
 
 void shape_add_redirect(struct batch *batch, const struct shape *shape, size_t tap, uint32_t hook) {
@@ -147,7 +147,7 @@ bool shape_is_bucket(const struct shape *shape, uint32_t buffer_ticks) {
 static int compare_tbf(const struct shape *shape, const struct qdisc_seen *seen, struct why *why) {
         uint64_t rate = shape->download_bytes_per_s;
         uint64_t bucket = shape_bucket(rate, shape->download_bucket_bytes);
-        uint64_t limit = shape_limit(rate, bucket, SHAPE_LATENCY_USEC);
+        uint64_t limit = shape_limit(rate, SHAPE_LATENCY_USEC);
 
         if (seen->rate_bytes_per_s != rate)
                 return differs(why, "the download rate", rate, seen->rate_bytes_per_s);

@@ -62,8 +62,10 @@ struct shape {
 
 /* max(128 KiB, rate / 50 s): a bucket smaller than that does not carry the rate. */
 uint64_t shape_bucket(uint64_t rate_bytes_per_s, uint64_t asked_bytes);
-/* Bytes that may queue: one bucket and what the rate carries in the latency. */
-uint64_t shape_limit(uint64_t rate_bytes_per_s, uint64_t bucket_bytes, uint64_t latency_usec);
+/* Bytes that may queue before a VM: a GSO frame and some, and what the rate carries in the latency.
+ * Not the bucket as well, although tc(8) counts so: what waits there waits once the bucket is
+ * empty, half a second of it at 10 Mbit/s. */
+uint64_t shape_limit(uint64_t rate_bytes_per_s, uint64_t latency_usec);
 
 /* ---- the IFB ---- */
 

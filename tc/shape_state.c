@@ -232,7 +232,7 @@ static int tap_differs(const struct shape *shape, const struct shape_tap_state *
                        struct why *why) {
         uint64_t rate = shape->download_bytes_per_s;
         uint64_t bucket = shape_bucket(rate, shape->download_bucket_bytes);
-        uint64_t limit = shape_limit(rate, bucket, SHAPE_LATENCY_USEC);
+        uint64_t limit = shape_limit(rate, SHAPE_LATENCY_USEC);
 
         if (!tap->present)
                 return why_set(why, SHAPE_E_DIFFERS, "tap %zu (link %d) is gone", i,

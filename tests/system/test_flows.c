@@ -466,6 +466,7 @@ static void a_hundred_mbit_hold_each_way_with_both_protocols(void) {
                 {.what = "100 down, IPv6", .from = "out", .to = "a", .address = "fd77:0::11"},
         };
 
+        need_all_of_it();
         world_up(&house, NULL);
         vm_start(&a, "a", 11, "100Mbps", "100Mbps");
         for (size_t i = 0; i < ARRAY_SIZE(flows); i++) {

@@ -199,8 +199,8 @@ void guest_up(struct bench *bench, struct guest *guest, int number, size_t n_tap
         }
         need_int(shape_add(&batch, &guest->shape, &bench->why), 0);
         for (size_t i = 0; i < n_taps; i++)
-                link_add_tap(&batch, guest->shape.taps[i], LINK_MARK "test", mac[i], bench->bridge,
-                             i == 1);
+                link_add_tap(&batch, guest->shape.taps[i], LINK_MARK "test", mac[i],
+                             &(struct link){.ifindex = bench->bridge}, i == 1);
         need_int(netlink_commit(&bench->netlink, &batch, shape_echo, &check, NULL, &bench->why), 0);
         need_int(shape_confirmed(&check), 0);
 }

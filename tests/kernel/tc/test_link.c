@@ -70,7 +70,8 @@ static void a_hundred_and_thirty_ports_are_made_found_and_gone(void) {
                          0);
                 link_mac(address, name, 0);
                 link_mac_host(address, address);
-                link_add_tap(&batch, indexes[i], alias, address, bench.bridge, i % 2);
+                link_add_tap(&batch, indexes[i], alias, address,
+                             &(struct link){.ifindex = bench.bridge}, i % 2);
                 need_int(netlink_commit(&bench.netlink, &batch, NULL, NULL, NULL, &bench.why), 0);
         }
         printf("# %d ports: %.1f ms each\n", PORTS, (now_ms() - start) / PORTS);
