@@ -11,7 +11,7 @@
 #include <cgroup/iomax.h>
 
 #define LOOK_MIN_USEC UINT64_C(200000) /* an almost empty bucket: at most this is overdrawn */
-#define STEP_USEC UINT64_C(1000000)    /* for the group to freeze; it may wait for its disk */
+#define STEP_USEC UINT64_C(2000000)    /* for the group to freeze; it may wait for its disk */
 #define STEP_AGAIN_USEC UINT64_C(2000000)
 #define QUIET_SHARE 20 /* quiet: less than a 20th of the claim */
 
