@@ -20,7 +20,7 @@
 #define SETTLED_EVERY 100
 #define NAMES 8
 #define HURRIED 4   /* calls at most that nobody waits for when the broker is killed */
-#define CLAIMS 1500 /* with three events each: more than are kept */
+#define CLAIMS 2100 /* with two events each: more than are kept */
 #define LEASES 2000
 #define LEASES_MS 120000
 #define CAPACITY (1000 * LINKS_MBPS)
@@ -326,6 +326,8 @@ static void thousands_of_networks_in_a_row_leave_nothing_to_grow(void) {
         uint64_t begin;
         unsigned n = 0;
 
+        /* A page of 2 MiB in place of some small ones would look like growth. */
+        file_put("/sys/kernel/mm/transparent_hugepage/enabled", "never");
         links_open(&house, CONF("2"), NULL);
         fill_events();
         for (int i = 0; i < 50; i++)
@@ -346,7 +348,8 @@ static void thousands_of_networks_in_a_row_leave_nothing_to_grow(void) {
         expect_int(after.fds, before.fds);
         expect_int(after.links, before.links);
         expect_uint(after.classes, 0);
-        expect_within(after.rss_kib, 0, before.rss_kib + 512);
+        /* The texts of their events are longer than those of the claims above. */
+        expect_within(after.rss_kib, 0, before.rss_kib + 1024);
         links_close(&house);
 }
 
