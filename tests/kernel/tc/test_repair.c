@@ -23,7 +23,7 @@ static const struct {
          "the download limit's rate is 625000 and should be 3000000"},
         {"tc qdisc change dev $B handle 1: root tbf rate 24mbit burst 512k limit 1m",
          "the download limit's queue"},
-        {"tc qdisc change dev $B handle 1: root tbf rate 24mbit burst 512k limit 381072",
+        {"tc qdisc change dev $B handle 1: root tbf rate 24mbit burst 512k limit 250000",
          "the download limit's bucket"},
         {"tc qdisc del dev $A clsact", "the hook for filters of tap 0"},
         {"tc qdisc del dev $A clsact; tc qdisc add dev $A ingress",
