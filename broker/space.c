@@ -127,6 +127,16 @@ static void *walk_run(void *userdata) {
 
 /* ---- on the loop ---- */
 
+/* Is any of the directories there? Mostly none is, and then nothing is to be walked. */
+static bool any_there(const struct broker *broker) {
+        char path[POLICY_DIRECTORY_MAX];
+
+        for (unsigned i = 0; i < _DISK_SHARE_N; i++)
+                if (access(policy_disk_directory(&broker->policy->broker, i, path), F_OK) == 0)
+                        return true;
+        return false;
+}
+
 static int begin(struct broker *broker) {
         struct space *space = broker->space;
         pthread_attr_t attributes;
@@ -137,6 +147,12 @@ static int begin(struct broker *broker) {
 
         if (space->walk)
                 return 0;
+        if (!any_there(broker)) {
+                memset(space->bytes, 0, sizeof(space->bytes));
+                space->known = true;
+                space->at_usec = broker_now_usec();
+                return 0;
+        }
         walk = calloc(1, sizeof(*walk));
         if (!walk)
                 return fault(-ENOMEM);
