@@ -132,13 +132,13 @@ static void add_class(struct buffer *buffer, const struct bare_plan *plan) {
         end(buffer, nest);
 }
 
-static void add_leaf(struct buffer *buffer, const struct bare_plan *plan) {
+static void add_leaf(struct buffer *buffer, int ifindex, uint32_t parent, uint32_t handle) {
         struct rtattr *nest;
 
-        begin_tc(buffer, "leaf", RTM_NEWQDISC, plan->ifb, class_of(plan, plan->minor),
-                 (uint32_t)plan->minor << 16, "fq_codel");
+        begin_tc(buffer, "leaf", RTM_NEWQDISC, ifindex, parent, handle, "fq_codel");
         nest = put(buffer, TCA_OPTIONS, NULL, 0);
         put_u32(buffer, TCA_FQ_CODEL_LIMIT, 1024);
+        put_u32(buffer, TCA_FQ_CODEL_FLOWS, 256);
         end(buffer, nest);
 }
 
@@ -264,8 +264,9 @@ unsigned bare_setup(int netlink_fd, const struct bare_plan *plan, struct bare_ta
         buffer.used = 0;
         buffer.n = 0;
         add_class(&buffer, plan);
-        add_leaf(&buffer, plan);
+        add_leaf(&buffer, plan->ifb, class_of(plan, plan->minor), (uint32_t)plan->minor << 16);
         add_tbf(&buffer, plan, tap->ifindex);
+        add_leaf(&buffer, tap->ifindex, TC_H_MAKE(1U << 16, 1), 2U << 16);
         begin_tc(&buffer, "clsact", RTM_NEWQDISC, tap->ifindex, TC_H_CLSACT,
                  TC_H_MAKE(TC_H_CLSACT, 0), "clsact");
         add_filter(&buffer, plan, tap->ifindex);

@@ -31,7 +31,7 @@ static char *write_batch(const char *name, unsigned bridge, const char *text) {
 
 /* The words behind `ip` and `tc`, which are those of their batch files, too. */
 struct steps {
-        char *tap, *class, *leaf, *tbf, *hook, *filter, *up, *gone, *removal;
+        char *tap, *class, *leaf, *tbf, *queue, *hook, *filter, *up, *gone, *removal;
 };
 
 static struct steps write_steps(const char *tap, unsigned bridge, unsigned major, unsigned minor,
@@ -43,11 +43,13 @@ static struct steps write_steps(const char *tap, unsigned bridge, unsigned major
                                 "quantum 60000",
                                 bridge, major, major, minor),
                 .leaf = format("qdisc add dev benchifb%u parent %x:%x handle %x: fq_codel "
-                               "limit 1024",
+                               "limit 1024 flows 256",
                                bridge, major, minor, minor),
                 .tbf = format("qdisc add dev %s root handle 1: tbf rate 2500mbit burst 6250000 "
                               "limit 21975000",
                               tap),
+                .queue = format(
+                        "qdisc add dev %s parent 1:1 handle 2: fq_codel limit 1024 flows 256", tap),
                 .hook = format("qdisc add dev %s clsact", tap),
                 .filter = format("filter add dev %s ingress matchall action skbedit "
                                  "priority %x:%x pipe action mirred egress redirect dev benchifb%u",
@@ -67,15 +69,16 @@ void iproute_init(struct iproute *iproute, unsigned bridge, unsigned major, unsi
         char *links, *limits;
 
         peer_init(&iproute->setup[IPROUTE_COMMANDS],
-                  format("commands=ip %s ; tc %s ; tc %s ; tc %s ; tc %s ; tc %s ; ip %s", one.tap,
-                         one.class, one.leaf, one.tbf, one.hook, one.filter, one.up));
+                  format("commands=ip %s ; tc %s ; tc %s ; tc %s ; tc %s ; tc %s ; tc %s ; ip %s",
+                         one.tap, one.class, one.leaf, one.tbf, one.queue, one.hook, one.filter,
+                         one.up));
         peer_init(&iproute->gone[IPROUTE_COMMANDS], format("commands=ip %s", one.gone));
         peer_init(&iproute->teardown[IPROUTE_COMMANDS], format("commands=tc %s", one.removal));
 
         links = write_batch("ip", bridge, format("%s\n%s", two.tap, two.up));
-        limits = write_batch(
-                "tc", bridge,
-                format("%s\n%s\n%s\n%s\n%s", two.class, two.leaf, two.tbf, two.hook, two.filter));
+        limits = write_batch("tc", bridge,
+                             format("%s\n%s\n%s\n%s\n%s\n%s", two.class, two.leaf, two.tbf,
+                                    two.queue, two.hook, two.filter));
         peer_init(&iproute->setup[IPROUTE_BATCH],
                   format("batch=ip -batch %s ; tc -batch %s", links, limits));
         peer_init(&iproute->gone[IPROUTE_BATCH],

@@ -14,6 +14,9 @@
 #define QUANTUM_MAX 60000
 #define BURST_MIN UINT64_C(65536)
 #define CODEL_LIMIT_PACKETS 1024
+/* Of 64 bytes each: the kernel's 1024 would be 136 KiB for a VM's two queues. One flow of a VM
+ * meets one of its ten full ones in 4 % of all cases. */
+#define CODEL_FLOWS 256
 
 uint32_t qdisc_ticks(uint64_t bytes, uint64_t rate_bytes_per_s) {
         unsigned __int128 value = (unsigned __int128)bytes * 1000000000 / rate_bytes_per_s / 64;
@@ -132,6 +135,7 @@ void qdisc_add_leaf(struct batch *batch, int ifindex, int flags, uint32_t class,
         }
         nest = nla_nest_start(message, TCA_OPTIONS);
         nla_put_u32(message, TCA_FQ_CODEL_LIMIT, CODEL_LIMIT_PACKETS);
+        nla_put_u32(message, TCA_FQ_CODEL_FLOWS, CODEL_FLOWS);
         nla_nest_end(message, nest);
 }
 

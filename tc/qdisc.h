@@ -16,6 +16,8 @@
 #include <tc/netlink.h>
 
 #define QDISC_TBF_HANDLE TC_H_MAKE(1U << 16, 0)
+#define QDISC_TBF_CLASS TC_H_MAKE(1U << 16, 1) /* the one class of TBF, where its queue hangs */
+#define QDISC_TBF_LEAF TC_H_MAKE(2U << 16, 0)
 #define QDISC_INGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
 #define QDISC_EGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)
 

@@ -74,6 +74,12 @@ void shape_add_tbf(struct batch *batch, const struct shape *shape, size_t tap, i
                       (uint32_t)shape_limit(rate, SHAPE_LATENCY_USEC));
 }
 
+void shape_add_tbf_leaf(struct batch *batch, const struct shape *shape, size_t tap, int flags) {
+        if (!shape->fifo)
+                qdisc_add_leaf(batch, shape->taps[tap], flags, QDISC_TBF_CLASS, QDISC_TBF_LEAF, 0,
+                               "the queue of downloads");
+}
+
 void shape_add_redirect(struct batch *batch, const struct shape *shape, size_t tap, uint32_t hook) {
         qdisc_add_redirect(
                 batch, shape->taps[tap], hook,
@@ -97,6 +103,7 @@ int shape_add(struct batch *batch, const struct shape *shape, struct why *why) {
         }
         for (size_t i = 0; i < shape->n_taps; i++) {
                 shape_add_tbf(batch, shape, i, new);
+                shape_add_tbf_leaf(batch, shape, i, new);
                 qdisc_add_clsact(batch, shape->taps[i], new);
                 shape_add_redirect(batch, shape, i, QDISC_INGRESS);
                 if (shape->download_minor)

@@ -13,11 +13,12 @@
  * uplink's capacity exactly once. Every frame is counted, whatever its protocol and wherever it
  * goes: other VMs, the host, the outside.
  *
- * Download (to the VM) leaves the host through the tap's egress: TBF there, rate = the claim. Of a
- * VM with several taps each could carry that, so their sum is held, too: a filter at the egress of
- * each redirects to the same IFB, into one class of the claim that hangs beside the root class of
- * uploads, and from there the frames go on to the tap's TBF (the IFB marks them tc_skip_classify,
- * so they pass the filter the second time).
+ * Download (to the VM) leaves the host through the tap's egress: TBF there, rate = the claim, and
+ * below it fq_codel, so that a thin flow does not wait behind a full one (112 ms in the fifo that
+ * TBF brings along, 12 ms so, at 10 Mbit/s). Of a VM with several taps each could carry that, so
+ * their sum is held, too: a filter at the egress of each redirects to the same IFB, into one class
+ * of the claim that hangs beside the root class of uploads, and from there the frames go on to the
+ * tap's TBF (the IFB marks them tc_skip_classify, so they pass the filter the second time).
  *
  *         M:      HTB of the IFB
  *           M:1     the uplink's capacity      M:2  strays: frames whose class is gone, 8 kbit/s
@@ -100,7 +101,8 @@ _must_check_ int shape_each_class(struct netlink *netlink, int ifb_ifindex,
 /* ---- one VM ---- */
 
 /* Messages for a batch. The VM's: class and leaf, for several taps two of each, and for each tap
- * TBF, clsact, redirect (for several two). On links that are still down. Answers RANGE. */
+ * TBF with its leaf, clsact, redirect (for several two). On links that are still down. Answers
+ * RANGE. */
 _must_check_ int shape_add(struct batch *batch, const struct shape *shape, struct why *why);
 
 /* New rates for what is there; queued packets stay. Answers RANGE. */
@@ -145,7 +147,9 @@ struct shape_tap_state {
         uint64_t rate_bytes_per_s;
         uint32_t buffer_ticks; /* bucket / rate, in the packet scheduler's 64 ns */
         uint32_t limit_bytes;
-        struct qdisc_count tbf_count;
+        struct qdisc_count tbf_count; /* its drops contain those of its queue */
+        char leaf[16];                /* the kind of its queue; empty: the fifo that TBF makes */
+        struct qdisc_count leaf_count;
         bool hook;                        /* clsact */
         bool ingress, egress;             /* the redirects: marked with our class, to our IFB */
         bool other_ingress, other_egress; /* in its place is a filter that does something else */
@@ -181,6 +185,8 @@ void shape_add_upload(struct batch *batch, const struct shape *shape, int flags)
 void shape_add_download(struct batch *batch, const struct shape *shape, int flags);
 void shape_add_leaf(struct batch *batch, const struct shape *shape, uint16_t minor, int flags);
 void shape_add_tbf(struct batch *batch, const struct shape *shape, size_t tap, int flags);
+/* The queue below TBF; nothing where a fifo is all that there is, for TBF brings one along. */
+void shape_add_tbf_leaf(struct batch *batch, const struct shape *shape, size_t tap, int flags);
 /* @hook: QDISC_INGRESS of uploads, QDISC_EGRESS of downloads. */
 void shape_add_redirect(struct batch *batch, const struct shape *shape, size_t tap, uint32_t hook);
 

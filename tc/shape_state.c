@@ -18,6 +18,7 @@
 enum look {
         LOOK_LINK,
         LOOK_ROOT,
+        LOOK_ROOT_LEAF,
         LOOK_HOOK,
         LOOK_INGRESS,
         LOOK_EGRESS,
@@ -65,6 +66,7 @@ static void add_looks(struct reading *reading) {
 
                 add_look(reading, LOOK_LINK, i, RTM_GETLINK, tap, 0, 0);
                 add_look(reading, LOOK_ROOT, i, RTM_GETQDISC, tap, TC_H_ROOT, 0);
+                add_look(reading, LOOK_ROOT_LEAF, i, RTM_GETQDISC, tap, QDISC_TBF_CLASS, 0);
                 add_look(reading, LOOK_HOOK, i, RTM_GETQDISC, tap, TC_H_CLSACT, 0);
                 add_look(reading, LOOK_INGRESS, i, RTM_GETTFILTER, tap, QDISC_INGRESS, 1);
                 if (shape->download_minor)
@@ -149,6 +151,10 @@ static void take_look(void *userdata, const struct nlmsghdr *message) {
         case LOOK_ROOT:
                 take_root(tap, &seen);
                 break;
+        case LOOK_ROOT_LEAF:
+                memcpy(tap->leaf, seen.kind, sizeof(tap->leaf));
+                tap->leaf_count = seen.count;
+                break;
         case LOOK_HOOK:
                 tap->hook = strcmp(seen.kind, "clsact") == 0;
                 break;
@@ -189,7 +195,8 @@ int shape_read(struct netlink *netlink, const struct shape *shape, struct shape_
                 for (size_t i = 0; i < reading.batch.n; i++) {
                         int errnum = reading.batch.errnums[i];
 
-                        if (errnum && errnum != ENODEV && errnum != ENOENT && errnum != EINVAL)
+                        if (errnum && errnum != ENODEV && errnum != ENOENT && errnum != EINVAL &&
+                            errnum != EOPNOTSUPP)
                                 r = why_errno(why, NETLINK_E_KERNEL, errnum,
                                               "the kernel refuses %s", reading.batch.what[i]);
                 }
@@ -228,6 +235,10 @@ static int class_differs(const struct shape_class_state *class, const char *whos
         return 0;
 }
 
+static bool is_leaf_of_tbf(const struct shape *shape, const struct shape_tap_state *tap) {
+        return strcmp(tap->leaf, shape->fifo ? "" : "fq_codel") == 0;
+}
+
 static int tap_differs(const struct shape *shape, const struct shape_tap_state *tap, size_t i,
                        struct why *why) {
         uint64_t rate = shape->download_bytes_per_s;
@@ -247,6 +258,9 @@ static int tap_differs(const struct shape *shape, const struct shape_tap_state *
         if (!shape_is_bucket(shape, tap->buffer_ticks))
                 return number_differs(why, "the download limit", "bucket in ticks",
                                       qdisc_ticks(bucket, rate), tap->buffer_ticks);
+        if (!is_leaf_of_tbf(shape, tap))
+                return why_set(why, SHAPE_E_DIFFERS, "the queue of downloads of tap %zu is %s", i,
+                               tap->leaf[0] ? tap->leaf : "missing");
         if (!tap->hook)
                 return missing(why, shape, i, "the hook for filters");
         if (!tap->ingress)
@@ -324,6 +338,12 @@ static void repair_tap(struct batch *batch, const struct shape *shape,
                 qdisc_add_plain(batch, RTM_DELQDISC, ifindex, TC_H_ROOT, 0,
                                 "the removal of another's queue");
         shape_add_tbf(batch, shape, i, NLM_F_CREATE | NLM_F_REPLACE);
+        if (!tap->tbf || !is_leaf_of_tbf(shape, tap)) {
+                if (tap->tbf && tap->leaf[0])
+                        qdisc_add_plain(batch, RTM_DELQDISC, ifindex, QDISC_TBF_CLASS, 0,
+                                        "the removal of a queue");
+                shape_add_tbf_leaf(batch, shape, i, NLM_F_CREATE | NLM_F_REPLACE);
+        }
         if (hard)
                 qdisc_add_plain(batch, RTM_DELQDISC, ifindex, TC_H_CLSACT, 0,
                                 "the removal of the hook for filters");

@@ -281,7 +281,7 @@ static bool tap_is(const json_t *link, const struct wanted *wanted, const char *
 
 static bool queues_are(const char *tap, uint64_t download, char *why, size_t size) {
         json_t *qdiscs = sh_json("tc -j qdisc show dev %s", tap);
-        bool tbf = false, hook = false;
+        bool tbf = false, leaf = false, hook = false;
         const json_t *qdisc;
         uint64_t rate = 0;
         size_t i, n = json_array_size(qdiscs);
@@ -293,6 +293,8 @@ static bool queues_are(const char *tap, uint64_t download, char *why, size_t siz
                         rate = (uint64_t)json_integer_value(
                                 json_object_get(json_object_get(qdisc, "options"), "rate"));
                 }
+                leaf = leaf || (strcmp(text_of(qdisc, "kind"), "fq_codel") == 0 &&
+                                strcmp(text_of(qdisc, "parent"), "1:1") == 0);
                 hook = hook || strcmp(text_of(qdisc, "kind"), "clsact") == 0;
         }
         json_decref(qdiscs);
@@ -301,7 +303,9 @@ static bool queues_are(const char *tap, uint64_t download, char *why, size_t siz
         if (rate != download)
                 return WRONG("TBF of %s: %ju and not %ju", tap, (uintmax_t)rate,
                              (uintmax_t)download);
-        if (!hook || n != 2)
+        if (!leaf)
+                return WRONG("%s has no fq_codel below its TBF", tap);
+        if (!hook || n != 3)
                 return WRONG("%s has no clsact, or something else beside", tap);
         return true;
 }

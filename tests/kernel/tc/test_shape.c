@@ -95,6 +95,7 @@ static void iproute2_sees_exactly_what_was_made_and_nothing_afterwards(void) {
         static const char *const words[] = {
                 "qdisc tbf 1: root",
                 "rate 100Gbit",
+                "qdisc fq_codel 2: parent 1:1 limit 1024p flows 256",
                 "qdisc clsact",
                 "matchall",
                 "skbedit  priority 7056:20 pipe",
