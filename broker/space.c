@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <fts.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -12,6 +11,7 @@
 #include <uthash.h>
 
 #include <base/fd.h>
+#include <base/thread.h>
 #include <base/units.h>
 #include <broker/broker.h>
 #include <broker/space.h>
@@ -139,10 +139,7 @@ static bool any_there(const struct broker *broker) {
 
 static int begin(struct broker *broker) {
         struct space *space = broker->space;
-        pthread_attr_t attributes;
-        sigset_t all, old;
         struct walk *walk;
-        pthread_t thread;
         int r;
 
         if (space->walk)
@@ -161,13 +158,7 @@ static int begin(struct broker *broker) {
         walk->event_fd = fcntl(space->event_fd, F_DUPFD_CLOEXEC, 3);
         for (unsigned i = 0; i < _DISK_SHARE_N; i++)
                 policy_disk_directory(&broker->policy->broker, i, walk->paths[i]);
-        pthread_attr_init(&attributes);
-        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &old);
-        r = pthread_create(&thread, &attributes, walk_run, walk);
-        pthread_sigmask(SIG_SETMASK, &old, NULL);
-        pthread_attr_destroy(&attributes);
+        r = thread_start(walk_run, walk, 0);
         if (r) {
                 walk->holders = 1;
                 walk_drop(walk);

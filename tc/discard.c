@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <base/fd.h>
+#include <base/thread.h>
 #include <tc/discard.h>
 
 /* Room for a batch of the network's messages and a sentence, several times over. */
@@ -73,24 +73,6 @@ static void *work(void *nothing) {
         return NULL;
 }
 
-/* With every signal blocked from its first instruction on: they are for the loop. */
-static bool start_worker(void) {
-        pthread_attr_t attributes;
-        pthread_t thread;
-        sigset_t all;
-        bool made;
-
-        if (pthread_attr_init(&attributes))
-                return false;
-        sigfillset(&all);
-        made = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0 &&
-               pthread_attr_setstacksize(&attributes, STACK_SIZE) == 0 &&
-               pthread_attr_setsigmask_np(&attributes, &all) == 0 &&
-               pthread_create(&thread, &attributes, work, NULL) == 0;
-        pthread_attr_destroy(&attributes);
-        return made;
-}
-
 void discard(const int *fds, size_t n_fds, const struct discard_link *links, size_t n_links) {
         struct job *job = NULL;
         bool working;
@@ -117,7 +99,7 @@ void discard(const int *fds, size_t n_fds, const struct discard_link *links, siz
         working = yard.working;
         yard.working = true;
         pthread_mutex_unlock(&yard.lock);
-        if (!working && !start_worker())
+        if (!working && thread_start(work, NULL, STACK_SIZE))
                 work(NULL);
 }
 
