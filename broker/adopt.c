@@ -16,6 +16,7 @@
 #include <broker/charge.h>
 #include <broker/diskio.h>
 #include <broker/lease.h>
+#include <broker/quota.h>
 #include <broker/release.h>
 #include <broker/slice.h>
 #include <broker/taps_adopt.h>
@@ -141,6 +142,7 @@ static int take_charge(struct lease *lease) {
         struct record *record = &lease->record;
         uint64_t network = record->charge.amount[RESOURCE_NETWORK];
         uint64_t upload = record->charge.amount[RESOURCE_NETWORK_UPLOAD];
+        int r;
 
         if (record->download_bytes_per_s == 0 && record->upload_bytes_per_s == 0) {
                 record->download_bytes_per_s = network;
@@ -149,7 +151,8 @@ static int take_charge(struct lease *lease) {
         lease->claim.demand = record->charge;
         charge_network(lease->broker, record, &lease->claim.demand);
         record->charge = lease->claim.demand;
-        return diskio_adopt(lease);
+        r = quota_adopt(lease);
+        return r < 0 ? r : diskio_adopt(lease);
 }
 
 static int enter(struct lease *lease) {
@@ -286,7 +289,8 @@ static int adopt_group(struct broker *broker, struct slice *slice, const char *n
                 known = why_set(&why, CGROUP_E_RECORD, "the lease record is of another group");
         if (known == 0)
                 known = record_read_main(lease->dir_fd, &pid, &why);
-        if (!populated && !(known == 0 && is_our_zombie(pid)) &&
+        /* A quota goes first, and takes its time. */
+        if (!populated && !(known == 0 && (is_our_zombie(pid) || lease->record.quota_project)) &&
             cgroup_remove_tree_at(slice->dir_fd, name, NULL) == 0) {
                 lease->record = (struct record){};
                 lease_free(lease);

@@ -86,6 +86,10 @@ struct broker {
         struct network *network;
         struct space *space;
 
+        sd_event_source *cleared; /* quotas that were taken away; NULL: none ever was */
+        int cleared_fd;           /* where their threads tell it */
+        uint64_t n_clearing;
+
         sd_event_source *settle; /* after releases: the queue goes on */
         sd_event_source *tick;   /* the next deadline of anything */
         uint64_t tick_usec;      /* when it is set for; UINT64_MAX: not */

@@ -195,6 +195,9 @@ void lease_free(struct lease *lease) {
         process_deinit(&lease->process);
         free(lease->exec_why);
         free(lease->taps);
+        if (lease->quota)
+                fd_close_many(lease->quota->fds, lease->quota->n_fds);
+        free(lease->quota);
         drop_disks(lease);
         lease_unwatch(lease);
         lease_close_dir(lease);

@@ -88,6 +88,13 @@ struct diskio {
         struct diskio_disk disk[];
 };
 
+/* The project quota on its files: what broker/quota asks for and keeps. */
+struct quota {
+        struct child_quota child;
+        int fds[CHILD_QUOTA_FILES_MAX]; /* O_PATH, of the files under it; none after a restart */
+        size_t n_fds;
+};
+
 /* Passed by the client, or -1; closed once the VM has them. */
 struct lease_fds {
         int fd[_REQUEST_FDS_N];
@@ -123,11 +130,13 @@ struct lease {
         char **argv, **paths;
         struct taps *taps;     /* NULL: it has no network of ours; owned */
         struct diskio *diskio; /* NULL: its I/O is not limited; owned */
+        struct quota *quota;   /* NULL: its disk space is counted only; owned */
         int *pass;             /* descriptors for the hypervisor, 3 and on; borrowed; owned array */
         size_t n_pass;
-        bool launching;    /* the child may still share our memory */
-        uint64_t number;   /* counts up along broker->leases */
-        bool told_started; /* the follower has had its "started" */
+        bool releasing_quota; /* a thread takes its quota away */
+        bool launching;       /* the child may still share our memory */
+        uint64_t number;      /* counts up along broker->leases */
+        bool told_started;    /* the follower has had its "started" */
 
         struct process process;
         int dir_fd;

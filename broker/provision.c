@@ -10,6 +10,7 @@
 #include <broker/diskio.h>
 #include <broker/lease.h>
 #include <broker/provision.h>
+#include <broker/quota.h>
 #include <broker/release.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
@@ -91,6 +92,7 @@ static void fill_args(struct lease *lease) {
                 .n_groups = lease->n_groups,
                 .nofile = lease->broker->control->nofile,
         };
+        args->quota = lease->record.quota_project ? &lease->quota->child : NULL;
         args->pass = lease->pass;
         args->n_pass = lease->n_pass;
 }
@@ -119,6 +121,9 @@ static int make(struct lease *lease, struct why *why) {
         if (r)
                 return r;
         r = taps_reserve(lease, why);
+        if (r)
+                return r;
+        r = quota_prepare(lease);
         if (r)
                 return r;
         r = record_write(lease->dir_fd, &lease->record, why);
@@ -237,6 +242,7 @@ int provision_progress(struct lease *lease) {
         lease->launching = false;
         broker->n_launching--;
         lease->launch_until_usec = 0;
+        quota_note(lease);
         if (r) {
                 snprintf(lease->end_reason, sizeof(lease->end_reason), "exec_failed");
                 /* The child leaves by itself, or is made to; its end brings the answer. */

@@ -8,6 +8,7 @@
 #include <base/units.h>
 #include <broker/broker.h>
 #include <broker/lease.h>
+#include <broker/quota.h>
 #include <broker/release.h>
 #include <broker/report.h>
 #include <broker/slice.h>
@@ -250,6 +251,22 @@ static int remove_group(struct lease *lease, struct why *why) {
         return cgroup_remove_tree_at(lease->slice->dir_fd, name, why);
 }
 
+/*
+ * The group names the quota to whoever comes after us, so it goes last. 1: in a moment, and then
+ * this is tried again.
+ */
+static int free_quota(struct lease *lease, struct why *why) {
+        bool was_open = lease->dir_fd >= 0, populated = false;
+
+        if (lease->record.quota_project == 0)
+                return 0;
+        if (lease_open_dir(lease, why) == 0 && cgroup_populated(lease->dir_fd, &populated, why))
+                populated = false;
+        if (!was_open)
+                lease_close_dir(lease);
+        return populated ? 0 : quota_release(lease);
+}
+
 int release_try(struct lease *lease) {
         struct why why = {};
         bool populated = true;
@@ -257,6 +274,9 @@ int release_try(struct lease *lease) {
 
         if (lease->own_child)
                 return 0; /* its status is not collected yet: SIGCHLD is on its way */
+        r = free_quota(lease, &why);
+        if (r)
+                return r < 0 ? r : 0;
         r = remove_group(lease, &why);
         if (r == 0)
                 return finish(lease);
@@ -287,6 +307,8 @@ int release_retry(struct lease *lease) {
         uint64_t vms = broker->ledger.vms;
         int r;
 
+        if (quota_is_released(lease))
+                return 0; /* it waits for its disk */
         if (lease->own_child || !lease->main_gone)
                 return kill_now(lease);
         r = release_try(lease);

@@ -7,6 +7,7 @@
 #include <broker/charge.h>
 #include <broker/diskio.h>
 #include <broker/lease.h>
+#include <broker/quota.h>
 #include <broker/report.h>
 #include <broker/slice.h>
 #include <broker/space.h>
@@ -140,7 +141,7 @@ json_t *report_show(struct lease *lease) {
                 json_array_append_new(notes, json_string(lease->detail));
         taps_report(lease, limits, stats, notes);
         diskio_report(lease, limits, notes);
-        json_array_append_new(notes, json_string("disk: counted, not enforced"));
+        quota_report(lease, limits, notes);
         return json_pack("{s:o s:o s:o s:o}", "vm", report_vm(lease), "limits", limits, "stats",
                          stats, "notes", notes);
 }

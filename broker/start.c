@@ -23,6 +23,7 @@
 #include <broker/lease.h>
 #include <broker/network.h>
 #include <broker/provision.h>
+#include <broker/quota.h>
 #include <broker/release.h>
 #include <broker/reload.h>
 #include <broker/resume.h>
@@ -402,6 +403,7 @@ void broker_deinit(struct broker *broker) {
         }
         slices_deinit(broker, broker->root.dir_fd >= 0);
         network_close(broker);
+        quota_close(broker);
         space_close(broker);
         tick_deinit(broker);
         sd_event_source_disable_unref(broker->settle);

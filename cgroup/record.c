@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
 #include <base/why.h>
@@ -98,8 +99,9 @@ static int format_string(const char *text, char *buffer, size_t size) {
         return (int)used;
 }
 
-/* "disk":[READ,WRITE,IOS], "net":{"minor":N,"download_minor":N,"taps":[["BRIDGE",QUEUES],...]}, -
- * each only if there is something to say. */
+/* "disk":[READ,WRITE,IOS], "quota":[PROJECT,MAJOR,MINOR,IN_FORCE],
+ * "net":{"minor":N,"download_minor":N,"taps":[["BRIDGE",QUEUES],...]}, - each only if there is
+ * something to say. */
 static int format_extras(const struct record *record, char *buffer, size_t size) {
         int used = 0;
 
@@ -109,6 +111,10 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
                 used = snprintf(buffer, size, "\"disk\":[%" PRIu64 ",%" PRIu64 ",%" PRIu64 "],",
                                 record->disk_read_bytes_per_s, record->disk_write_bytes_per_s,
                                 record->disk_ios_per_s);
+        if (record->quota_project)
+                used += snprintf(buffer + used, size - (size_t)used, "\"quota\":[%u,%u,%u,%d],",
+                                 record->quota_project, major(record->quota_dev),
+                                 minor(record->quota_dev), record->quota_in_force);
         if (record->n_nets == 0)
                 return used;
         used += snprintf(buffer + used, size - (size_t)used,
@@ -167,6 +173,22 @@ static bool parse_disk(const json_t *object, struct record *record) {
         record->disk_read_bytes_per_s = (uint64_t)read;
         record->disk_write_bytes_per_s = (uint64_t)write;
         record->disk_ios_per_s = (uint64_t)ios;
+        return true;
+}
+
+static bool parse_quota(const json_t *object, struct record *record) {
+        const json_t *quota = json_object_get(object, "quota");
+        json_int_t project, of, at, in_force;
+
+        if (!quota)
+                return true;
+        if (json_unpack((json_t *)quota, "[I,I,I,I]", &project, &of, &at, &in_force) < 0 ||
+            project <= 0 || project > UINT32_MAX || of < 0 || of > 0xfff || at < 0 ||
+            at > 0xfffff || in_force < 0 || in_force > 1)
+                return false;
+        record->quota_project = (uint32_t)project;
+        record->quota_dev = makedev((unsigned)of, (unsigned)at);
+        record->quota_in_force = in_force;
         return true;
 }
 
@@ -238,7 +260,8 @@ int record_parse(struct record *record, const char *text, size_t length, bool *c
                  text_check_name("id", id, NULL) || !text_is_printable(command) || uid < 0 ||
                  uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX || order < 0 || grace < 0 ||
                  cpu < 0 || memory < 0 || download < 0 || upload < 0 || created < 0 ||
-                 !parse_disk(object, &result) || !parse_nets(object, &result))
+                 !parse_disk(object, &result) || !parse_quota(object, &result) ||
+                 !parse_nets(object, &result))
                 r = refuse(why, "holds a value that cannot be");
         if (!r) {
                 result.cpu_milli = (uint64_t)cpu;

@@ -49,6 +49,10 @@ struct record {
         size_t n_nets; /* 0: it has no network */
         struct record_net nets[RECORD_NETS_MAX];
         uint16_t minor, download_minor; /* its classes on the IFB; 0: none */
+        /* The project quota on its files: 0: none */
+        uint32_t quota_project;
+        dev_t quota_dev;     /* of their file system */
+        bool quota_in_force; /* false: it was still to be set */
         uid_t uid;
         gid_t gid;
         uint64_t order;      /* its ticket's number: CLOCK_BOOTTIME of its arrival, ns */

@@ -14,17 +14,19 @@
  * the group knows its main process, also if the broker dies this instant
  *   2. bell       one of the group's files is opened for writing and left open: the moment execve
  * (or death) closes it, the broker's watch on the group says IN_CLOSE_WRITE
- *   3. session    a session of its own: no terminal's signals but those forwarded
- *   4. stdio      the client's stdin, stdout and stderr become 0, 1, 2
- *   5. pass       what it is given besides (taps, vhost, sockets) becomes 3, 4, 5 and so on
- *   6. close      every other descriptor is marked to be closed by execve
- *   7. rlimits    the descriptor limit the broker raised for itself is not inherited
- *   8. groups, gid, uid   the caller's, from the socket's credentials; in this order, because each
+ *   3. quota      its own disk images are put under a project quota, if one was asked for; here and
+ * not in the broker, for it may have to wait for their disk
+ *   4. session    a session of its own: no terminal's signals but those forwarded
+ *   5. stdio      the client's stdin, stdout and stderr become 0, 1, 2
+ *   6. pass       what it is given besides (taps, vhost, sockets) becomes 3, 4, 5 and so on
+ *   7. close      every other descriptor is marked to be closed by execve
+ *   8. rlimits    the descriptor limit the broker raised for itself is not inherited
+ *   9. groups, gid, uid   the caller's, from the socket's credentials; in this order, because each
  *                 needs a right that the next one gives up
- *   9. cwd        the caller's directory, with the caller's rights
- *  10. nonewprivs nothing it executes may gain a right (setuid programs)
- *  11. signals    mask emptied (handlers were reset by CLONE_CLEAR_SIGHAND)
- *  12. exec       the candidates in order
+ *  10. cwd        the caller's directory, with the caller's rights
+ *  11. nonewprivs nothing it executes may gain a right (setuid programs)
+ *  12. signals    mask emptied (handlers were reset by CLONE_CLEAR_SIGHAND)
+ *  13. exec       the candidates in order
  *
  * The table of descriptors is its own (no CLONE_FILES), so it may put them where it likes. But the
  * places that pass fills are taken: by what is to be passed, in any order, by the bell, which would
@@ -47,6 +49,7 @@
 enum child_step {
         CHILD_MARK,
         CHILD_BELL,
+        CHILD_QUOTA,
         CHILD_SESSION,
         CHILD_STDIO,
         CHILD_PASS,
@@ -62,18 +65,43 @@ enum child_step {
         _CHILD_STEP_N,
 };
 
+#define CHILD_QUOTA_FILES_MAX 16
+#define CHILD_PROJECT_MIN UINT32_C(0x40000000) /* ours: from here, 2^30 of them */
+#define CHILD_PROJECT_MAX UINT32_C(0x7fffffff)
+
+/*
+ * A project quota on the VM's own images. A file is put under it if the VM's user owns it and may
+ * write it, and no living project has it: base images, which others own or nobody may write, are
+ * not counted against anybody. A project with a limit is a living one; a file may keep the number
+ * of one that is not.
+ *
+ * Where the file system has no project quota in force, nothing is changed and `refused` says why;
+ * that is no failure of the step. EDQUOT is: the files are larger than the limit as they are.
+ */
+struct child_quota {
+        uint32_t project;
+        uint64_t limit_kib;
+        uid_t uid;
+        size_t n_files;                        /* on one file system */
+        char files[CHILD_QUOTA_FILES_MAX][32]; /* "/proc/self/fd/N" */
+
+        volatile uint32_t n_held;  /* files under the quota, which is in force if not 0 */
+        volatile uint32_t refused; /* errno */
+};
+
 struct child_args {
         char *const *argv;
         char *const *envp;
-        char *const *paths;    /* candidates for execve */
-        int cgroup_fd;         /* the group's directory */
-        const char *mark_name; /* the attribute that takes the pid; NULL: none */
-        const char *bell_file; /* a writable file of the group; NULL: none */
-        int stdio[3];          /* above 2 */
-        const int *pass;       /* become 3, 4, 5, ...; above 2, borrowed; one may occur twice */
-        size_t n_pass;         /* up to CHILD_PASS_MAX */
-        int cwd_fd;            /* -1: stay */
-        bool set_identity;     /* false: not root, everything runs as ourselves */
+        char *const *paths;        /* candidates for execve */
+        int cgroup_fd;             /* the group's directory */
+        const char *mark_name;     /* the attribute that takes the pid; NULL: none */
+        const char *bell_file;     /* a writable file of the group; NULL: none */
+        struct child_quota *quota; /* NULL: none */
+        int stdio[3];              /* above 2 */
+        const int *pass;           /* become 3, 4, 5, ...; above 2, borrowed; one may occur twice */
+        size_t n_pass;             /* up to CHILD_PASS_MAX */
+        int cwd_fd;                /* -1: stay */
+        bool set_identity;         /* false: not root, everything runs as ourselves */
         uid_t uid;
         gid_t gid;
         const gid_t *groups;

@@ -17,6 +17,7 @@
 static const char *const step_names[_CHILD_STEP_N] = {
         [CHILD_MARK] = "note the process on its group",
         [CHILD_BELL] = "open the group's file",
+        [CHILD_QUOTA] = "put its disk images under a project quota",
         [CHILD_SESSION] = "start a session",
         [CHILD_STDIO] = "pass stdin, stdout and stderr",
         [CHILD_PASS] = "pass the other descriptors",
@@ -144,6 +145,9 @@ int spawn_result(struct spawner *spawner, struct process *process, struct why *w
         if (process->args.failed_step == CHILD_EXEC)
                 return why_errno(why, SPAWN_E_EXEC, (int)process->args.failed_errnum,
                                  "cannot execute '%s'", process->args.argv[0]);
+        if (process->args.failed_step == CHILD_QUOTA && process->args.failed_errnum == EDQUOT)
+                return why_set(why, SPAWN_E_STEP,
+                               "its disk images already take more than the disk space it claims");
         return why_errno(why, SPAWN_E_STEP, (int)process->args.failed_errnum, "cannot %s",
                          step_names[process->args.failed_step]);
 }
