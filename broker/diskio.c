@@ -13,6 +13,7 @@
 #include <broker/diskio.h>
 #include <broker/lease.h>
 #include <broker/slice.h>
+#include <broker/slice_io.h>
 #include <cgroup/freeze.h>
 #include <cgroup/iomax.h>
 
@@ -273,25 +274,6 @@ static uint64_t weight(const struct lease *lease) {
         return part < 1 ? 1 : part > 10000 ? 10000 : (uint64_t)part;
 }
 
-/* What the slice as a whole may do on each disk that one of its VMs uses. */
-static int limit_slice(struct lease *lease, struct why *why) {
-        const struct slice_policy *policy = lease->slice->policy;
-        struct io_limit limit = IO_UNLIMITED;
-        int r = 0;
-
-        if (!policy || policy->limit.amount[RESOURCE_DISK_IO] == POLICY_NONE)
-                return 0;
-        limit.read_bytes_per_s = limit.write_bytes_per_s =
-                max_u64(1, policy->limit.amount[RESOURCE_DISK_IO]);
-        for (size_t i = 0; r == 0 && i < lease->diskio->n; i++) {
-                dev_t dev = lease->diskio->disk[i].disk.dev;
-
-                if (iomax_verify(lease->slice->dir_fd, dev, &limit, NULL))
-                        r = iomax_apply(lease->slice->dir_fd, dev, &limit, why);
-        }
-        return r;
-}
-
 /* A loop device may have another file by now, or none: what is limited and charged is what was
  * found when the claim came. A claim that did not wait is not looked at twice. */
 static int check_disks(struct lease *lease, struct why *why) {
@@ -322,7 +304,7 @@ int diskio_make(struct lease *lease, struct why *why) {
                 return 0;
         r = check_disks(lease, why);
         if (r == 0)
-                r = limit_slice(lease, why);
+                r = slice_io_make(lease, why);
         if (r == 0)
                 r = diskio_apply(lease, why);
         if (r == 0)

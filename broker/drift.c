@@ -4,6 +4,7 @@
 #include <broker/drift.h>
 #include <broker/lease.h>
 #include <broker/slice.h>
+#include <broker/slice_io.h>
 
 void drift_tell(struct broker *broker, const char *what, const char *name, const char *found,
                 const char *failed) {
@@ -83,6 +84,7 @@ static void check_own(struct broker *broker, struct slice *slice) {
 
 void drift_check_slice(struct broker *broker, struct slice *slice) {
         bool children = slice->suspect_children;
+        struct why found = {};
 
         /* Nearly always it was us: two reads say so. */
         if (!slice->suspect && slice->suspect_weights && slice->dir_fd >= 0 &&
@@ -95,6 +97,8 @@ void drift_check_slice(struct broker *broker, struct slice *slice) {
         if (slice->dir_fd < 0)
                 return;
         check_own(broker, slice);
+        if (!slice->io_stepping && slice_io_follow(broker, slice, &found))
+                drift_tell(broker, "slice", slice->name, found.text, NULL);
         if (children)
                 check_children(broker, slice);
 }

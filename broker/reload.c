@@ -10,6 +10,7 @@
 #include <broker/reload.h>
 #include <broker/service.h>
 #include <broker/slice.h>
+#include <broker/slice_io.h>
 #include <broker/taps.h>
 #include <broker/taps_adopt.h>
 
@@ -92,6 +93,7 @@ static void follow_network(struct lease *lease) {
 int policies_apply(struct broker *broker) {
         const struct broker_policy *policy = &broker->policy->broker;
         bool enforced[_RESOURCE_N];
+        struct slice *slice, *next;
         struct claim *claim;
         struct lease *lease;
         struct why why = {};
@@ -125,6 +127,9 @@ int policies_apply(struct broker *broker) {
                 follow_network(claim_lease(claim));
                 diskio_follow(claim_lease(claim));
         }
+
+        HASH_ITER(hh, broker->slices, slice, next)
+                (void)slice_io_follow(broker, slice, NULL);
 
         /* Of the host's memory and CPUs the reserve is the host's, the rest is the VMs'. */
         reserve = policy->reserve.amount[RESOURCE_MEMORY];

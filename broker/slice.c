@@ -6,6 +6,8 @@
 #include <base/fd.h>
 #include <broker/broker.h>
 #include <broker/slice.h>
+#include <broker/slice_io.h>
+#include <cgroup/freeze.h>
 
 struct slice *slice_find(struct broker *broker, const char *name) {
         struct slice *slice;
@@ -124,6 +126,7 @@ int slices_configure(struct broker *broker) {
 }
 
 static void slice_close(struct broker *broker, struct slice *slice) {
+        slice_io_stop(slice);
         if (slice->watch_id >= 0) {
                 HASH_DELETE(hh_watch, broker->slices_by_watch, slice);
                 watch_remove(&broker->watch, slice->watch_id);
@@ -178,8 +181,12 @@ int slice_open(struct broker *broker, struct slice *slice, struct why *why) {
 
         slice_directory(slice->name, name, sizeof(name));
         r = cgroup_create_at(broker->root.dir_fd, name, &dir_fd, why);
-        if (r == CGROUP_E_EXISTS)
+        if (r == CGROUP_E_EXISTS) {
                 r = cgroup_open_at(broker->root.dir_fd, name, &dir_fd, why);
+                /* The last broker may have ended while it was frozen. */
+                if (r == 0)
+                        r = freeze_end(dir_fd, why);
+        }
         if (r)
                 return r;
         r = cgroup_enable_controllers(dir_fd, name, why);

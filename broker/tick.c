@@ -9,6 +9,7 @@
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/slice.h>
+#include <broker/slice_io.h>
 #include <broker/taps_check.h>
 #include <broker/tick.h>
 #include <broker/upgrade.h>
@@ -107,6 +108,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         slices_settle(broker, NULL);
         drift_check_suspects(broker);
         taps_check_suspects(broker);
+        slices_io_tick(broker, now, &next);
         r = leases_tick(broker, now, &next);
         if (r == 0 && due(broker->window_usec, now, &next)) {
                 broker->window_usec = 0;
