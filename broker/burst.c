@@ -105,6 +105,62 @@ void burst_begin(struct lease *lease) {
         broker_tick_at(lease->broker, diskio->look_usec);
 }
 
+json_t *burst_pack(const struct lease *lease) {
+        const struct diskio *diskio = lease->diskio;
+        json_t *seen;
+
+        if (!diskio || !diskio->governed)
+                return json_null();
+        seen = json_array();
+        for (size_t i = 0; i < diskio->n; i++) {
+                const struct io_use *use = &diskio->disk[i].seen;
+
+                json_array_append_new(
+                        seen, json_pack("[I,I,I,I,I]", (json_int_t)diskio->disk[i].disk.dev,
+                                        (json_int_t)use->read_bytes, (json_int_t)use->write_bytes,
+                                        (json_int_t)use->read_ios, (json_int_t)use->write_ios));
+        }
+        return json_pack("{s:b s:I s:I s:o}", "burst", diskio->burst, "left_bytes",
+                         (json_int_t)diskio->left_bytes, "seen_usec", (json_int_t)diskio->seen_usec,
+                         "seen", seen);
+}
+
+static void resume_disk(struct diskio *diskio, const json_t *seen) {
+        json_int_t dev, read, write, read_ios, write_ios;
+
+        if (json_unpack((json_t *)seen, "[I,I,I,I,I]", &dev, &read, &write, &read_ios, &write_ios) <
+            0)
+                return;
+        for (size_t i = 0; i < diskio->n; i++)
+                if (diskio->disk[i].disk.dev == (dev_t)dev)
+                        diskio->disk[i].seen = (struct io_use){
+                                .read_bytes = (uint64_t)read,
+                                .write_bytes = (uint64_t)write,
+                                .read_ios = (uint64_t)read_ios,
+                                .write_ios = (uint64_t)write_ios,
+                        };
+}
+
+void burst_resume(struct lease *lease, const json_t *bucket) {
+        struct diskio *diskio = lease->diskio;
+        json_int_t left, seen_usec;
+        json_t *all, *seen;
+        int burst;
+        size_t i;
+
+        if (!diskio || !diskio->governed ||
+            json_unpack((json_t *)bucket, "{s:b s:I s:I s:o}", "burst", &burst, "left_bytes", &left,
+                        "seen_usec", &seen_usec, "seen", &all) < 0)
+                return;
+        diskio->burst = burst;
+        diskio->left_bytes = (uint64_t)left;
+        diskio->seen_usec = min_u64((uint64_t)seen_usec, broker_now_usec());
+        json_array_foreach(all, i, seen)
+                resume_disk(diskio, seen);
+        diskio->look_usec = broker_now_usec() + LOOK_MIN_USEC;
+        broker_tick_at(lease->broker, diskio->look_usec);
+}
+
 static void end_step(struct lease *lease, uint64_t again_usec) {
         struct diskio *diskio = lease->diskio;
         struct why why = {};

@@ -13,10 +13,12 @@
  * lost (cgroup/freeze).
  *
  * Nothing is looked at more often than it could matter: next when the bucket could be empty at the
- * ceiling, or when a quiet time could be over. The bucket itself is nowhere but here: a broker that
- * dies in a burst leaves the VM at the ceiling, and the next one steps down at once, since what was
- * used is not known.
+ * ceiling, or when a quiet time could be over. The bucket itself is nowhere but here, and travels
+ * with an upgrade in place: a broker that dies in a burst leaves the VM at the ceiling, and the next
+ * one steps down at once, since what was used is not known.
  */
+
+#include <jansson.h>
 
 #include <base/macro.h>
 
@@ -37,6 +39,14 @@ _must_check_ int burst_progress(struct lease *lease);
 
 /* Looks at what is due; *nextp: when to look again, if earlier than it is. Negative: a fault. */
 _must_check_ int burst_tick(struct lease *lease, uint64_t now_usec, uint64_t *nextp);
+
+/*
+ * For an upgrade in place, over which the bucket need not be lost: what is left of it, with the
+ * counters of the last look, so that what is used meanwhile counts. burst_resume() takes it up
+ * after the lease was adopted; anything but such an object leaves the bucket empty.
+ */
+json_t *burst_pack(const struct lease *lease);
+void burst_resume(struct lease *lease, const json_t *bucket);
 
 /*
  * What was moved between two readings, as bytes of the claim: a VM may have a limit of its own for

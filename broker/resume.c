@@ -10,6 +10,7 @@
 
 #include <base/fd.h>
 #include <broker/broker.h>
+#include <broker/burst.h>
 #include <broker/claim.h>
 #include <broker/control.h>
 #include <broker/lease.h>
@@ -100,6 +101,7 @@ static int resume_leases(struct broker *broker) {
 
                 if (!lease || lease->state != LEASE_RUNNING)
                         continue;
+                burst_resume(lease, json_object_get(object, "bucket"));
                 lease->oom_kills =
                         (uint64_t)json_integer_value(json_object_get(object, "oom_kills"));
                 lease->client_until_usec =

@@ -9,7 +9,8 @@
  *
  * and the descriptors it names, which are let through execve. If execve fails they are
  * closed-on-exec again and nothing has happened. VMs are not in it but for what the tree does not
- * know of them: a release that had begun, and OOM kills that were told.
+ * know of them: a release that had begun, OOM kills that were told, and what is left of the bucket
+ * of its disk I/O.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -25,6 +26,7 @@
 #include <base/fd.h>
 #include <base/file.h>
 #include <broker/broker.h>
+#include <broker/burst.h>
 #include <broker/lease.h>
 #include <broker/space.h>
 #include <broker/upgrade.h>
@@ -184,12 +186,12 @@ static json_t *pack_state(const struct broker *broker) {
                         json_array_append_new(clients, pack_client(connection, now));
         TAILQ_FOREACH(lease, &broker->leases, link)
                 json_array_append_new(
-                        leases,
-                        json_pack("{s:s s:i s:I s:I s:I s:s}", "id", lease->record.id, "state",
-                                  (int)lease->state, "kill_at_usec",
-                                  (json_int_t)lease->kill_at_usec, "client_until_usec",
-                                  (json_int_t)lease->client_until_usec, "oom_kills",
-                                  (json_int_t)lease->oom_kills, "end_reason", lease->end_reason));
+                        leases, json_pack("{s:s s:i s:I s:I s:I s:s s:o}", "id", lease->record.id,
+                                          "state", (int)lease->state, "kill_at_usec",
+                                          (json_int_t)lease->kill_at_usec, "client_until_usec",
+                                          (json_int_t)lease->client_until_usec, "oom_kills",
+                                          (json_int_t)lease->oom_kills, "end_reason",
+                                          lease->end_reason, "bucket", burst_pack(lease)));
         return json_pack("{s:i s:i s:b s:i s:[I,I] s:o s:o s:o}", "version", STATE_VERSION,
                          "listen_fd", broker->control->listen_fd, "inherited",
                          broker->control->inherited, "root_fd", broker->root.dir_fd, "nofile",
