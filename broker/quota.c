@@ -17,7 +17,6 @@
 #include <broker/broker.h>
 #include <broker/lease.h>
 #include <broker/quota.h>
-#include <broker/release.h>
 #include <sodium.h>
 
 #define STACK_SIZE (64 * 1024)
@@ -122,6 +121,7 @@ int quota_adopt(struct lease *lease) {
 
 struct clearing {
         struct lease *lease; /* not the thread's: for the loop, when it hears of the end */
+        quota_cleared_fn cleared;
         int told_fd;
         int fds[CHILD_QUOTA_FILES_MAX];
         size_t n_fds;
@@ -187,17 +187,19 @@ static void *run(void *userdata) {
 static int on_cleared(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         struct broker *broker = userdata;
         struct clearing *clearing;
+        quota_cleared_fn cleared;
         struct lease *lease;
         int r;
 
         if (read(fd, &clearing, sizeof(clearing)) != sizeof(clearing))
                 return 0;
         lease = clearing->lease;
+        cleared = clearing->cleared;
         free(clearing);
         broker->n_clearing--;
         lease->releasing_quota = false;
         lease->record.quota_project = 0;
-        r = release_try(lease);
+        r = cleared(lease);
         return r < 0 ? broker_fault(broker, r) : 0;
 }
 
@@ -218,7 +220,7 @@ static int open_pipe(struct broker *broker) {
         return 0;
 }
 
-int quota_release(struct lease *lease) {
+int quota_release(struct lease *lease, quota_cleared_fn cleared) {
         struct broker *broker = lease->broker;
         struct quota *quota = lease->quota;
         struct clearing *clearing;
@@ -235,6 +237,7 @@ int quota_release(struct lease *lease) {
         if (!clearing)
                 return fault(-ENOMEM);
         *clearing = (struct clearing){.lease = lease,
+                                      .cleared = cleared,
                                       .told_fd = broker->cleared_fd,
                                       .n_fds = quota->n_fds,
                                       .project = lease->record.quota_project,

@@ -33,10 +33,11 @@ int quota_adopt(struct lease *lease);
 
 /*
  * Takes everything away, in a thread; its processes have ended. Answers 1 while that is on its way,
- * and calls release_try() when it is done; 0: there was nothing to do, or it is done. Negative: out
- * of memory.
+ * and calls @cleared on the loop when it is done; 0: there was nothing to do, or it is done.
+ * Negative: out of memory.
  */
-int quota_release(struct lease *lease);
+typedef int (*quota_cleared_fn)(struct lease *lease);
+int quota_release(struct lease *lease, quota_cleared_fn cleared);
 /* Is that on its way? */
 bool quota_is_released(const struct lease *lease);
 /* At the broker's end: what is on its way ends by itself. */

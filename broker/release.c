@@ -264,7 +264,7 @@ static int free_quota(struct lease *lease, struct why *why) {
                 populated = false;
         if (!was_open)
                 lease_close_dir(lease);
-        return populated ? 0 : quota_release(lease);
+        return populated ? 0 : quota_release(lease, release_try);
 }
 
 int release_try(struct lease *lease) {

@@ -6,7 +6,6 @@
 #include <base/fd.h>
 #include <broker/broker.h>
 #include <broker/slice.h>
-#include <broker/slice_io.h>
 #include <cgroup/freeze.h>
 
 struct slice *slice_find(struct broker *broker, const char *name) {
@@ -125,8 +124,17 @@ int slices_configure(struct broker *broker) {
         return 0;
 }
 
+void slice_thaw(struct slice *slice) {
+        struct why why = {};
+
+        if (slice->io_stepping && freeze_end(slice->dir_fd, &why))
+                log_error("slice '%s': %s", slice->name, why.text);
+        slice->io_stepping = false;
+        slice->io_step_usec = 0;
+}
+
 static void slice_close(struct broker *broker, struct slice *slice) {
-        slice_io_stop(slice);
+        slice_thaw(slice);
         if (slice->watch_id >= 0) {
                 HASH_DELETE(hh_watch, broker->slices_by_watch, slice);
                 watch_remove(&broker->watch, slice->watch_id);

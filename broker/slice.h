@@ -77,6 +77,9 @@ _must_check_ int slice_protect(struct broker *broker, struct slice *slice, struc
 /* A slice that nobody refers to any more and no policy names: its directory and object go. */
 void slice_forget_unused(struct broker *broker, struct slice *slice);
 
+/* Ends the step in which it is frozen (broker/slice_io), if it is in one. */
+void slice_thaw(struct slice *slice);
+
 /* Closes all; with @remove also takes away empty directories. */
 void slices_deinit(struct broker *broker, bool remove);
 

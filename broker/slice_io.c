@@ -89,15 +89,6 @@ static int apply(const struct broker *broker, const struct slice *slice, struct 
         return r;
 }
 
-void slice_io_stop(struct slice *slice) {
-        struct why why = {};
-
-        if (slice->io_stepping && freeze_end(slice->dir_fd, &why))
-                log_error("slice '%s': %s", slice->name, why.text);
-        slice->io_stepping = false;
-        slice->io_step_usec = 0;
-}
-
 /* One look: begins it, goes on, or gives it up until later. */
 static void step(struct broker *broker, struct slice *slice, uint64_t now) {
         struct why why = {};
@@ -119,7 +110,7 @@ static void step(struct broker *broker, struct slice *slice, uint64_t now) {
                 slice->io_step_usec = now + LOOK_USEC;
                 return;
         }
-        slice_io_stop(slice);
+        slice_thaw(slice);
         if (r == 0 && !frozen)
                 slice->io_step_usec = now + STEP_USEC;
 }

@@ -27,7 +27,4 @@ bool slice_io_follow(struct broker *broker, struct slice *slice, struct why *why
 /* Goes on with what is on its way in all slices. */
 void slices_io_tick(struct broker *broker, uint64_t now_usec, uint64_t *nextp);
 
-/* Lets it run, whatever was on its way. */
-void slice_io_stop(struct slice *slice);
-
 #endif

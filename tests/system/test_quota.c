@@ -263,7 +263,7 @@ static void one_after_the_other_each_is_held(void) {
         struct job job;
 
         quota_open(&house, NULL);
-        for (unsigned i = 0; i < 20; i++) {
+        for (unsigned i = 0; i < 8; i++) {
                 expect_int(SHELL(&job, RUN_AS_1000("--name", "vm", "--disk", "1M", "--disk-image",
                                                    A, "--", FILL(A))),
                            1);
