@@ -16,7 +16,7 @@
 /* Exit statuses (provium(1) lists them). */
 enum {
         STATUS_OK = 0,
-        STATUS_PROBLEM = 1,     /* doctor has found one */
+        STATUS_PROBLEM = 1,     /* doctor has found one; bench cannot measure */
         STATUS_USAGE = 64,      /* the command line, or a value in it */
         STATUS_NOT_FOUND = 66,  /* no such VM, claim, slice or file */
         STATUS_NO_BROKER = 69,  /* nobody answers on the socket */
@@ -121,6 +121,7 @@ int command_policy_show(struct cli *cli, struct words *words);
 int command_policy_reload(struct cli *cli, struct words *words);
 int command_doctor(struct cli *cli, struct words *words);
 int command_events(struct cli *cli, struct words *words);
+int command_bench_disk(struct cli *cli, struct words *words);
 int command_upgrade(struct cli *cli, struct words *words);
 int command_version(struct cli *cli, struct words *words);
 int command_help(struct cli *cli, struct words *words);
@@ -132,5 +133,6 @@ extern const struct option_row resize_option_rows[];
 extern const struct option_row policy_option_rows[];
 extern const struct option_row policy_show_option_rows[];
 extern const struct option_row events_option_rows[];
+extern const struct option_row bench_option_rows[];
 
 #endif

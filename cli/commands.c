@@ -103,6 +103,16 @@ const struct command commands[] = {
                 .call = command_policy_reload,
         },
         {
+                .name = "bench disk",
+                .arguments = "[PATH]",
+                .help = "Measure what the disk beneath a directory carries",
+                .more = "Writes a file without a name below PATH (the data directory), measures "
+                        "with fio(1), and prints\nthe line for broker.conf. Nothing of it stays. "
+                        "The disk is fully loaded meanwhile: not for hours in\nwhich VMs need it.",
+                .options = bench_option_rows,
+                .call = command_bench_disk,
+        },
+        {
                 .name = "upgrade",
                 .arguments = "",
                 .help = "Make the broker execute its binary anew; VMs and waiting claims go on",
