@@ -10,18 +10,15 @@
  * it takes more than a minute. So KVM, wherever it can be had.
  */
 
-#include <stdbool.h>
 #include <stddef.h>
 
 /**
  * guest_accel() - the value of QEMU's -accel
  *
- * Loads the modules of KVM. Without it the test goes on, slowly, and says so in a note.
+ * Loads the modules of KVM. Without it the test is skipped, or with PROVIUM_FLOWS=1 goes on slowly
+ * and says so in a note. To be asked first of all.
  */
 const char *guest_accel(void);
-
-/** guest_has_kvm() - is what guest_accel() gives KVM? */
-bool guest_has_kvm(void);
 
 /**
  * guest_kernel() - the path of the kernel, which is the rig's; skips the test without one

@@ -5,10 +5,7 @@
  * (helpers/netguest) sends to a server of ours and then receives from it; what is counted is what
  * the server's TCP has received, and what the guest's has acknowledged, after the burst.
  *
- * An emulated guest inside the emulated rig takes a minute to boot: one test, and rates that it can
- * surely carry. A busy machine can only take from what arrives, so the best of a few runs counts.
- *
- * It takes two to four minutes, so it runs with PROVIUM_FLOWS=1 only.
+ * A busy machine can only take from what arrives, so the best of a few runs counts.
  */
 #include <arpa/inet.h>
 #include <linux/tcp.h>
@@ -18,11 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <base/macro.h>
 
+#include "guest.h"
 #include "house.h"
 
 #define CONF                                                                                       \
@@ -39,30 +36,6 @@
 #define WINDOW_MS 10000
 #define RUNS_MAX 3
 #define BOOT_MS 180000
-
-static const char *kernel_path(char *path, size_t size) {
-        const char *cache = getenv("PROVIUM_CACHE"), *home = getenv("HOME");
-
-        if (cache)
-                snprintf(path, size, "%s/rig/kernel/vmlinux", cache);
-        else
-                snprintf(path, size, "%s/.cache/provium/rig/kernel/vmlinux", home ?: "/root");
-        return path;
-}
-
-/* The guest's initramfs: our program, and the modules of its card. */
-static void pack_guest(void) {
-        need_int(system("set -e; d=/run/netguest; rm -rf $d; mkdir -p $d/m $d/dev $d/proc; "
-                        "cp $PROVIUM_HELPERS/netguest $d/init; "
-                        "mknod $d/dev/console c 5 1; "
-                        "modprobe --show-depends virtio_pci >$d.list; "
-                        "modprobe --show-depends virtio_net >>$d.list; "
-                        "awk '$1 == \"insmod\" && !seen[$2]++ { print $2 }' $d.list | "
-                        "{ i=0; while read -r p; do "
-                        "cp $p $d/m/$(printf %02d $i); i=$((i + 1)); done; }; "
-                        "cd $d && find . | cpio -o -H newc --quiet >$d.cpio"),
-                 0);
-}
 
 static int serve(void) {
         struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(PORT)};
@@ -135,25 +108,25 @@ static double measure(int fd, bool upload) {
 }
 
 static void a_linux_guest_in_qemu_is_held_to_its_claim_each_way(void) {
-        char kernel[256];
+        char kernel[256], append[256];
+        const char *accel;
         struct house house;
         double up = 0, down = 0;
         struct job job;
         int server, fd;
 
-        if (!getenv("PROVIUM_FLOWS"))
-                unit_skip("a guest inside a guest takes minutes: PROVIUM_FLOWS=1");
-        if (access(kernel_path(kernel, sizeof(kernel)), R_OK) < 0)
-                unit_skip("there is no kernel at %s", kernel);
+        guest_kernel(kernel, sizeof(kernel));
+        accel = guest_accel();
+        unit_note("-accel %s", accel);
         house_open(&house, CONF, NULL);
-        pack_guest();
+        snprintf(append, sizeof(append),
+                 GUEST_APPEND " net.address=10.77.0.11 net.peer=10.77.0.1:5300 net.seconds=%s",
+                 SECONDS);
         server = serve();
         JOB_RUN(&job, "--name", "linux", "--cpus", "2", "--mem", "256M", "--net", "guest0",
                 "--download", RATE, "--upload", RATE, "--", "qemu-system-x86_64", "-M", "pc",
-                "-accel", "tcg,tb-size=64", "-cpu", "qemu64,+rdrand", "-m", "160M", "-kernel",
-                kernel, "-initrd", "/run/netguest.cpio", "-append",
-                "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable cryptomgr.notests "
-                "net.address=10.77.0.11 net.peer=10.77.0.1:5300 net.seconds=" SECONDS,
+                "-accel", accel, "-cpu", "qemu64,+rdrand", "-m", "160M", "-kernel", kernel,
+                "-initrd", guest_pack("netguest", "virtio_pci virtio_net"), "-append", append,
                 "-display", "none", "-nodefaults", "-no-user-config", "-no-reboot", "-serial",
                 "stdio", "-netdev", "tap,id=n0,fd={tap.fd},vhost=off", "-device",
                 "virtio-net-pci,netdev=n0,mac={mac},romfile=");

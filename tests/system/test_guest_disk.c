@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --disk 512M --timeout 280 */
+/* rig: --mem 1G --disk 512M --timeout 400 */
 /*
  * The real thing: QEMU with a Linux guest on virtio disks, whose I/O is held from outside. The
  * guest (helpers/diskguest) reads and writes with O_DIRECT for as long as it is told and says what
@@ -43,6 +43,7 @@ static void disk_open(struct house *house, const char *conf) {
 
         if (!disks || !*disks)
                 unit_skip("the rig has no disk");
+        guest_accel();
         sh("set -e; exec 2>&1; export PATH=$PATH:/sbin:/usr/sbin; set -- $RIG_DISKS;"
            "if ! mountpoint -q /run/d0; then mkdir -p /run/d0; mkfs.ext4 -qF $1; mount $1 /run/d0;"
            "  for f in " A " " B " " C "; do"
