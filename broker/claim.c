@@ -11,6 +11,7 @@
 #include <broker/diskio.h>
 #include <broker/lease.h>
 #include <broker/provision.h>
+#include <broker/sandbox.h>
 #include <broker/report.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
@@ -294,6 +295,10 @@ static int find_place(struct lease *lease, struct connection *connection) {
                 r = connection_error(connection, "Exists", NULL, why.text) ?: 1;
         if (r)
                 return r;
+        if (sandbox_check(lease, &why))
+                return connection_error(connection, "Refused",
+                                        json_pack("{s:s}", "reason", "not_allowed"), why.text)
+                               ?: 1;
         r = find_network(lease, connection);
         if (r == 0)
                 r = find_disks(lease, connection);

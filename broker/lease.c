@@ -152,6 +152,8 @@ void lease_drop_launch(struct lease *lease) {
         free(take(lease->paths));
         free(take(lease->groups));
         free(take(lease->pass));
+        free(take(lease->walls));
+        free(take(lease->cwd));
         lease->n_groups = lease->n_pass = 0;
 }
 

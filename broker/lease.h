@@ -133,10 +133,12 @@ struct lease {
         struct quota *quota;   /* NULL: its disk space is counted only; owned */
         int *pass;             /* descriptors for the hypervisor, 3 and on; borrowed; owned array */
         size_t n_pass;
-        bool releasing_quota; /* a thread takes its quota away */
-        bool launching;       /* the child may still share our memory */
-        uint64_t number;      /* counts up along broker->leases */
-        bool told_started;    /* the follower has had its "started" */
+        bool releasing_quota;      /* a thread takes its quota away */
+        struct child_walls *walls; /* owned; until it is executed */
+        char *cwd;                 /* owned; the name of the working directory, if it needs one */
+        bool launching;            /* the child may still share our memory */
+        uint64_t number;           /* counts up along broker->leases */
+        bool told_started;         /* the follower has had its "started" */
 
         struct process process;
         int dir_fd;

@@ -188,6 +188,8 @@ static int method_signal(struct connection *connection, const struct call *call)
         if (lease->state != LEASE_RUNNING && lease->state != LEASE_STOPPING)
                 return connection_error(connection, "NotFound", NULL, "this VM does not run");
         r = release_signal(lease, request.signal);
+        if (r < 0)
+                return r;
         if (r)
                 return connection_error(connection, "Failed", NULL, strerrordesc_np(r));
         return connection_reply(connection, json_object(), false);

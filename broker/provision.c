@@ -12,6 +12,7 @@
 #include <broker/provision.h>
 #include <broker/quota.h>
 #include <broker/release.h>
+#include <broker/sandbox.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
 #include <broker/ticket.h>
@@ -86,12 +87,13 @@ static void fill_args(struct lease *lease) {
                           lease->fds.fd[REQUEST_FD_STDERR]},
                 .cwd_fd = lease->fds.fd[REQUEST_FD_CWD],
                 .set_identity = true,
-                .uid = lease->record.uid,
-                .gid = lease->record.gid,
+                .uid = lease->record.run_uid,
+                .gid = lease->record.run_gid,
                 .groups = lease->groups,
                 .n_groups = lease->n_groups,
                 .nofile = lease->broker->control->nofile,
         };
+        args->walls = lease->walls;
         args->quota = lease->record.quota_project ? &lease->quota->child : NULL;
         args->pass = lease->pass;
         args->n_pass = lease->n_pass;
@@ -121,6 +123,9 @@ static int make(struct lease *lease, struct why *why) {
         if (r)
                 return r;
         r = taps_reserve(lease, why);
+        if (r)
+                return r;
+        r = sandbox_make(lease, why);
         if (r)
                 return r;
         r = quota_prepare(lease);

@@ -65,7 +65,7 @@ int quota_prepare(struct lease *lease) {
                 child->n_files++;
         }
         /* Root may go beyond any limit of ext4. */
-        if (lease->record.uid == 0)
+        if (lease->record.run_uid == 0 && !(lease->walls && lease->walls->drop_capabilities))
                 child->refused = EPERM;
         else if (child->n_files == 0)
                 child->refused = ENODATA;
@@ -75,7 +75,7 @@ int quota_prepare(struct lease *lease) {
         }
         child->project = CHILD_PROJECT_MIN + randombytes_uniform(range);
         child->limit_kib = max_u64(1, claim / 1024);
-        child->uid = lease->record.uid;
+        child->uid = lease->record.run_uid;
         lease->record.quota_project = child->project;
         return 0;
 }
@@ -272,7 +272,7 @@ static const char *refusal(uint32_t errnum) {
         case EXDEV:
                 return "its files lie on several file systems";
         case EPERM:
-                return "it runs as root, which no quota holds";
+                return "it runs as root with all rights, which no quota holds";
         case EBUSY:
                 return "its file belongs to another project";
         case ESRCH:

@@ -11,6 +11,7 @@
 #include <broker/quota.h>
 #include <broker/release.h>
 #include <broker/report.h>
+#include <broker/sandbox.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
 #include <cgroup/stats.h>
@@ -46,12 +47,6 @@ static int signal_all(struct lease *lease, int signo) {
         return result;
 }
 
-int release_signal(struct lease *lease, int signo) {
-        if (lease->main_gone || lease->process.pidfd < 0)
-                return signal_all(lease, signo);
-        return pidfd_send_signal(lease->process.pidfd, signo, NULL, 0) < 0 ? errno : 0;
-}
-
 static int kill_now(struct lease *lease) {
         struct why why = {};
         uint64_t now = broker_now_usec(), wait;
@@ -76,6 +71,21 @@ static int kill_now(struct lease *lease) {
         lease->retry_at_usec = now + wait;
         broker_tick_at(lease->broker, lease->retry_at_usec);
         return 0;
+}
+
+/* What the signal would do if it reached the first process of a namespace. */
+static int end_instead(struct lease *lease) {
+        if (!lease->end_reason[0])
+                snprintf(lease->end_reason, sizeof(lease->end_reason), "signal");
+        return kill_now(lease);
+}
+
+int release_signal(struct lease *lease, int signo) {
+        if (lease->main_gone || lease->process.pidfd < 0)
+                return signal_all(lease, signo);
+        if (sandbox_loses(lease->process.pid, signo))
+                return end_instead(lease);
+        return pidfd_send_signal(lease->process.pidfd, signo, NULL, 0) < 0 ? errno : 0;
 }
 
 int release_start(struct lease *lease, const char *reason, int signo, uint64_t grace_usec) {

@@ -9,6 +9,7 @@
 #include <broker/lease.h>
 #include <broker/quota.h>
 #include <broker/report.h>
+#include <broker/sandbox.h>
 #include <broker/slice.h>
 #include <broker/space.h>
 #include <broker/taps_report.h>
@@ -142,6 +143,7 @@ json_t *report_show(struct lease *lease) {
         taps_report(lease, limits, stats, notes);
         diskio_report(lease, limits, notes);
         quota_report(lease, limits, notes);
+        sandbox_report(lease, limits);
         return json_pack("{s:o s:o s:o s:o}", "vm", report_vm(lease), "limits", limits, "stats",
                          stats, "notes", notes);
 }

@@ -242,7 +242,7 @@ int taps_make(struct lease *lease, struct why *why) {
         r = network_ready(lease->broker, why);
         for (size_t i = 0; r == 0 && i < taps->n; i++) {
                 r = open_queues(&lease->broker->network->netlink, taps, &taps->tap[i], at,
-                                lease->record.uid, why);
+                                lease->record.run_uid, why);
                 at += taps->tap[i].queues;
         }
         if (r)

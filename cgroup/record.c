@@ -99,7 +99,7 @@ static int format_string(const char *text, char *buffer, size_t size) {
         return (int)used;
 }
 
-/* "disk":[READ,WRITE,IOS], "quota":[PROJECT,MAJOR,MINOR,IN_FORCE],
+/* "disk":[READ,WRITE,IOS], "run":[UID,GID], "quota":[PROJECT,MAJOR,MINOR,IN_FORCE],
  * "net":{"minor":N,"download_minor":N,"taps":[["BRIDGE",QUEUES],...]}, - each only if there is
  * something to say. */
 static int format_extras(const struct record *record, char *buffer, size_t size) {
@@ -111,6 +111,9 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
                 used = snprintf(buffer, size, "\"disk\":[%" PRIu64 ",%" PRIu64 ",%" PRIu64 "],",
                                 record->disk_read_bytes_per_s, record->disk_write_bytes_per_s,
                                 record->disk_ios_per_s);
+        if (record->run_uid != record->uid || record->run_gid != record->gid)
+                used += snprintf(buffer + used, size - (size_t)used, "\"run\":[%u,%u],",
+                                 record->run_uid, record->run_gid);
         if (record->quota_project)
                 used += snprintf(buffer + used, size - (size_t)used, "\"quota\":[%u,%u,%u,%d],",
                                  record->quota_project, major(record->quota_dev),
@@ -174,6 +177,19 @@ static bool parse_disk(const json_t *object, struct record *record) {
         record->disk_write_bytes_per_s = (uint64_t)write;
         record->disk_ios_per_s = (uint64_t)ios;
         return true;
+}
+
+/* Of an older version's record, or of a VM that runs as who asked: the same. */
+static void take_run(const json_t *object, struct record *record) {
+        json_int_t uid, gid;
+
+        record->run_uid = record->uid;
+        record->run_gid = record->gid;
+        if (json_unpack((json_t *)json_object_get(object, "run"), "[I,I]", &uid, &gid) == 0 &&
+            uid >= 0 && uid < UINT32_MAX && gid >= 0 && gid < UINT32_MAX) {
+                record->run_uid = (uid_t)uid;
+                record->run_gid = (gid_t)gid;
+        }
 }
 
 static bool parse_quota(const json_t *object, struct record *record) {
@@ -270,6 +286,7 @@ int record_parse(struct record *record, const char *text, size_t length, bool *c
                 result.upload_bytes_per_s = (uint64_t)upload;
                 result.uid = (uid_t)uid;
                 result.gid = (gid_t)gid;
+                take_run(object, &result);
                 result.order = (uint64_t)order;
                 result.created_ns = (uint64_t)created;
                 result.grace_usec = (uint64_t)grace;

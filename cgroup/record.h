@@ -53,8 +53,10 @@ struct record {
         uint32_t quota_project;
         dev_t quota_dev;     /* of their file system */
         bool quota_in_force; /* false: it was still to be set */
-        uid_t uid;
+        uid_t uid;           /* who asked for it, and may do with it what he likes */
         gid_t gid;
+        uid_t run_uid; /* as whom it runs */
+        gid_t run_gid;
         uint64_t order;      /* its ticket's number: CLOCK_BOOTTIME of its arrival, ns */
         uint64_t created_ns; /* CLOCK_REALTIME, for people */
         uint64_t grace_usec;

@@ -20,13 +20,17 @@
  *   5. stdio      the client's stdin, stdout and stderr become 0, 1, 2
  *   6. pass       what it is given besides (taps, vhost, sockets) becomes 3, 4, 5 and so on
  *   7. close      every other descriptor is marked to be closed by execve
- *   8. rlimits    the descriptor limit the broker raised for itself is not inherited
- *   9. groups, gid, uid   the caller's, from the socket's credentials; in this order, because each
- *                 needs a right that the next one gives up
- *  10. cwd        the caller's directory, with the caller's rights
- *  11. nonewprivs nothing it executes may gain a right (setuid programs)
- *  12. signals    mask emptied (handlers were reset by CLONE_CLEAR_SIGHAND)
- *  13. exec       the candidates in order
+ *   8. rlimits    the descriptor limit the broker raised for itself is not inherited; no core dumps
+ *   9. walls      namespaces, mounts and capabilities: launcher/child_walls.h
+ *  10. groups, gid, uid   the caller's, from the socket's credentials, or the policy's; in this
+ *                 order, because each needs a right that the next one gives up
+ *  11. capabilities   none is left, also to root
+ *  12. cwd        the caller's directory, with the rights that are left
+ *  13. nonewprivs nothing it executes may gain a right (setuid programs)
+ *  14. batch      its scheduling, if asked
+ *  15. signals    mask emptied (handlers were reset by CLONE_CLEAR_SIGHAND)
+ *  16. seccomp    from here on it may do what its filter lets it
+ *  17. exec       the candidates in order
  *
  * The table of descriptors is its own (no CLONE_FILES), so it may put them where it likes. But the
  * places that pass fills are taken: by what is to be passed, in any order, by the bell, which would
@@ -42,6 +46,10 @@
 #include <sys/types.h>
 
 #include <base/macro.h>
+#include <launcher/child_quota.h>
+#include <launcher/child_walls.h>
+
+struct sock_fprog;
 
 #define CHILD_PASS_FIRST 3
 #define CHILD_PASS_MAX 32
@@ -55,38 +63,25 @@ enum child_step {
         CHILD_PASS,
         CHILD_CLOSE,
         CHILD_RLIMITS,
+        CHILD_NAMESPACES,
+        CHILD_MOUNTS,
+        CHILD_READ_ONLY,
+        CHILD_PROC,
+        CHILD_CGROUPFS,
+        CHILD_DEV,
+        CHILD_TMP,
+        CHILD_BOUNDING,
         CHILD_GROUPS,
         CHILD_GID,
         CHILD_UID,
+        CHILD_CAPABILITIES,
         CHILD_CWD,
         CHILD_NONEWPRIVS,
+        CHILD_BATCH,
         CHILD_SIGNALS,
+        CHILD_SECCOMP,
         CHILD_EXEC,
         _CHILD_STEP_N,
-};
-
-#define CHILD_QUOTA_FILES_MAX 16
-#define CHILD_PROJECT_MIN UINT32_C(0x40000000) /* ours: from here, 2^30 of them */
-#define CHILD_PROJECT_MAX UINT32_C(0x7fffffff)
-
-/*
- * A project quota on the VM's own images. A file is put under it if the VM's user owns it and may
- * write it, and no living project has it: base images, which others own or nobody may write, are
- * not counted against anybody. A project with a limit is a living one; a file may keep the number
- * of one that is not.
- *
- * Where the file system has no project quota in force, nothing is changed and `refused` says why;
- * that is no failure of the step. EDQUOT is: the files are larger than the limit as they are.
- */
-struct child_quota {
-        uint32_t project;
-        uint64_t limit_kib;
-        uid_t uid;
-        size_t n_files;                        /* on one file system */
-        char files[CHILD_QUOTA_FILES_MAX][32]; /* "/proc/self/fd/N" */
-
-        volatile uint32_t n_held;  /* files under the quota, which is in force if not 0 */
-        volatile uint32_t refused; /* errno */
 };
 
 struct child_args {
@@ -107,6 +102,10 @@ struct child_args {
         const gid_t *groups;
         size_t n_groups;
         struct rlimit nofile;
+        const struct child_walls *walls;  /* NULL: none */
+        const struct sock_fprog *seccomp; /* NULL: no filter */
+
+        volatile pid_t pid; /* written by clone3, before the child runs */
 
         /* Written by the child before it leaves, valid once it no longer shares our memory. */
         volatile uint32_t failed_errnum; /* 0: nothing failed */

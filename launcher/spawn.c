@@ -23,6 +23,17 @@ static const char *const step_names[_CHILD_STEP_N] = {
         [CHILD_PASS] = "pass the other descriptors",
         [CHILD_CLOSE] = "close inherited descriptors",
         [CHILD_RLIMITS] = "set resource limits",
+        [CHILD_NAMESPACES] = "enter a namespace of cgroups",
+        [CHILD_MOUNTS] = "part its mounts from the host's",
+        [CHILD_READ_ONLY] = "make the file system read-only",
+        [CHILD_PROC] = "mount /proc",
+        [CHILD_CGROUPFS] = "hide the cgroups",
+        [CHILD_DEV] = "make a /dev of its own",
+        [CHILD_TMP] = "make a /tmp of its own",
+        [CHILD_BOUNDING] = "give up capabilities for ever",
+        [CHILD_CAPABILITIES] = "give up its capabilities",
+        [CHILD_BATCH] = "set its scheduling",
+        [CHILD_SECCOMP] = "load its seccomp filter",
         [CHILD_GROUPS] = "set the supplementary groups",
         [CHILD_GID] = "set the group id",
         [CHILD_UID] = "set the user id",
@@ -108,8 +119,12 @@ int spawn_start(struct spawner *spawner, struct process *process, struct why *wh
         process->args.failed_errnum = 0;
         process->shares_memory = 1;
         clone.flags = CLONE_VM | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND |
-                      CLONE_CHILD_CLEARTID;
+                      CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID;
+        /* That of the cgroups is made once it is in its group: see launcher/child_walls.h. */
+        if (process->args.walls)
+                clone.flags |= process->args.walls->namespaces & ~(uint64_t)CLONE_NEWCGROUP;
         clone.pidfd = (uintptr_t)&pidfd;
+        clone.parent_tid = (uintptr_t)&process->args.pid;
         clone.child_tid = (uintptr_t)&process->shares_memory;
         clone.exit_signal = SIGCHLD;
         clone.stack = (uintptr_t)stack + GUARD_SIZE;

@@ -146,6 +146,27 @@ int access_add_groups(struct slice_policy *slice, const char *text, struct why *
         return add_words(&list, text, why);
 }
 
+int access_parse_user(struct policy_user *user, const char *text, struct why *why) {
+        bool everybody = false;
+        const struct list list = {.what = "user", .everybody = &everybody};
+        struct policy_user result = {.kind = POLICY_USER_NAMED};
+        const struct passwd *entry;
+        int r;
+
+        if (strcmp(text, "caller") == 0 || strcmp(text, "dynamic") == 0) {
+                *user = (struct policy_user){.kind = *text == 'c' ? POLICY_USER_CALLER
+                                                                  : POLICY_USER_DYNAMIC};
+                return 0;
+        }
+        r = resolve(&list, text, &result.uid, why);
+        if (r)
+                return r;
+        entry = getpwuid(result.uid);
+        result.gid = entry ? entry->pw_gid : (gid_t)result.uid;
+        *user = result;
+        return 0;
+}
+
 static bool contains(const gid_t *list, size_t n, gid_t id) {
         for (size_t i = 0; i < n; i++)
                 if (list[i] == id)

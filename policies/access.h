@@ -10,6 +10,7 @@
 
 #include <base/macro.h>
 
+struct policy_user;
 struct slice_policy;
 struct why;
 
@@ -21,5 +22,9 @@ struct why;
  */
 _must_check_ int access_add_users(struct slice_policy *slice, const char *text, struct why *why);
 _must_check_ int access_add_groups(struct slice_policy *slice, const char *text, struct why *why);
+
+/* A user that VMs run as: "caller", "dynamic", a name, or a number, whose group is that of its
+ * entry in the user database or, if there is none, of the same number. Answers POLICY_E_INVALID. */
+_must_check_ int access_parse_user(struct policy_user *user, const char *text, struct why *why);
 
 #endif

@@ -28,6 +28,9 @@
 #define RATIO_MIN 500
 #define RATIO_MAX 16000
 #define RATIO_MAX_CPU 8000
+#define DYNAMIC_MIN 65536
+#define DYNAMIC_MAX 4294901760
+#define DEVICE_NAME_MAX 40
 
 /* floor(amount x milli / 1000), or the largest number if it is above that. */
 static uint64_t scale(uint64_t amount, uint64_t milli) {
@@ -126,6 +129,23 @@ static void check_disk(const struct unit *unit) {
         }
 }
 
+/* "FIRST-LAST". Not root, not nobody, not what logind gives to people. */
+static void check_dynamic_users(const struct unit *unit) {
+        struct broker_policy *broker = unit->object;
+        unsigned long first, last;
+        char rest;
+
+        if (sscanf(broker->dynamic_users, "%lu-%lu%c", &first, &last, &rest) != 2 ||
+            first < DYNAMIC_MIN || last > DYNAMIC_MAX || first > last) {
+                complain_at(unit, offsetof(struct broker_policy, dynamic_users),
+                            "give the first and the last number, as in 524288-589823; both from "
+                            "65536 to 4294901760");
+                return;
+        }
+        broker->dynamic_first = (uid_t)first;
+        broker->dynamic_last = (uid_t)last;
+}
+
 void check_broker(const struct unit *unit) {
         struct broker_policy *broker = unit->object;
 
@@ -139,12 +159,34 @@ void check_broker(const struct unit *unit) {
         }
         check_network(unit);
         check_disk(unit);
+        check_dynamic_users(unit);
+}
+
+/* Names below /dev that lead nowhere else. */
+static void check_devices(const struct unit *unit) {
+        static const char valid[] =
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/";
+        const struct slice_policy *slice = unit->object;
+        const char *text = slice->sandbox.devices;
+
+        while (*(text += strspn(text, " "))) {
+                size_t length = strcspn(text, " ");
+
+                if (length >= DEVICE_NAME_MAX || strspn(text, valid) < length || *text == '/') {
+                        complain_at(unit, offsetof(struct slice_policy, sandbox.devices),
+                                    "give names below /dev, such as kvm or net/tun, separated by "
+                                    "spaces");
+                        return;
+                }
+                text += length;
+        }
 }
 
 void check_slice(const struct unit *unit) {
         struct slice_policy *slice = unit->object;
 
         clamp_ratios(&slice->ratio_milli, slice->ratio_clamped);
+        check_devices(unit);
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
                 uint64_t guarantee = slice->guarantee.amount[i], claim = slice->vm_claim.amount[i];
                 uint64_t limit = slice->limit.amount[i], vm_max = slice->vm_max.amount[i];

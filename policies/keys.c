@@ -45,6 +45,10 @@ const struct key policy_keys[] = {
          "How many claims one user may have waiting. Root is exempt."},
         {B(connections_user_max), "Broker", "MaxConnectionsPerUser", KEY_COUNT, 0, 1, 65536, "1024",
          "How many connections one user may hold. Root is exempt."},
+        {B(dynamic_users), "Broker", "DynamicUsers", KEY_TEXT, 0, BROKER_TEXT(dynamic_users),
+         "524288-589823",
+         "Numbers of users that are nobody's, first and last: each VM of a slice with User=dynamic "
+         "runs as one of its own, and none is used twice at a time."},
         {B(best_effort), "Broker", "BestEffort", KEY_BOOL, 0, 0, 1, "no",
          "What happens where the kernel cannot set or hold a limit: no refuses the VM, yes starts "
          "it and says in its status which limit is missing."},
@@ -272,6 +276,46 @@ const struct key policy_keys[] = {
         {S(isolated), "Network", "Isolated", KEY_BOOL, 0, 0, 1, "no",
          "Whether taps of this slice exchange no frames with isolated taps of the same bridge, "
          "each other's included."},
+
+        {S(sandbox.user), "Sandbox", "User", KEY_USER, 0, 0, 0, "caller",
+         "As whom a VM runs: caller, who asked for it; a name or number; or dynamic, a user of its "
+         "own from DynamicUsers= of broker.conf. One that is not the caller has no groups but that "
+         "of /dev/kvm."},
+        {S(sandbox.allow_root), "Sandbox", "AllowRoot", KEY_BOOL, 0, 0, 1, "no",
+         "Whether a VM may run as root, which root's own would with User=caller."},
+        {S(sandbox.drop_capabilities), "Sandbox", "DropCapabilities", KEY_BOOL, 0, 0, 1, "yes",
+         "Whether a VM has no capability, root not excepted, and can gain none."},
+        {S(sandbox.private_tmp), "Sandbox", "PrivateTmp", KEY_BOOL, 0, 0, 1, "no",
+         "Whether /tmp and /var/tmp are empty directories of its own, which count as its memory "
+         "and end with it. Files that others put into /tmp are then out of its reach."},
+        {S(sandbox.private_devices), "Sandbox", "PrivateDevices", KEY_BOOL, 0, 0, 1, "yes",
+         "Whether /dev holds only what Devices= names, with terminals and shared memory of its "
+         "own."},
+        {S(sandbox.devices), "Sandbox", "Devices", KEY_TEXT, 0, SLICE_TEXT(sandbox.devices),
+         "null zero full random urandom tty kvm vhost-net vhost-vsock",
+         "Names below /dev, separated by spaces. What this host has not got is left out."},
+        {S(sandbox.read_only_root), "Sandbox", "ReadOnlyRoot", KEY_BOOL, 0, 0, 1, "no",
+         "Whether all file systems are read-only to it, but /dev, /proc and a /tmp of its own. "
+         "Disks that it writes are then passed as {disk.N}."},
+        {S(sandbox.private_pids), "Sandbox", "PrivatePIDs", KEY_BOOL, 0, 0, 1, "yes",
+         "Whether it sees no processes but its own. Its main process is number 1 then, whose end "
+         "ends the others, and which a signal that it does not handle does not reach: one that "
+         "would end it is followed by a kill."},
+        {S(sandbox.private_ipc), "Sandbox", "PrivateIPC", KEY_BOOL, 0, 0, 1, "yes",
+         "Whether its System V IPC and its POSIX message queues are its own."},
+        {S(sandbox.private_hostname), "Sandbox", "PrivateHostname", KEY_BOOL, 0, 0, 1, "yes",
+         "Whether its host name is its own."},
+        {S(sandbox.private_cgroups), "Sandbox", "PrivateCgroups", KEY_BOOL, 0, 0, 1, "yes",
+         "Whether its cgroup is the root of what it sees of them."},
+        {S(sandbox.private_network), "Sandbox", "PrivateNetwork", KEY_WORD, 0, 0,
+         _PRIVATE_NETWORK_N - 1, "auto",
+         "Whether it is in a network of its own, with nothing in it but a loopback: yes, no, or "
+         "auto, if it has a tap of ours, which works all the same.",
+         "auto, yes, no"},
+        {S(sandbox.core_dumps), "Sandbox", "CoreDumps", KEY_BOOL, 0, 0, 1, "no",
+         "Whether it may leave core dumps, which hold the guest's memory."},
+        {S(sandbox.batch), "Sandbox", "Batch", KEY_BOOL, 0, 0, 1, "no",
+         "Whether it is scheduled as a batch job (SCHED_BATCH)."},
 
         {S(users), "Access", "Users", KEY_USERS, 0, 0, POLICY_NAMES_MAX, "",
          "Who may use this slice: names or numbers, separated by spaces; * is everybody. Several "

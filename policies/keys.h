@@ -31,6 +31,7 @@ enum key_type {
         KEY_INTERFACE,  /* char array of max bytes: the name of one, or "" */
         KEY_INTERFACES, /* a list of max of them, into the slice's bridges */
         KEY_ADDRESSES,  /* a list of max of them, into the broker's addresses */
+        KEY_USER,       /* struct policy_user */
         KEY_WORD,       /* an enum: the place of the word in the key's choices */
         _KEY_TYPE_N,
 };
@@ -53,7 +54,7 @@ struct key {
         const char *choices;  /* KEY_WORD: the valid words, in the order of the enum: "a, b, c" */
 };
 
-#define KEYS_N 96
+#define KEYS_N 111
 extern const struct key policy_keys[KEYS_N];
 
 /* The key of that name, or NULL. */

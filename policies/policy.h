@@ -99,6 +99,41 @@ struct disk_policy {
         bool project_quota;        /* ProjectQuota= (no): enforce space where it can be */
 };
 
+/* As whom a VM runs; User= */
+struct policy_user {
+        enum { POLICY_USER_CALLER, POLICY_USER_NAMED, POLICY_USER_DYNAMIC } kind;
+        uid_t uid; /* of a named one */
+        gid_t gid;
+};
+
+/* When a VM has a network namespace of its own; PrivateNetwork= in this order. */
+enum private_network {
+        PRIVATE_NETWORK_AUTO, /* if it has a tap of ours */
+        PRIVATE_NETWORK_YES,
+        PRIVATE_NETWORK_NO,
+        _PRIVATE_NETWORK_N,
+};
+
+#define POLICY_DEVICES_MAX 256
+
+/* slices/NAME.slice, [Sandbox] */
+struct sandbox_policy {
+        struct policy_user user;              /* User= (caller) */
+        bool allow_root;                      /* AllowRoot= (no) */
+        bool drop_capabilities;               /* DropCapabilities= (yes) */
+        bool private_tmp;                     /* PrivateTmp= (no) */
+        bool private_devices;                 /* PrivateDevices= (yes) */
+        char devices[POLICY_DEVICES_MAX];     /* Devices=: names below /dev */
+        bool read_only_root;                  /* ReadOnlyRoot= (no) */
+        bool private_pids;                    /* PrivatePIDs= (yes) */
+        bool private_ipc;                     /* PrivateIPC= (yes) */
+        bool private_hostname;                /* PrivateHostname= (yes) */
+        bool private_cgroups;                 /* PrivateCgroups= (yes) */
+        enum private_network private_network; /* PrivateNetwork= (auto) */
+        bool core_dumps;                      /* CoreDumps= (no) */
+        bool batch;                           /* Batch= (no): SCHED_BATCH */
+};
+
 /* broker.conf */
 struct broker_policy {
         /* [Broker] */
@@ -109,7 +144,9 @@ struct broker_policy {
         uint64_t vms_max;         /* MaxVMs= (4096) */
         uint64_t queue_max;       /* MaxQueued= (16384): claims waiting, all users together */
         uint64_t queue_user_max;  /* MaxQueuedPerUser= (4096), root excepted */
-        uint64_t connections_user_max; /* MaxConnectionsPerUser= (1024), root excepted */
+        uint64_t connections_user_max;     /* MaxConnectionsPerUser= (1024), root excepted */
+        char dynamic_users[32];            /* DynamicUsers= (524288-589823): for User=dynamic */
+        uid_t dynamic_first, dynamic_last; /* the same, as numbers */
         bool best_effort; /* BestEffort= (no): go on, and say so, where a limit cannot be set */
 
         /* [Capacity], [Reserve], [Ratio]: keys CPU= Memory= Disk= DiskIO= Network= GPU= each */
@@ -166,6 +203,8 @@ struct slice_policy {
         size_t n_bridges;
         bool any_bridge;
         bool isolated;
+
+        struct sandbox_policy sandbox;
 
         /* [Access] Users= (names or numbers, or "*" for everybody), Groups=. If both are empty,
          * nobody but root. */

@@ -25,6 +25,14 @@ static void show_user(FILE *out, const char *key, uid_t uid) {
                 fprintf(out, "%s=%u\n", key, uid);
 }
 
+static void show_run_user(FILE *out, const char *key, const struct policy_user *user) {
+        if (user->kind == POLICY_USER_NAMED)
+                show_user(out, key, user->uid);
+        else
+                fprintf(out, "%s=%s\n", key,
+                        user->kind == POLICY_USER_CALLER ? "caller" : "dynamic");
+}
+
 static void show_group(FILE *out, const char *key, gid_t gid) {
         const struct group *group = getgrgid(gid);
 
@@ -81,6 +89,8 @@ static void show_key(FILE *out, const struct key *key, const void *object) {
                 show_bridges(out, key->name, object);
         else if (key->type == KEY_ADDRESSES)
                 show_addresses(out, key->name, &((const struct broker_policy *)object)->network);
+        else if (key->type == KEY_USER)
+                show_run_user(out, key->name, (const void *)((const char *)object + key->offset));
         else
                 fprintf(out, "%s=%s\n", key->name,
                         value_format(key, object, buffer, sizeof(buffer)));

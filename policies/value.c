@@ -46,6 +46,7 @@ static int read_number(enum key_type type, const char *text, uint64_t *valuep, s
         case KEY_INTERFACE:
         case KEY_INTERFACES:
         case KEY_ADDRESSES:
+        case KEY_USER:
         case KEY_WORD:
         case _KEY_TYPE_N:
                 break;
@@ -77,6 +78,7 @@ static const char *print_number(enum key_type type, uint64_t value, char *buffer
         case KEY_INTERFACE:
         case KEY_INTERFACES:
         case KEY_ADDRESSES:
+        case KEY_USER:
         case KEY_WORD:
         case _KEY_TYPE_N:
                 break;
@@ -215,6 +217,8 @@ int value_parse(const struct key *key, const char *text, void *object, struct wh
                 return network_add_bridges(object, text, why);
         case KEY_ADDRESSES:
                 return network_add_addresses(object, text, why);
+        case KEY_USER:
+                return access_parse_user(value, *text ? text : key->fallback, why);
         case KEY_INTERFACE:
                 return parse_interface(key, text, value, why);
         case KEY_BOOL:
@@ -283,6 +287,7 @@ const char *value_format(const struct key *key, const void *object, char *buffer
         case KEY_GROUPS:
         case KEY_INTERFACES:
         case KEY_ADDRESSES:
+        case KEY_USER:
         case _KEY_TYPE_N:
                 break;
         }
@@ -299,7 +304,8 @@ const char *value_type_name(enum key_type type) {
                 [KEY_SHARE] = "share",         [KEY_DURATION] = "duration",
                 [KEY_USERS] = "users",         [KEY_GROUPS] = "groups",
                 [KEY_INTERFACE] = "interface", [KEY_INTERFACES] = "interfaces",
-                [KEY_ADDRESSES] = "addresses", [KEY_WORD] = "one of",
+                [KEY_ADDRESSES] = "addresses", [KEY_USER] = "user",
+                [KEY_WORD] = "one of",
         };
 
         assert(type < _KEY_TYPE_N);

@@ -30,7 +30,12 @@
 #define HOUSE_CONF                                                                                 \
         "[Capacity]\nCPU=4\nMemory=400M\nDisk=1G\n[Ratio]\nCPU=1\n"                                \
         "[Claim]\nCPU=0.1\nMemory=16M\nDiskIO=0\nNetwork=0\n[Enforce]\nMemoryOverhead=0\n"
-#define HOUSE_SLICE "[Access]\nUsers=*\n"
+/* Tests of other things than walls have none, and run as root. */
+#define HOUSE_OPEN                                                                                 \
+        "[Sandbox]\nAllowRoot=yes\nDropCapabilities=no\nPrivateDevices=no\n"                       \
+        "PrivatePIDs=no\nPrivateIPC=no\nPrivateHostname=no\nPrivateCgroups=no\n"                   \
+        "PrivateNetwork=no\n"
+#define HOUSE_SLICE HOUSE_OPEN "[Access]\nUsers=*\n"
 
 struct house {
         pid_t broker;

@@ -35,7 +35,7 @@ static void own_failures_have_their_own_status(void) {
         struct house house;
         struct job job;
 
-        house_open(&house, NULL, "[VM]\nMaxCPU=1\n[Access]\nUsers=root\n");
+        house_open(&house, NULL, HOUSE_OPEN "[VM]\nMaxCPU=1\n[Access]\nUsers=root\n");
         /* 64 usage, 75 full, 77 policy, 126 and 127 the command */
         expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--cpus", "-1", "--", "vm"), 64);
         expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--mem", "1T", "--", "vm"), 75);
@@ -222,7 +222,7 @@ static void a_vm_that_ignores_term_is_killed_after_its_grace(void) {
         struct job job, killer;
         uint64_t begin;
 
-        house_open(&house, NULL, "[VM]\nGracePeriod=1s\n[Access]\nUsers=*\n");
+        house_open(&house, NULL, HOUSE_SLICE "[VM]\nGracePeriod=1s\n");
         news_open(&news);
         JOB_RUN(&job, "--name", "deaf", "--", "vm", "deaf");
         job_wait_out(&job, "ready");

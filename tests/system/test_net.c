@@ -29,7 +29,7 @@
 #define CONF_RATIO(ratio) CONF_OF("Network=1Gbps\n[Ratio]\nCPU=1\nNetwork=" ratio "\n")
 #define CONF_UNKNOWN CONF_OF("[Ratio]\nCPU=1\n")
 #define DUPLEX "[Network]\nFullDuplex=yes\n"
-#define SLICE "[Access]\nUsers=*\n[Network]\nBridges=*\n"
+#define SLICE HOUSE_SLICE "[Network]\nBridges=*\n"
 
 #define ALL_FIVE "--name", "web", "--net", "br0", "--download", "100Mbps", "--upload", "50Mbps"
 
@@ -363,7 +363,7 @@ static void a_slice_joins_only_the_bridges_of_its_policy(void) {
         REFUSED_1234("slice 't' may not join the bridge 'br0'; Bridges= in [Network] of the "
                      "slice's policy allows it",
                      77, "--net", "br0", "--", "vm");
-        house_slice("t", "[Access]\nUsers=*\n[Network]\nBridges=br1\n");
+        house_slice("t", HOUSE_SLICE "[Network]\nBridges=br1\n");
         house_reload(&house);
         REFUSED_1234("may not join the bridge 'br0'", 77, "--net", "br0", "--", "vm");
         REFUSED_1234("may not join the bridge 'br0'", 77, "--net", "br1", "--net", "br0", "--",
@@ -374,7 +374,7 @@ static void a_slice_joins_only_the_bridges_of_its_policy(void) {
                    0);
         expect_links(&mine);
         /* A policy that is stricter now is for whoever comes next. */
-        house_slice("t", "[Access]\nUsers=*\n[Network]\nBridges=br0\n");
+        house_slice("t", HOUSE_SLICE "[Network]\nBridges=br0\n");
         house_reload(&house);
         expect_links(&mine);
         restart(&house);
@@ -392,7 +392,7 @@ static void a_slice_has_a_default_bridge_and_none_is_no_network(void) {
         struct house house;
         struct job job;
 
-        links_open(&house, CONF, "[Access]\nUsers=*\n[Network]\nBridge=br1\n");
+        links_open(&house, CONF, HOUSE_SLICE "[Network]\nBridge=br1\n");
         expect_int(SHELL(&job, AS_1234, "provium", "run", "--slice", "t", "--name", "web", "--",
                          "sh", "-c", "ip -j link show master br1; ip -j link show master br0"),
                    0);
@@ -418,7 +418,7 @@ static void isolated_slices_have_isolated_ports(void) {
         struct house house;
 
         isolated.isolated = true;
-        links_open(&house, CONF, "[Access]\nUsers=*\n[Network]\nIsolated=yes\n");
+        links_open(&house, CONF, HOUSE_SLICE "[Network]\nIsolated=yes\n");
         start_usual();
         expect_links(&isolated);
         restart(&house);

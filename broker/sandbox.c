@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/file.h>
+#include <broker/broker.h>
+#include <broker/lease.h>
+#include <broker/sandbox.h>
+#include <broker/slice.h>
+
+#define CWD_MAX 4096
+
+static const struct sandbox_policy *policy_of(const struct lease *lease) {
+        return lease->slice->policy ? &lease->slice->policy->sandbox : NULL;
+}
+
+int sandbox_check(const struct lease *lease, struct why *why) {
+        const struct sandbox_policy *policy = policy_of(lease);
+        bool root =
+                policy && ((policy->user.kind == POLICY_USER_CALLER && lease->record.uid == 0) ||
+                           (policy->user.kind == POLICY_USER_NAMED && policy->user.uid == 0));
+
+        if (root && !policy->allow_root)
+                return why_set(why, SANDBOX_E_REFUSED,
+                               "it would run as root, which slice '%s' does not let VMs do; ask as "
+                               "another user, or see User= and AllowRoot= in its [Sandbox]",
+                               lease->slice->name);
+        return 0;
+}
+
+/* ---- as whom ---- */
+
+static bool is_used(const struct broker *broker, uid_t uid) {
+        const struct lease *lease;
+
+        TAILQ_FOREACH(lease, &broker->leases, link)
+                if (lease->record.run_uid == uid)
+                        return true;
+        return false;
+}
+
+/* From a random place on: a number that has just come back is not the next one's. */
+static int take_dynamic(struct lease *lease, struct why *why) {
+        const struct broker_policy *policy = &lease->broker->policy->broker;
+        uint32_t n = policy->dynamic_last - policy->dynamic_first + 1;
+        uint32_t at = randombytes_uniform(n);
+
+        for (uint32_t i = 0; i < n; i++, at = at + 1 == n ? 0 : at + 1) {
+                uid_t uid = policy->dynamic_first + at;
+
+                if (is_used(lease->broker, uid))
+                        continue;
+                lease->record.run_uid = uid;
+                lease->record.run_gid = uid;
+                return 0;
+        }
+        return why_set(why, SANDBOX_E_REFUSED, "all %u users of DynamicUsers= are in use", n);
+}
+
+/* Its only group beside its own: with it, it may use /dev/kvm. */
+static int take_kvm_group(struct lease *lease) {
+        struct stat st;
+
+        free(take(lease->groups));
+        lease->n_groups = 0;
+        if (stat("/dev/kvm", &st) < 0 || st.st_gid == 0)
+                return 0;
+        lease->groups = malloc(sizeof(*lease->groups));
+        if (!lease->groups)
+                return fault(-ENOMEM);
+        lease->groups[lease->n_groups++] = st.st_gid;
+        return 0;
+}
+
+static int choose_user(struct lease *lease, const struct sandbox_policy *policy, struct why *why) {
+        int r;
+
+        lease->record.run_uid = lease->record.uid;
+        lease->record.run_gid = lease->record.gid;
+        if (!policy || policy->user.kind == POLICY_USER_CALLER)
+                return 0;
+        if (policy->user.kind == POLICY_USER_DYNAMIC) {
+                r = take_dynamic(lease, why);
+                if (r)
+                        return r;
+        } else {
+                lease->record.run_uid = policy->user.uid;
+                lease->record.run_gid = policy->user.gid;
+        }
+        return take_kvm_group(lease);
+}
+
+/* ---- behind which walls ---- */
+
+static bool has_node(const struct child_walls *walls, const char *path) {
+        for (size_t i = 0; i < walls->n_nodes; i++)
+                if (strcmp(walls->nodes[i].path, path) == 0)
+                        return true;
+        return false;
+}
+
+static void add_node(struct child_walls *walls, const char *path, const struct stat *st) {
+        struct child_node *node;
+
+        if (walls->n_nodes == CHILD_NODES_MAX || has_node(walls, path))
+                return;
+        node = &walls->nodes[walls->n_nodes++];
+        snprintf(node->path, sizeof(node->path), "%s", path);
+        node->mode = st->st_mode;
+        node->dev = st->st_rdev;
+        node->uid = st->st_uid;
+        node->gid = st->st_gid;
+}
+
+/* The device as the host has it, behind the directories it lies in. */
+static void add_device(struct child_walls *walls, const char *name) {
+        char path[CHILD_NODE_PATH_MAX + 8], *slash;
+        struct stat st;
+
+        snprintf(path, sizeof(path), "/dev/%s", name);
+        if (lstat(path, &st) < 0 || !(S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
+                return;
+        for (slash = strchr(path + 5, '/'); slash; slash = strchr(slash + 1, '/')) {
+                struct stat directory = {.st_mode = S_IFDIR | 0755};
+
+                *slash = '\0';
+                add_node(walls, path + 5, &directory);
+                *slash = '/';
+        }
+        add_node(walls, name, &st);
+}
+
+static void add_devices(struct child_walls *walls, const char *list) {
+        char name[CHILD_NODE_PATH_MAX];
+
+        while (*(list += strspn(list, " "))) {
+                size_t length = strcspn(list, " ");
+
+                snprintf(name, sizeof(name), "%.*s", (int)length, list);
+                add_device(walls, name);
+                list += length;
+        }
+}
+
+static uint64_t namespaces(const struct lease *lease, const struct sandbox_policy *policy) {
+        uint64_t flags = 0;
+
+        if (policy->private_tmp || policy->private_devices || policy->read_only_root ||
+            policy->private_pids)
+                flags |= CLONE_NEWNS;
+        if (policy->private_pids)
+                flags |= CLONE_NEWPID;
+        if (policy->private_ipc)
+                flags |= CLONE_NEWIPC;
+        if (policy->private_hostname)
+                flags |= CLONE_NEWUTS;
+        if (policy->private_cgroups)
+                flags |= CLONE_NEWCGROUP;
+        if (policy->private_network == PRIVATE_NETWORK_YES ||
+            (policy->private_network == PRIVATE_NETWORK_AUTO && lease->taps))
+                flags |= CLONE_NEWNET;
+        return flags;
+}
+
+/* By its name, for a descriptor would lead out of the VM's mounts. */
+static int name_directory(struct lease *lease, struct why *why) {
+        char link[40], path[CWD_MAX];
+        ssize_t n;
+
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", lease->fds.fd[REQUEST_FD_CWD]);
+        n = readlink(link, path, sizeof(path) - 1);
+        if (n <= 0 || path[0] != '/')
+                return why_set(why, SANDBOX_E_REFUSED, "the working directory has no name");
+        path[n] = '\0';
+        lease->cwd = strdup(path);
+        if (!lease->cwd)
+                return fault(-ENOMEM);
+        lease->walls->cwd = lease->cwd;
+        return 0;
+}
+
+int sandbox_make(struct lease *lease, struct why *why) {
+        const struct sandbox_policy *policy = policy_of(lease);
+        struct child_walls *walls;
+        int r;
+
+        r = choose_user(lease, policy, why);
+        if (r || !policy)
+                return r;
+        walls = calloc(1, sizeof(*walls));
+        if (!walls)
+                return fault(-ENOMEM);
+        lease->walls = walls;
+        walls->namespaces = namespaces(lease, policy);
+        walls->read_only = policy->read_only_root;
+        walls->own_proc = policy->private_pids;
+        walls->own_dev = policy->private_devices;
+        walls->own_tmp = policy->private_tmp;
+        walls->drop_capabilities = policy->drop_capabilities;
+        walls->batch = policy->batch;
+        walls->core_dumps = policy->core_dumps;
+        if (walls->own_dev)
+                add_devices(walls, policy->devices);
+        return walls->namespaces & CLONE_NEWNS ? name_directory(lease, why) : 0;
+}
+
+/* ---- afterwards ---- */
+
+void sandbox_report(const struct lease *lease, json_t *limits) {
+        char text[64];
+
+        if (lease->state == LEASE_WAITING)
+                return;
+        snprintf(text, sizeof(text), "%u:%u", lease->record.run_uid, lease->record.run_gid);
+        json_object_set_new(limits, "user", json_string(text));
+}
+
+/* The number behind "KEY:" in /proc/PID/status, the last of several. */
+static bool status_number(const char *status, const char *key, int base, uint64_t *valuep) {
+        const char *line = strstr(status, key), *end, *at;
+
+        if (!line)
+                return false;
+        line += strlen(key);
+        end = strchrnul(line, '\n');
+        for (at = end; at > line && at[-1] != '\t' && at[-1] != ' '; at--)
+                ;
+        *valuep = strtoull(at, NULL, base);
+        return at < end;
+}
+
+static bool would_end_it(int signo) {
+        switch (signo) {
+        case SIGKILL: /* does reach it */
+        case SIGCHLD:
+        case SIGCONT:
+        case SIGURG:
+        case SIGWINCH:
+        case SIGSTOP:
+        case SIGTSTP:
+        case SIGTTIN:
+        case SIGTTOU:
+                return false;
+        }
+        return true;
+}
+
+bool sandbox_loses(int pid, int signo) {
+        char path[40], status[4096];
+        uint64_t inner, caught, ignored;
+
+        snprintf(path, sizeof(path), "/proc/%d/status", pid);
+        return would_end_it(signo) && file_read_at(AT_FDCWD, path, status, sizeof(status)) == 0 &&
+               status_number(status, "\nNSpid:", 10, &inner) && inner == 1 &&
+               status_number(status, "\nSigCgt:", 16, &caught) &&
+               status_number(status, "\nSigIgn:", 16, &ignored) &&
+               !((caught | ignored) & UINT64_C(1) << (signo - 1));
+}

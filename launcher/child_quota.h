@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_LAUNCHER_CHILD_QUOTA_H
+#define PROVIUM_LAUNCHER_CHILD_QUOTA_H
+
+#include <sys/types.h>
+
+#include <base/macro.h>
+
+#define CHILD_QUOTA_FILES_MAX 16
+#define CHILD_PROJECT_MIN UINT32_C(0x40000000) /* ours: from here, 2^30 of them */
+#define CHILD_PROJECT_MAX UINT32_C(0x7fffffff)
+
+/*
+ * A project quota on the VM's own images. A file is put under it if the VM's user owns it and may
+ * write it, and no living project has it: base images, which others own or nobody may write, are
+ * not counted against anybody. A project with a limit is a living one; a file may keep the number
+ * of one that is not.
+ *
+ * Where the file system has no project quota in force, nothing is changed and `refused` says why;
+ * that is no failure of the step. EDQUOT is: the files are larger than the limit as they are.
+ */
+struct child_quota {
+        uint32_t project;
+        uint64_t limit_kib;
+        uid_t uid;
+        size_t n_files;                        /* on one file system */
+        char files[CHILD_QUOTA_FILES_MAX][32]; /* "/proc/self/fd/N" */
+
+        volatile uint32_t n_held;  /* files under the quota, which is in force if not 0 */
+        volatile uint32_t refused; /* errno */
+};
+
+/* Runs in the child. Answers a negative errno. */
+long child_set_quota(struct child_quota *quota);
+
+#endif
