@@ -84,7 +84,8 @@ static void the_shipped_files_say_the_defaults(void) {
         struct tree tree;
 
         tree_init(&tree);
-        tree_put(&tree, "etc/slices/default.slice", "[Access]\nUsers=root\n");
+        tree_put(&tree, "etc/slices/default.slice",
+                 "[Sandbox]\nAllowRoot=yes\n[Access]\nUsers=root\n");
         need_int(tree_load(&tree), 0);
         wanted = policy_show(tree.policy, &tree.policy->slices[0]);
 
@@ -214,13 +215,10 @@ static void the_table_has_no_key_twice_and_helps_with_each(void) {
         }
 }
 
-UNIT_MAIN(
-        TEST(the_shipped_files_hold_every_key),
-        TEST(the_shipped_files_say_the_defaults),
-        TEST(the_shipped_set_is_valid_and_lets_nobody_in_by_default),
-        TEST(what_is_shown_can_be_loaded_and_shows_the_same),
-        TEST(the_manual_tells_every_key_with_its_default),
-        TEST(the_page_has_a_place_for_the_reference),
-        TEST(the_manual_holds_no_accidental_request),
-        TEST(the_table_has_no_key_twice_and_helps_with_each),
-)
+UNIT_MAIN(TEST(the_shipped_files_hold_every_key), TEST(the_shipped_files_say_the_defaults),
+          TEST(the_shipped_set_is_valid_and_lets_nobody_in_by_default),
+          TEST(what_is_shown_can_be_loaded_and_shows_the_same),
+          TEST(the_manual_tells_every_key_with_its_default),
+          TEST(the_page_has_a_place_for_the_reference),
+          TEST(the_manual_holds_no_accidental_request),
+          TEST(the_table_has_no_key_twice_and_helps_with_each), )
