@@ -35,7 +35,8 @@ static uint32_t action_of(struct seccomp_verdict verdict) {
 
 struct compiler {
         scmp_filter_ctx filter;
-        bool is_alone; /* the rule at hand is the only one of its call */
+        size_t n_added; /* with conditions */
+        bool is_alone;  /* the rule at hand is the only one of its call */
 };
 
 struct pattern {
@@ -117,6 +118,8 @@ static int add_alternatives(struct compiler *compiler, const struct seccomp_rule
         int r;
 
         if (at == rule->n_conditions) {
+                if (at > 0 && compiler->n_added++ == SECCOMP_ADDED_MAX)
+                        return -E2BIG;
                 r = seccomp_rule_add_exact_array(compiler->filter, action_of(rule->verdict),
                                                  rule->number, (unsigned)at, made);
                 return r == -EEXIST ? 0 : r; /* the same rule twice */
@@ -227,6 +230,10 @@ static int add_rules(struct compiler *compiler, const struct seccomp_list *list,
                 r = add_alternatives(compiler, rule, 0, made);
                 if (r == -ENOMEM)
                         return fault(r);
+                if (r == -E2BIG)
+                        return why_set(why, SECCOMP_E_INVALID,
+                                       "%s:%u: here the list makes more than %d tests of arguments",
+                                       list->paths[rule->file], rule->line, SECCOMP_ADDED_MAX);
                 if (r)
                         return why_errno(why, SECCOMP_E_HOST, -r,
                                          "%s:%u: libseccomp does not take this",
@@ -394,7 +401,7 @@ int seccomp_program_load(struct seccomp_program *programp, const char *const *di
         _cleanup_(seccomp_list_deinit) struct seccomp_list list = SECCOMP_LIST_NULL;
         int r;
 
-        r = text_check_name("list", name, why);
+        r = text_check_name("list name", name, why);
         if (r)
                 return why ? why->code = SECCOMP_E_INVALID : SECCOMP_E_INVALID;
         r = seccomp_list_parse(&list, name, read_from_dirs, (void *)dirs, why);

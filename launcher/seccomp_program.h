@@ -17,7 +17,12 @@
 
 #include <launcher/seccomp_list.h>
 
-#define SECCOMP_TESTS_MAX 1024 /* of arguments, for libseccomp, that the rules of a call make */
+/*
+ * Tests of arguments, to which the rules of one call and those of a list are taken apart. What
+ * libseccomp needs for them grows faster than their number: 0.2 s for 512 of the worst kind.
+ */
+#define SECCOMP_TESTS_MAX 256
+#define SECCOMP_ADDED_MAX 512
 
 struct seccomp_program {
         struct sock_fprog bpf; /* len 0: none */
