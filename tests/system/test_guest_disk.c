@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --disk 512M --timeout 400 */
+/* rig: --mem 1G --disk 512M --timeout 280 */
 /*
  * The real thing: QEMU with a Linux guest on virtio disks, whose I/O is held from outside. The
  * guest (helpers/diskguest) reads and writes with O_DIRECT for as long as it is told and says what
@@ -31,8 +31,9 @@
 #define B "/run/d0/b.img"
 #define C "/run/d0/c.img"
 #define LINE_PATH "/run/guest.line"
+#define LINE_WORD "unix:" LINE_PATH
 
-#define BOOT_MS 150000
+#define BOOT_MS 120000
 #define TRIES 3
 #define TASKS_MAX 4
 #define TICKS_MAX 16
@@ -43,7 +44,10 @@ static void disk_open(struct house *house, const char *conf) {
 
         if (!disks || !*disks)
                 unit_skip("the rig has no disk");
-        guest_accel();
+        if (strcmp(guest_accel(), "kvm") != 0)
+                unit_skip(
+                        "no KVM here: a guest that is emulated twice moves 1 to 3 MB/s, less than "
+                        "it is held to");
         sh("set -e; exec 2>&1; export PATH=$PATH:/sbin:/usr/sbin; set -- $RIG_DISKS;"
            "if ! mountpoint -q /run/d0; then mkdir -p /run/d0; mkfs.ext4 -qF $1; mount $1 /run/d0;"
            "  for f in " A " " B " " C "; do"
