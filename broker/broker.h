@@ -28,6 +28,7 @@
 #include <policies/policy.h>
 
 struct control;
+struct filters;
 struct lease;
 struct network;
 struct slice;
@@ -63,6 +64,8 @@ struct broker {
         struct spawner spawner;
 
         struct policy *policy;
+        struct filters *filters;      /* of that policy */
+        struct filters *next_filters; /* of one that was loaded and is about to be in force */
         struct host host;
         struct data_disks data_disks;
         struct disk_slot disk_slots[DEMAND_DISKS];

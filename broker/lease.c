@@ -3,6 +3,7 @@
 
 #include <base/fd.h>
 #include <broker/broker.h>
+#include <broker/filters.h>
 #include <broker/lease.h>
 #include <broker/slice.h>
 #include <cgroup/freeze.h>
@@ -153,6 +154,7 @@ void lease_drop_launch(struct lease *lease) {
         free(take(lease->groups));
         free(take(lease->pass));
         free(take(lease->walls));
+        lease->filters = filters_unref(lease->filters);
         free(take(lease->cwd));
         lease->n_groups = lease->n_pass = 0;
 }

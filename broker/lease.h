@@ -30,6 +30,7 @@
 
 struct broker;
 struct connection;
+struct filters;
 struct slice;
 
 enum lease_state {
@@ -134,6 +135,7 @@ struct lease {
         int *pass;             /* descriptors for the hypervisor, 3 and on; borrowed; owned array */
         size_t n_pass;
         bool releasing_quota;      /* a thread takes its quota away */
+        struct filters *filters;   /* a reference, until it is executed */
         struct child_walls *walls; /* owned; until it is executed */
         char *cwd;                 /* owned; the name of the working directory, if it needs one */
         bool launching;            /* the child may still share our memory */

@@ -5,6 +5,7 @@
 
 #include <broker/broker.h>
 #include <broker/control.h>
+#include <broker/filters.h>
 #include <broker/service.h>
 #include <broker/start.h>
 
@@ -14,7 +15,9 @@
 
 static int check(const struct options *options) {
         struct policy_errors *errors = calloc(1, sizeof(*errors));
+        struct filters *filters = NULL;
         struct policy *policy = NULL;
+        struct why why = {};
         int r;
 
         r = errors ? policy_load(&policy, options->config_dir, options->vendor_dir, errors)
@@ -24,6 +27,11 @@ static int check(const struct options *options) {
 
                 fprintf(stderr, "%s\n", policy_error_format(&errors->list[i], line, sizeof(line)));
         }
+        if (r == 0)
+                r = filters_load(&filters, options, policy, &why);
+        if (why.text[0])
+                fprintf(stderr, "%s\n", why.text);
+        filters_unref(filters);
         free(errors);
         policy_free(policy);
         return r < 0 ? EXIT_HOST : r ? EXIT_BAD_POLICY : 0;

@@ -94,6 +94,7 @@ static void fill_args(struct lease *lease) {
                 .nofile = lease->broker->control->nofile,
         };
         args->walls = lease->walls;
+        args->seccomp = sandbox_filter(lease);
         args->quota = lease->record.quota_project ? &lease->quota->child : NULL;
         args->pass = lease->pass;
         args->n_pass = lease->n_pass;

@@ -5,6 +5,7 @@
 #include <broker/broker.h>
 #include <broker/charge.h>
 #include <broker/diskio.h>
+#include <broker/filters.h>
 #include <broker/lease.h>
 #include <broker/network.h>
 #include <broker/reload.h>
@@ -21,8 +22,15 @@ int policies_load(struct broker *broker, struct policy_errors *errors, struct po
         int r;
 
         r = policy_load(policyp, broker->options->config_dir, broker->options->vendor_dir, errors);
-        if (r <= 0)
+        if (r < 0)
                 return r;
+        if (r == 0) {
+                filters_unref(take(broker->next_filters));
+                r = filters_load(&broker->next_filters, broker->options, *policyp, why);
+                if (r)
+                        *policyp = policy_free(*policyp);
+                return r;
+        }
         for (size_t i = 0; i < errors->n; i++) {
                 char line[1200];
 
@@ -100,6 +108,10 @@ int policies_apply(struct broker *broker) {
         uint64_t reserve, low;
         int r;
 
+        if (broker->next_filters) {
+                filters_unref(broker->filters);
+                broker->filters = take(broker->next_filters);
+        }
         host_discover(&broker->host, broker->options, policy, &broker->root);
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
                 enforced[i] = broker->host.source[i] != SOURCE_UNKNOWN;

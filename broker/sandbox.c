@@ -6,15 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <base/file.h>
 #include <broker/broker.h>
+#include <broker/filters.h>
 #include <broker/lease.h>
 #include <broker/sandbox.h>
 #include <broker/slice.h>
 
 #define CWD_MAX 4096
+#define SECCOMP_NONE "none"
 
 static const struct sandbox_policy *policy_of(const struct lease *lease) {
         return lease->slice->policy ? &lease->slice->policy->sandbox : NULL;
@@ -185,6 +188,36 @@ static int name_directory(struct lease *lease, struct why *why) {
         return 0;
 }
 
+/* Its disks that are block devices: by their path it opens them anew. */
+static size_t block_devices(const struct lease *lease, dev_t devices[REQUEST_DISKS_MAX]) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < lease->fds.n_disks; i++) {
+                struct statx st;
+
+                if (statx(lease->fds.disk[i], "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE,
+                          &st) == 0 &&
+                    S_ISBLK(st.stx_mode))
+                        devices[n++] = makedev(st.stx_rdev_major, st.stx_rdev_minor);
+        }
+        return n;
+}
+
+static int fence(struct lease *lease, const struct sandbox_policy *policy, struct why *why) {
+        dev_t disks[REQUEST_DISKS_MAX];
+        size_t n;
+        int r;
+
+        if (!policy->private_devices)
+                return 0;
+        n = block_devices(lease, disks);
+        r = filters_confine(lease->filters, lease->dir_fd, policy->devices, disks, n, why);
+        if (r <= 0 || !lease->broker->policy->broker.best_effort)
+                return r;
+        snprintf(lease->detail, sizeof(lease->detail), "devices: not enforced: %.400s", why->text);
+        return 0;
+}
+
 int sandbox_make(struct lease *lease, struct why *why) {
         const struct sandbox_policy *policy = policy_of(lease);
         struct child_walls *walls;
@@ -207,7 +240,17 @@ int sandbox_make(struct lease *lease, struct why *why) {
         walls->core_dumps = policy->core_dumps;
         if (walls->own_dev)
                 add_devices(walls, policy->devices);
-        return walls->namespaces & CLONE_NEWNS ? name_directory(lease, why) : 0;
+        lease->filters = filters_ref(lease->broker->filters);
+        r = walls->namespaces & CLONE_NEWNS ? name_directory(lease, why) : 0;
+        return r ?: fence(lease, policy, why);
+}
+
+const struct sock_fprog *sandbox_filter(const struct lease *lease) {
+        const struct sandbox_policy *policy = policy_of(lease);
+
+        if (!lease->filters || !policy || strcmp(policy->seccomp, SECCOMP_NONE) == 0)
+                return NULL;
+        return filters_seccomp(lease->filters, policy->seccomp);
 }
 
 /* ---- afterwards ---- */

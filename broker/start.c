@@ -20,6 +20,7 @@
 #include <broker/charge.h>
 #include <broker/control.h>
 #include <broker/drift.h>
+#include <broker/filters.h>
 #include <broker/lease.h>
 #include <broker/network.h>
 #include <broker/provision.h>
@@ -413,6 +414,8 @@ void broker_deinit(struct broker *broker) {
         spawner_deinit(&broker->spawner);
         events_deinit(&broker->events);
         policy_free(broker->policy);
+        filters_unref(broker->filters);
+        filters_unref(broker->next_filters);
         free(broker->control);
         free(broker);
 }

@@ -285,12 +285,18 @@ const struct key policy_keys[] = {
          "Whether a VM may run as root, which root's own would with User=caller."},
         {S(sandbox.drop_capabilities), "Sandbox", "DropCapabilities", KEY_BOOL, 0, 0, 1, "yes",
          "Whether a VM has no capability, root not excepted, and can gain none."},
+        {S(sandbox.seccomp), "Sandbox", "Seccomp", KEY_TEXT, 0, SLICE_TEXT(sandbox.seccomp),
+         "generic",
+         "The list of system calls that it may make, a file in seccomp/ below /etc/provium or "
+         "/usr/lib/provium: qemu, cloud-hypervisor, firecracker, generic for any other, or one of "
+         "your own. none: all."},
         {S(sandbox.private_tmp), "Sandbox", "PrivateTmp", KEY_BOOL, 0, 0, 1, "no",
          "Whether /tmp and /var/tmp are empty directories of its own, which count as its memory "
          "and end with it. Files that others put into /tmp are then out of its reach."},
         {S(sandbox.private_devices), "Sandbox", "PrivateDevices", KEY_BOOL, 0, 0, 1, "yes",
-         "Whether /dev holds only what Devices= names, with terminals and shared memory of its "
-         "own."},
+         "Whether it may open no devices but those that Devices= names, block devices given as "
+         "its disks, and terminals of its own, wherever they are found; and whether its /dev holds "
+         "only these."},
         {S(sandbox.devices), "Sandbox", "Devices", KEY_TEXT, 0, SLICE_TEXT(sandbox.devices),
          "null zero full random urandom tty kvm vhost-net vhost-vsock",
          "Names below /dev, separated by spaces. What this host has not got is left out."},

@@ -118,17 +118,18 @@ enum private_network {
 
 /* slices/NAME.slice, [Sandbox] */
 struct sandbox_policy {
-        struct policy_user user;              /* User= (caller) */
-        bool allow_root;                      /* AllowRoot= (no) */
-        bool drop_capabilities;               /* DropCapabilities= (yes) */
-        bool private_tmp;                     /* PrivateTmp= (no) */
-        bool private_devices;                 /* PrivateDevices= (yes) */
-        char devices[POLICY_DEVICES_MAX];     /* Devices=: names below /dev */
-        bool read_only_root;                  /* ReadOnlyRoot= (no) */
-        bool private_pids;                    /* PrivatePIDs= (yes) */
-        bool private_ipc;                     /* PrivateIPC= (yes) */
-        bool private_hostname;                /* PrivateHostname= (yes) */
-        bool private_cgroups;                 /* PrivateCgroups= (yes) */
+        struct policy_user user;          /* User= (caller) */
+        bool allow_root;                  /* AllowRoot= (no) */
+        bool drop_capabilities;           /* DropCapabilities= (yes) */
+        bool private_tmp;                 /* PrivateTmp= (no) */
+        bool private_devices;             /* PrivateDevices= (yes) */
+        char seccomp[TEXT_NAME_MAX + 1];  /* Seccomp= (generic): a list below seccomp/; "": none */
+        char devices[POLICY_DEVICES_MAX]; /* Devices=: names below /dev */
+        bool read_only_root;              /* ReadOnlyRoot= (no) */
+        bool private_pids;                /* PrivatePIDs= (yes) */
+        bool private_ipc;                 /* PrivateIPC= (yes) */
+        bool private_hostname;            /* PrivateHostname= (yes) */
+        bool private_cgroups;             /* PrivateCgroups= (yes) */
         enum private_network private_network; /* PrivateNetwork= (auto) */
         bool core_dumps;                      /* CoreDumps= (no) */
         bool batch;                           /* Batch= (no): SCHED_BATCH */

@@ -34,7 +34,7 @@
 #define HOUSE_OPEN                                                                                 \
         "[Sandbox]\nAllowRoot=yes\nDropCapabilities=no\nPrivateDevices=no\n"                       \
         "PrivatePIDs=no\nPrivateIPC=no\nPrivateHostname=no\nPrivateCgroups=no\n"                   \
-        "PrivateNetwork=no\n"
+        "PrivateNetwork=no\nSeccomp=none\n"
 #define HOUSE_SLICE HOUSE_OPEN "[Access]\nUsers=*\n"
 
 struct house {

@@ -43,8 +43,18 @@ static int listen_host(int *portp) {
 
 static void walls_open(struct house *house, const char *slice) {
         need_int(chdir("/"), 0);
-        sh("cp $(command -v probe) " PROBE);
+        sh("cp $(command -v probe) " PROBE "; mkdir -p " HOUSE_DIR "/vendor;"
+           "cp -r $PROVIUM_SOURCE/policies/etc/seccomp " HOUSE_DIR "/vendor");
         house_open(house, NULL, slice);
+}
+
+static bool is_logged(void *text) {
+        return house_log_has(text);
+}
+
+static void log_wait(const char *text) {
+        expect_that(wait_until(is_logged, (void *)(uintptr_t)text, HOUSE_WAIT_MS), "'%s' is logged",
+                    text);
 }
 
 static void try_all(const char *const *before, const struct probe *probes, size_t n) {
@@ -100,6 +110,9 @@ static void a_hypervisor_that_has_fallen_reaches_nothing(void) {
                 {"setuid", "EPERM"},
                 {"hostname", "EPERM"},
                 {"bpf", "EPERM"},
+                {"unshare_users", "EPERM"},
+                {"perf", "EPERM"},
+                {"keys", "EPERM"},
                 {"cgroup", "ENOENT"},
                 {"processes", "ESRCH"},
                 {"inherited=3", "EBADF"},
@@ -113,7 +126,7 @@ static void a_hypervisor_that_has_fallen_reaches_nothing(void) {
         snprintf(probes[n].attempt, sizeof(probes[n].attempt), "signal=%d", house.broker);
         probes[n++].answer = "ESRCH";
         snprintf(probes[n].attempt, sizeof(probes[n].attempt), "trace=%d", house.broker);
-        probes[n++].answer = "ESRCH";
+        probes[n++].answer = "EPERM";
         snprintf(probes[n].attempt, sizeof(probes[n].attempt), "read=/proc/%d/mem", house.broker);
         probes[n++].answer = "ENOENT";
         try_all((const char *const[]){AS_1000, "provium", "run", "--slice", "t", "--", PROBE, NULL},
@@ -252,8 +265,59 @@ static void files_are_as_read_only_and_private_as_the_policy_says(void) {
         house_close(&house);
 }
 
+static void devices_are_those_that_the_policy_names_wherever_they_are_found(void) {
+        static const struct probe probes[] = {
+                {"write=/dev/null", "done"},   {"read=/run/n/zero", "EPERM"},
+                {"read=/run/n/null", "done"},  {"read=/run/n/mem", "EPERM"},
+                {"read=/run/n/kmsg", "EPERM"}, {"read=/dev/zero", "ENOENT"},
+                {"read=/dev/ptmx", "done"},
+        };
+        struct house house;
+        struct job job;
+
+        walls_open(&house, WALLED "[Sandbox]\nDevices=null\n");
+        sh("mkdir -p /run/n; mount -t tmpfs -o dev none /run/n; cd /run/n; mknod null c 1 3; mknod "
+           "zero c 1 5; mknod mem c 1 1;"
+           "mknod kmsg c 1 11; chmod 666 *");
+        try_all((const char *const[]){AS_1000, "provium", "run", "--slice", "t", "--", PROBE, NULL},
+                probes, ARRAY_SIZE(probes));
+        /* A block device that is its disk, and no other. */
+        sh("mknod /run/n/ram0 b 1 0; mknod /run/n/ram1 b 1 1; chmod 666 /run/n/ram*;"
+           "modprobe brd rd_nr=2 rd_size=1024 2>/dev/null; true");
+        house_conf(HOUSE_CONF "[Broker]\nBestEffort=yes\n");
+        house_reload(&house);
+        expect_int(SHELL(&job, AS_1000, "provium", "run", "--slice", "t", "--disk-io", "1MB/s",
+                         "--disk-image", "/run/n/ram0", "--", PROBE, "read={disk.0}",
+                         "read=/run/n/ram1"),
+                   0);
+        expect_in(job.out, "/fd/3: done\n");
+        expect_in(job.out, "read=/run/n/ram1: EPERM\n");
+        sh("umount /run/n");
+        house_close(&house);
+}
+
+static void a_list_that_is_not_there_or_wrong_is_told_at_the_load(void) {
+        struct house house;
+
+        walls_open(&house, WALLED);
+        house_slice("t", WALLED "[Sandbox]\nSeccomp=nothing\n");
+        expect_int(kill(house.broker, SIGHUP), 0);
+        log_wait("Seccomp=nothing");
+        sh("mkdir -p " HOUSE_ETC
+           "/seccomp; printf 'default allow\\nkill sethostname\\n' >" HOUSE_ETC
+           "/seccomp/mine; printf 'default allow\\nkill nonsense\\n' >" HOUSE_ETC "/seccomp/bad");
+        house_slice("t", WALLED "[Sandbox]\nSeccomp=bad\n");
+        expect_int(kill(house.broker, SIGHUP), 0);
+        log_wait("nonsense");
+        house_slice("t", WALLED "[Sandbox]\nSeccomp=mine\n");
+        house_reload(&house);
+        house_close(&house);
+}
+
 UNIT_MAIN(TEST(a_hypervisor_that_has_fallen_reaches_nothing),
           TEST(root_may_run_nothing_unless_the_policy_says_so),
           TEST(a_setuid_program_gains_nothing), TEST(it_runs_as_whom_the_policy_says),
           TEST(a_first_process_that_handles_no_signal_ends_all_the_same),
+          TEST(devices_are_those_that_the_policy_names_wherever_they_are_found),
+          TEST(a_list_that_is_not_there_or_wrong_is_told_at_the_load),
           TEST(files_are_as_read_only_and_private_as_the_policy_says), )
