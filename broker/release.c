@@ -14,6 +14,7 @@
 #include <broker/sandbox.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
+#include <broker/violation.h>
 #include <cgroup/stats.h>
 
 #define RETRY_USEC UINT64_C(250000) /* after the first cgroup.kill that left something */
@@ -200,6 +201,19 @@ static int tell_exited(struct lease *lease, struct connection *connection) {
                                 false);
 }
 
+static void tell_violation(struct lease *lease) {
+        char name[VIOLATION_NAME_MAX] = "unknown";
+
+        if (!violation_find(lease->process.pid, name))
+                log_warning("VM '%s': killed by its seccomp list; the kernel's log does not say "
+                            "for which call, the audit log may",
+                            lease->record.name);
+        else
+                log_warning("VM '%s': killed by its seccomp list for calling %s",
+                            lease->record.name, name);
+        lease_event(lease, "vm_seccomp", event_text("syscall", name));
+}
+
 static void end_events(struct lease *lease) {
         struct event_field fields[3] = {
                 event_text("reason", lease->end_reason),
@@ -210,6 +224,8 @@ static void end_events(struct lease *lease) {
                 fields[2] = (struct event_field)event_number("exit_code", lease->exit_code);
         else if (lease->status_known)
                 fields[2] = (struct event_field)event_number("signal", lease->exit_signal);
+        if (lease->status_known && lease->exit_signal == SIGSYS)
+                tell_violation(lease);
         if (lease->executed_usec)
                 lease_event_fields(lease, "vm_shutdown", fields, ARRAY_SIZE(fields));
         lease_event(lease, "claim_released", event_text("reason", lease->end_reason),

@@ -296,8 +296,11 @@ static void devices_are_those_that_the_policy_names_wherever_they_are_found(void
         house_close(&house);
 }
 
-static void a_list_that_is_not_there_or_wrong_is_told_at_the_load(void) {
+static void a_list_that_is_wrong_is_told_and_one_that_kills_names_the_call(void) {
+        const json_t *event;
         struct house house;
+        struct news news;
+        struct job job;
 
         walls_open(&house, WALLED);
         house_slice("t", WALLED "[Sandbox]\nSeccomp=nothing\n");
@@ -311,6 +314,13 @@ static void a_list_that_is_not_there_or_wrong_is_told_at_the_load(void) {
         log_wait("nonsense");
         house_slice("t", WALLED "[Sandbox]\nSeccomp=mine\n");
         house_reload(&house);
+        news_open(&news);
+        expect_int(SHELL(&job, AS_1000, "provium", "run", "--slice", "t", "--name", "bad", "--",
+                         PROBE, "hostname"),
+                   128 + SIGSYS);
+        event = news_wait(&news, "vm_seccomp", "bad");
+        expect_str(json_string_value(json_object_get(event, "syscall")), "sethostname");
+        news_close(&news);
         house_close(&house);
 }
 
@@ -319,5 +329,5 @@ UNIT_MAIN(TEST(a_hypervisor_that_has_fallen_reaches_nothing),
           TEST(a_setuid_program_gains_nothing), TEST(it_runs_as_whom_the_policy_says),
           TEST(a_first_process_that_handles_no_signal_ends_all_the_same),
           TEST(devices_are_those_that_the_policy_names_wherever_they_are_found),
-          TEST(a_list_that_is_not_there_or_wrong_is_told_at_the_load),
+          TEST(a_list_that_is_wrong_is_told_and_one_that_kills_names_the_call),
           TEST(files_are_as_read_only_and_private_as_the_policy_says), )
