@@ -10,9 +10,11 @@
 #include <cgroup/freeze.h>
 #include <cgroup/iomax.h>
 
-#define LOOK_MIN_USEC UINT64_C(200000) /* an almost empty bucket: at most this is overdrawn */
-#define STEP_USEC UINT64_C(2000000)    /* for the group to freeze; it may wait for its disk */
-#define STEP_AGAIN_USEC UINT64_C(2000000)
+#define LOOK_MIN_USEC UINT64_C(200000)    /* an almost empty bucket: at most this is overdrawn */
+#define STEP_USEC UINT64_C(2000000)       /* for the group to freeze; it may wait for its disk */
+#define STEP_LOOK_USEC UINT64_C(20000)    /* where the kernel will not tell that it is frozen */
+#define STEP_AGAIN_USEC UINT64_C(2000000) /* and twice as long each time: it stood still for it */
+#define STEP_DOUBLINGS 5
 #define QUIET_SHARE 20 /* quiet: less than a 20th of the claim */
 
 static uint64_t times(uint64_t value, uint64_t usec) {
@@ -176,6 +178,12 @@ static void end_step(struct lease *lease, uint64_t again_usec) {
         lease_close_dir(lease);
 }
 
+static uint64_t try_again(struct lease *lease, uint64_t now) {
+        unsigned failures = lease->diskio->step_failures++;
+
+        return now + (STEP_AGAIN_USEC << (failures < STEP_DOUBLINGS ? failures : STEP_DOUBLINGS));
+}
+
 /* The smaller limit of a resize is in force: what was given up can be sold again. */
 static int give_back(struct lease *lease) {
         struct broker *broker = lease->broker;
@@ -201,7 +209,9 @@ static int change(struct lease *lease) {
         r = diskio_apply(lease, &why);
         if (r)
                 log_error("VM '%s': %s", lease->record.name, why.text);
-        end_step(lease, r == CGROUP_E_LIMIT ? broker_now_usec() + STEP_AGAIN_USEC : 0);
+        if (r != CGROUP_E_LIMIT)
+                lease->diskio->step_failures = 0;
+        end_step(lease, r == CGROUP_E_LIMIT ? try_again(lease, broker_now_usec()) : 0);
         return r == 0 ? give_back(lease) : 0;
 }
 
@@ -242,7 +252,7 @@ int burst_step(struct lease *lease) {
                 return 0;
         }
         diskio->step_usec = broker_now_usec() + STEP_USEC;
-        broker_tick_at(lease->broker, diskio->step_usec);
+        broker_tick_at(lease->broker, broker_now_usec() + STEP_LOOK_USEC);
         return burst_progress(lease);
 }
 
@@ -298,17 +308,20 @@ int burst_tick(struct lease *lease, uint64_t now_usec, uint64_t *nextp) {
 
         if (!diskio || (lease->state != LEASE_RUNNING && lease->state != LEASE_STOPPING))
                 return 0;
-        if (diskio->step_usec && diskio->step_usec <= now_usec) {
+        r = burst_progress(lease);
+        if (r == 0 && diskio->step_usec && diskio->step_usec <= now_usec) {
                 /* It did not freeze in time, or a write was refused: it runs on, and again later.
                  */
                 if (diskio->stepping)
-                        end_step(lease, now_usec + STEP_AGAIN_USEC);
+                        end_step(lease, try_again(lease, now_usec));
                 else
                         r = burst_step(lease);
         }
         if (r == 0 && diskio->governed && !diskio->stepping && diskio->look_usec <= now_usec)
                 r = look(lease, now_usec);
-        if (diskio->step_usec)
+        if (diskio->stepping)
+                *nextp = min_u64(*nextp, now_usec + STEP_LOOK_USEC);
+        else if (diskio->step_usec)
                 *nextp = min_u64(*nextp, diskio->step_usec);
         if (diskio->governed)
                 *nextp = min_u64(*nextp, max_u64(diskio->look_usec, now_usec + LOOK_MIN_USEC));

@@ -78,11 +78,12 @@ struct diskio_disk {
 };
 
 struct diskio {
-        bool governed;       /* the broker keeps its bucket */
-        bool burst;          /* io.max is, or is to be, at the ceiling; else at the claim */
-        bool stepping;       /* its group is being frozen, to change io.max */
-        uint64_t step_usec;  /* give that up, or try it (again); 0: nothing is to be done */
-        uint64_t left_bytes; /* in the bucket, at seen_usec */
+        bool governed;          /* the broker keeps its bucket */
+        bool burst;             /* io.max is, or is to be, at the ceiling; else at the claim */
+        bool stepping;          /* its group is being frozen, to change io.max */
+        unsigned step_failures; /* in a row: the next try waits longer */
+        uint64_t step_usec;     /* give that up, or try it (again); 0: nothing is to be done */
+        uint64_t left_bytes;    /* in the bucket, at seen_usec */
         uint64_t seen_usec, look_usec;
         unsigned char image[REQUEST_DISKS_MAX]; /* the first whole disk of each --disk-image */
         size_t n;

@@ -35,6 +35,7 @@ struct slice {
         bool io_stepping;           /* it is being frozen, to change its io.max */
         uint64_t io_step_usec;      /* when to go on with that; 0: nothing is to be done */
         uint64_t io_until_usec;     /* when to give it up */
+        unsigned io_failures;       /* in a row */
         bool suspect;               /* somebody wrote to its files: to be compared */
         bool suspect_weights;       /* to cpu.weight or memory.low, as we do ourselves */
         bool suspect_children;      /* to its subtree_control: its VMs' limits may be lost */

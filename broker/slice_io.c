@@ -8,6 +8,7 @@
 
 #define LOOK_USEC UINT64_C(10000) /* while it freezes */
 #define STEP_USEC UINT64_C(2000000)
+#define STEP_DOUBLINGS 5 /* its VMs stand still meanwhile: each try waits twice as long */
 #define DEVICES_MAX 64
 
 /* False: the policy says nothing, or there is none any more, and what is there stays. */
@@ -112,7 +113,10 @@ static void step(struct broker *broker, struct slice *slice, uint64_t now) {
         }
         slice_thaw(slice);
         if (r == 0 && !frozen)
-                slice->io_step_usec = now + STEP_USEC;
+                slice->io_step_usec =
+                        now + (STEP_USEC << min_u64(slice->io_failures++, STEP_DOUBLINGS));
+        else
+                slice->io_failures = 0;
 }
 
 bool slice_io_follow(struct broker *broker, struct slice *slice, struct why *why) {

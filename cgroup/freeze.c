@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +30,101 @@ int freeze_end(int dir_fd, struct why *why) {
         return r ? why_errno(why, answer_of(r), r, "cannot thaw the group") : 0;
 }
 
+#define DEPTH_MAX 16
+#define KERNEL_THREAD 0x00200000 /* PF_KTHREAD, in the ninth field of a stat */
+
+/* Its state and flags; false: it is gone. */
+static bool thread_look(const char *tid, char *statep, unsigned *flagsp) {
+        char path[64], text[512], *at;
+        int r;
+
+        snprintf(path, sizeof(path), "/proc/%.16s/stat", tid);
+        r = file_read_at(AT_FDCWD, path, text, sizeof(text));
+        at = r ? NULL : strrchr(text, ')'); /* its name may hold anything */
+        return at && sscanf(at, ") %c %*d %*d %*d %*d %*d %u", statep, flagsp) == 2;
+}
+
+struct look {
+        unsigned kernel, running; /* threads */
+};
+
+static int look_at_threads(int dir_fd, struct look *look, struct why *why) {
+        int fd = openat(dir_fd, "cgroup.threads", O_RDONLY | O_CLOEXEC);
+        FILE *file = fd < 0 ? NULL : fdopen(fd, "re");
+        char tid[32], state;
+        unsigned flags;
+
+        if (!file) {
+                fd_close(fd);
+                return why_errno(why, answer_of(errno), errno, "cannot read cgroup.threads");
+        }
+        while (fgets(tid, sizeof(tid), file)) {
+                tid[strcspn(tid, "\n")] = '\0';
+                if (!thread_look(tid, &state, &flags))
+                        continue;
+                if (flags & KERNEL_THREAD)
+                        look->kernel++;
+                else if (!strchr("STtZX", state))
+                        look->running++;
+        }
+        fclose(file);
+        return 0;
+}
+
+static int look_below(int dir_fd, unsigned depth, struct look *look, struct why *why);
+
+/* A group that went meanwhile has nothing that runs. */
+static int look_at_child(int dir_fd, const char *name, unsigned depth, struct look *look,
+                         struct why *why) {
+        _cleanup_(fd_closep) int fd =
+                openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int r = fd < 0 ? 0 : look_below(fd, depth, look, why);
+
+        return r == CGROUP_E_GONE ? 0 : r;
+}
+
+static int look_at_children(int dir_fd, unsigned depth, struct look *look, struct why *why) {
+        int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        const struct dirent *entry;
+
+        if (!dir) {
+                fd_close(fd);
+                return why_errno(why, answer_of(errno), errno, "cannot list the group");
+        }
+        while (r == 0 && (entry = readdir(dir)))
+                if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+                        r = look_at_child(dir_fd, entry->d_name, depth + 1, look, why);
+        closedir(dir);
+        return r;
+}
+
+static int look_below(int dir_fd, unsigned depth, struct look *look, struct why *why) {
+        int r;
+
+        if (depth == DEPTH_MAX) {
+                look->running++;
+                return 0;
+        }
+        r = look_at_threads(dir_fd, look, why);
+        return r ?: look_at_children(dir_fd, depth, look, why);
+}
+
+/*
+ * KVM's and vhost's kernel threads are members of the group and never stop: with one the kernel
+ * (up to 6.13) never says that the group is frozen, nor those above it. Then the others are looked
+ * at. Each has a pending signal that it cannot take, so it sleeps interruptibly in that trap
+ * (do_freezer_trap(), kernel/signal.c) and nowhere else.
+ */
+static int all_but_kernel_threads(int dir_fd, bool *frozenp, struct why *why) {
+        struct look look = {};
+        int r;
+
+        r = look_below(dir_fd, 0, &look, why);
+        *frozenp = r == 0 && look.kernel > 0 && look.running == 0;
+        return r;
+}
+
 int freeze_is_frozen(int dir_fd, bool *frozenp, struct why *why) {
         char text[256];
         uint64_t value;
@@ -37,7 +135,9 @@ int freeze_is_frozen(int dir_fd, bool *frozenp, struct why *why) {
                 return why_errno(why, answer_of(r), r, "cannot read cgroup.events");
         if (!file_keyed_u64(text, "frozen", &value))
                 return why_set(why, CGROUP_E_HOST, "cgroup.events has no line 'frozen'");
-        *frozenp = value != 0;
+        if (value == 0)
+                return all_but_kernel_threads(dir_fd, frozenp, why);
+        *frozenp = true;
         return 0;
 }
 

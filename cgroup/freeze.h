@@ -20,6 +20,10 @@
  * done, and behind a narrow limit this takes as long as what is queued: the caller sets itself a
  * deadline, ends the step with freeze_end, leaves the old limit in force, and tries again later.
  *
+ * With a kernel thread in the group (KVM's kvm-nx-lpage-recovery, vhost's) the kernel up to 6.13
+ * never says that it is frozen, and tells of nothing: freeze_is_frozen() then looks at the states of
+ * all other threads, and whoever waits has to ask again by the clock as well.
+ *
  * A frozen group can still be killed. Nothing may be cloned into it meanwhile: the child would stop
  * before its execve, and with CLONE_VFORK so would we.
  */

@@ -337,6 +337,43 @@ static void a_linux_guest_in_qemu_is_held_to_its_claim_on_all_its_disks(void) {
         house_close(&house);
 }
 
+/* The broker's bucket holds 2 MB beyond the claim, and it looks once in a second. */
+static void the_brokers_bucket_ends_the_burst_of_a_guest_and_stalls_it_for_a_moment_only(void) {
+        uint64_t gap = 0;
+        struct house house;
+        struct guest guest;
+        struct run run;
+
+        disk_open(&house, CONF "Burst=2\nBurstTime=1s\n");
+        boot(&guest,
+             (const char *const[]){"--disk-image", A, "--disk-image", B, "--disk-io", "2MB/s",
+                                   NULL},
+             (const char *const[]){DRIVE("aio=native,file={disk.0}"),
+                                   DRIVE("aio=threads,file={disk.1}"), NULL},
+             "vda,vdb");
+        need_io_max(&guest, 4000000);
+        order(&guest, "6 read:vda write:vdb", &run);
+        for (unsigned i = 1; i <= run.n_ticks; i++) {
+                unit_note("  %ju ms: %ju %ju", (uintmax_t)run.tick[i].ms,
+                          (uintmax_t)run.tick[i].bytes[0], (uintmax_t)run.tick[i].bytes[1]);
+                if (run.tick[i].ms - run.tick[i - 1].ms > gap)
+                        gap = run.tick[i].ms - run.tick[i - 1].ms;
+        }
+        need_io_max(&guest, 2000000);
+        expect_within(gap, 0, 1600);
+        for (size_t i = 0; i < 2; i++)
+                expect_within(run.end.bytes[i], 0, 1.1 * (2e3 * (double)run.end.ms + 4e6));
+        expect_held(&guest, "4 read:vda", 0, 2e6);
+        expect_held(&guest, "4 write:vdb", 0, 2e6);
+        /* The same for the slice above it. */
+        house_slice("t", HOUSE_SLICE "[Slice]\nDiskIO=1MB/s\n");
+        house_reload(&house);
+        poll(NULL, 0, 1000);
+        expect_held(&guest, "4 read:vda", 0, 1e6);
+        switch_off(&guest);
+        house_close(&house);
+}
+
 #define CLAIM 1e6
 #define CEILING 4e6
 #define BUCKET 8e6 /* QEMU's: the ceiling for BurstTime, and it leaks at the claim */
@@ -398,4 +435,5 @@ static void qemu_that_keeps_the_bucket_itself_stands_before_a_wall_at_the_ceilin
 }
 
 UNIT_MAIN(TEST(a_linux_guest_in_qemu_is_held_to_its_claim_on_all_its_disks),
+          TEST(the_brokers_bucket_ends_the_burst_of_a_guest_and_stalls_it_for_a_moment_only),
           TEST(qemu_that_keeps_the_bucket_itself_stands_before_a_wall_at_the_ceiling), )
