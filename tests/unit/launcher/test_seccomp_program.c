@@ -27,6 +27,12 @@ struct call {
         long number, a, b, c;
 };
 
+/* By the bare call: a sanitizer looks for leaks in _exit(), which the filter may not let it do. */
+static void leave(int status) {
+        for (;;)
+                syscall(SYS_exit_group, status);
+}
+
 /* 0 if it succeeded, or its errno: what a child under @program (NULL: none) got of the call. */
 static int result_of(const struct seccomp_program *program, struct call call) {
         int status = 0;
@@ -36,8 +42,8 @@ static int result_of(const struct seccomp_program *program, struct call call) {
                 if (program &&
                     (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
                      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program->bpf) < 0))
-                        _exit(255);
-                _exit(syscall(call.number, call.a, call.b, call.c, 0, 0, 0) < 0 ? errno : 0);
+                        leave(255);
+                leave(syscall(call.number, call.a, call.b, call.c, 0, 0, 0) < 0 ? errno : 0);
         }
         if (pid < 0 || waitpid(pid, &status, 0) != pid)
                 return OTHER;
@@ -189,9 +195,9 @@ static int status_of_i386_call(const struct seccomp_program *program) {
                 if (program &&
                     (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
                      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program->bpf) < 0))
-                        _exit(255);
+                        leave(255);
                 __asm__ volatile("int $0x80" : "+a"(result) : : "memory");
-                _exit(0);
+                leave(0);
         }
         waitpid(pid, &status, 0);
         return status;
@@ -257,12 +263,12 @@ static void tests_of_arguments_are_bounded(void) {
 static void the_largest_list_fits_into_the_kernel(void) {
         struct seccomp_program program = SECCOMP_PROGRAM_NULL;
         static char text[SECCOMP_FILE_MAX];
-        char *at = stpcpy(text, "default errno ENOSYS\n");
+        char *at = stpcpy(text, "default errno ENOSYS\nallow exit_group\n");
 
         for (int number = 0; number < 600; number++) {
                 char name[SECCOMP_NAME_MAX];
 
-                if (number == SYS_dup || number == SYS_dup2 ||
+                if (number == SYS_dup || number == SYS_dup2 || number == SYS_exit_group ||
                     !seccomp_names_show_call(number, name))
                         continue;
                 at += sprintf(at, number % 2 ? "errno ENOTTY %s\n" : "allow %s\n", name);
@@ -408,9 +414,9 @@ static void every_shipped_list_compiles_and_starts_a_program(void) {
                 if (pid == 0) {
                         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
                         if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program.bpf) < 0)
-                                _exit(255);
+                                leave(255);
                         execl("/bin/true", "true", NULL);
-                        _exit(254);
+                        leave(254);
                 }
                 need(pid > 0 && waitpid(pid, &status, 0) == pid);
                 expect_that(status == 0, "%s: status %#x", names[i], (unsigned)status);
