@@ -9,7 +9,7 @@
  *         include base                            # other lists
  *         allow read write ?futex_waitv           # ?: if this libseccomp knows it
  *         allow clone if arg0 & CLONE_THREAD == CLONE_THREAD
- *         errno EPERM socket if arg0 == AF_PACKET and int2 != 0
+ *         errno EPERM socket if arg0 == AF_PACKET and arg1 == 3
  *         log personality
  *         kill ptrace
  *

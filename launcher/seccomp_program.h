@@ -8,6 +8,10 @@
  * needs two bare calls on it: prctl(PR_SET_NO_NEW_PRIVS) and seccomp(SECCOMP_SET_MODE_FILTER, 0,
  * &program.bpf).
  *
+ * Not every list can be compiled: where a call has several rules with conditions, each may only
+ * test one argument, and '!=' of an int or after '&' stands alone. libseccomp 2.5.4 is wrong, or
+ * takes seconds, beyond that; what it cannot do is refused with a sentence.
+ *
  * Calls of another architecture than ours (i386, x32) kill the process, whatever the list says:
  * their numbers mean other calls. The filter is in force from the child's execve on, so every list
  * for programs has to allow that.
