@@ -85,8 +85,8 @@ static int apply(const struct broker *broker, const struct slice *slice, struct 
         if (!limit_of(slice, &limit))
                 return 0;
         find_devices(broker, slice, &limit, &devices);
-        for (size_t i = 0; i < devices.n; i++)
-                r = iomax_apply(slice->dir_fd, devices.dev[i], &limit, why) ?: r;
+        for (size_t i = 0; r == 0 && i < devices.n; i++)
+                r = iomax_apply(slice->dir_fd, devices.dev[i], &limit, why);
         return r;
 }
 

@@ -22,6 +22,7 @@ static _bare_ long quota_enforced(long fd) {
         long r;
 
         state.qs_version = FS_QSTATV_VERSION1;
+        state.qs_flags = 0;
         r = quota_call(fd, Q_XGETQSTATV, 0, &state);
         if (r < 0)
                 return r;
@@ -53,6 +54,9 @@ static _bare_ long quota_open(const struct child_quota *quota, const char *path,
         struct stat st;
         long fd, r;
 
+        /* The analyser does not know that a bare call fills them. */
+        attributes->fsx_projid = st.st_uid = st.st_mode = 0;
+        other.dqb_bhardlimit = 0;
         fd = call5(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
                    0, 0);
         if (fd < 0)

@@ -221,7 +221,7 @@ int seccomp_rule_parse_conditions(struct seccomp_rule *rule, const char *text, s
 
         rule->n_conditions = 0;
         do {
-                struct seccomp_condition condition;
+                struct seccomp_condition condition = {};
 
                 r = parse_condition(&condition, &text, why);
                 if (r)
