@@ -57,6 +57,18 @@ static void add_tap_words(struct words *words, const struct tap *tap, const char
         add_word(words, name, value, NULL);
 }
 
+/*
+ * QEMU's bucket holds its maximum times a number of whole seconds, and what is within the claim is
+ * taken from it as well: ours holds (Burst - 1) x claim x BurstTime of what is beyond. The same
+ * time at the ceiling, to the nearest second (docs/throttle.txt of QEMU).
+ */
+static uint64_t burst_seconds(const struct disk_policy *policy) {
+        unsigned __int128 usec = (unsigned __int128)policy->burst_usec *
+                                 (policy->burst_milli - 1000) / policy->burst_milli;
+
+        return max_u64(1, (uint64_t)((usec + 500000) / 1000000));
+}
+
 /* What QEMU's -drive takes: the claim, with the burst that its throttle group lets through. */
 static void format_throttle(const struct lease *lease, size_t i, char *text, size_t size) {
         const struct disk_policy *policy = &lease->broker->policy->broker.disk;
@@ -75,13 +87,13 @@ static void format_throttle(const struct lease *lease, size_t i, char *text, siz
                                          claim.read_ios_per_s, claim.write_ios_per_s);
         if (policy->burst_by == DISK_BURST_HYPERVISOR && policy->burst_milli > 1000 &&
             policy->burst_usec >= 1000000)
-                used += (size_t)snprintf(
-                        text + used, size - used,
-                        ",throttling.bps-read-max=%" PRIu64 ",throttling.bps-write-max=%" PRIu64
-                        ",throttling.bps-read-max-length=%" PRIu64
-                        ",throttling.bps-write-max-length=%" PRIu64,
-                        ceiling.read_bytes_per_s, ceiling.write_bytes_per_s,
-                        policy->burst_usec / 1000000, policy->burst_usec / 1000000);
+                used += (size_t)snprintf(text + used, size - used,
+                                         ",throttling.bps-read-max=%" PRIu64
+                                         ",throttling.bps-write-max=%" PRIu64
+                                         ",throttling.bps-read-max-length=%" PRIu64
+                                         ",throttling.bps-write-max-length=%" PRIu64,
+                                         ceiling.read_bytes_per_s, ceiling.write_bytes_per_s,
+                                         burst_seconds(policy), burst_seconds(policy));
         snprintf(text + used, size - used, ",throttling.group=pv-%s",
                  lease->diskio->disk[lease->diskio->image[i]].disk.name);
 }

@@ -880,7 +880,7 @@ static void what_qemu_is_told_is_the_claim_and_its_burst(void) {
         expect_str(job.out, "throttling.bps-read=2000000,throttling.bps-write=2000000,"
                             "throttling.iops-read=100,throttling.iops-write=100,"
                             "throttling.bps-read-max=6000000,throttling.bps-write-max=6000000,"
-                            "throttling.bps-read-max-length=5,throttling.bps-write-max-length=5,"
+                            "throttling.bps-read-max-length=3,throttling.bps-write-max-length=3,"
                             "throttling.group=pv-vda\n");
         expect_int(SHELL(&job, REST("wall", A, "2MB/s")), 0);
         expect_io_max("wall", "vda", both(6 * MB, text));
