@@ -10,15 +10,26 @@
 
 #define OUTPUT HOUSE_DIR "/strace"
 
-void steps_attach(struct job *strace, const struct house *house, const char *call, const char *what,
-                  int when) {
+static void attach(struct job *strace, const struct house *house, bool children, const char *call,
+                   const char *what, int when) {
         char pid[16], inject[128];
 
         snprintf(pid, sizeof(pid), "%d", house->broker);
         snprintf(inject, sizeof(inject), "inject=%s:%s:when=%d", call, what, when);
         unlink(OUTPUT);
-        JOB(strace, "strace", "-p", pid, "-o", OUTPUT, "-e", inject);
+        /* With -f the tables of what is traced are by process: the child counts from one. */
+        JOB(strace, "strace", children ? "-f" : "-y", "-p", pid, "-o", OUTPUT, "-e", inject);
         job_wait_err(strace, "attached");
+}
+
+void steps_attach(struct job *strace, const struct house *house, const char *call, const char *what,
+                  int when) {
+        attach(strace, house, false, call, what, when);
+}
+
+void steps_attach_child(struct job *strace, const struct house *house, const char *call,
+                        const char *what, int when) {
+        attach(strace, house, true, call, what, when);
 }
 
 void steps_detach(struct job *strace) {

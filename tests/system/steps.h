@@ -26,6 +26,9 @@ struct outcome {
 /* @what: "error=EIO" or "signal=KILL", at the @when-th @call from now on. */
 void steps_attach(struct job *strace, const struct house *house, const char *call, const char *what,
                   int when);
+/* The same for a call that the child makes on its way to execve, and nobody else. */
+void steps_attach_child(struct job *strace, const struct house *house, const char *call,
+                        const char *what, int when);
 void steps_detach(struct job *strace);
 /* Was it, until strace left? */
 bool steps_injected(void);
