@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --timeout 1200 */
+/* rig: --beside --mem 1G --timeout 1200 */
 /*
  * The launch of a VM with a network, with one system call after the other failing, or the broker
  * killed there: whoever asked is told something true, the books are at zero, and no link, class,

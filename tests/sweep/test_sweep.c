@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --timeout 700 */
+/* rig: --beside --mem 1G --timeout 700 */
 /*
  * The broker's life with one system call after the other failing: the first, second, ... n-th of
  * its kind in the course of a launch and its release, until the launch no longer gets that far. And

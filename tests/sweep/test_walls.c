@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --timeout 500 */
+/* rig: --beside --mem 1G --timeout 500 */
 /*
  * The child's way to execve with one step after the other failing, behind all walls: each launch is
  * refused with the step's own sentence, the command is not executed, and nothing is left.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# rig: --mem 768M
+# rig: --beside --mem 768M
 #
 # The inner half of ./quickstart (see there): it shows what it promises, tells when it fails, and
 # whatever ends it, no group and no process of it is left.

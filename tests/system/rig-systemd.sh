@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# rig: --systemd --disk 16M
+# rig: --beside --systemd --disk 16M
 #
 # What tests with systemd take for granted in the rig.
 set -euo pipefail

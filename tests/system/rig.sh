@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# rig: none
+# rig: --beside none
 #
 # The rig seen from outside: exact exit statuses, exact output, an end for everything that hangs
 # or panics, and nothing left over, whoever is killed.

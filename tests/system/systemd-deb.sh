@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# rig: none
+# rig: --beside none
 #
 # The Debian package: it can be built and installed, runs at once, lets VMs, limits and the broker's
 # process live through an upgrade, keeps what the operator wrote, and leaves when it is told to.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# rig: --systemd --mem 1G --timeout 240
+# rig: --beside --systemd --mem 1G --timeout 240
 #
 # Installed under systemd as a package would do it: the first call starts the broker, and a VM with
 # its limits and its client outlives daemon-reload, daemon-reexec, a restart, SIGKILL, a hang and a

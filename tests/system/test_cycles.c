@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --timeout 250 */
+/* rig: --beside --mem 1G --timeout 250 */
 /*
  * The broker after thousands of lives: no group that does not die, no descriptor, no watch and no
  * memory more than after the first hundred.

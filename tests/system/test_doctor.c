@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --swap 64M --timeout 120 */
+/* rig: --beside --mem 1G --swap 64M --timeout 120 */
 /*
  * What `provium doctor` finds of a real host; and each line that is said to mend something, mends
  * it when it is executed as it was printed.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --timeout 200 */
+/* rig: --beside --mem 1G --timeout 200 */
 /*
  * From the command to the exit status: what `provium run` promises about a VM's life and end.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --timeout 900 */
+/* rig: --beside --mem 1G --timeout 900 */
 /*
  * A VM's network from the claim to its end, with the objects of the kernel as iproute2 shows them:
  * what a VM gets, who may have it, what it costs, how it changes, and that nothing of it stays.

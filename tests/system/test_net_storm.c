@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --timeout 600 */
+/* rig: --beside --mem 1G --timeout 600 */
 /*
  * VMs with networks come, go and change at random, and their broker is killed in the middle of it:
  * when all have ended nothing of theirs is left, and what others have on this host is as it was.

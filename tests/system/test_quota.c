@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 768M --disk 512M --disk 512M --timeout 200 */
+/* rig: --beside --mem 768M --disk 512M --disk 512M --timeout 200 */
 /*
  * Disk space that is held: what a VM writes into its images against its claim, on ext4 and XFS with
  * project quotas. What is measured is what lies on the disk afterwards.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --timeout 500 */
+/* rig: --beside --mem 1G --timeout 500 */
 /*
  * The broker is killed at random moments while VMs start, run, end and wait: no VM notices, nothing
  * is left over, the books are the same, nobody loses a place. And what it does not own it does not

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 512M --timeout 120 */
+/* rig: --beside --mem 512M --timeout 120 */
 /*
  * What a hypervisor that has fallen can still reach: a program in its place (helpers/probe) tries
  * everything, and each attempt is to fail as the table says.

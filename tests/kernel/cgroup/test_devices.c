@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 512M --timeout 120 */
+/* rig: --beside --mem 512M --timeout 120 */
 /*
  * Device programs where they are asked: by processes that are in the group, at open and at mknod.
  * What a process in the group was told comes back as its errno. Longer than other tests: one

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --disk 400M --disk 400M --disk 400M --timeout 200 */
+/* rig: --beside --mem 1G --disk 400M --disk 400M --disk 400M --timeout 200 */
 /*
  * From a file to its disks on every stack that this kernel can make of three disks: what is
  * answered, what is refused and with which words, what happens when the file or a device changes

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --disk 64M --timeout 280 */
+/* rig: --beside --mem 1G --disk 64M --timeout 280 */
 /*
  * The shipped list for QEMU against QEMU itself: with machines and disks of each kind, QMP on a
  * socket of its own, stop, cont and quit. Besides, with everything that the list does not mention

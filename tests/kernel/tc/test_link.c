@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 768M --timeout 200 */
+/* rig: --beside --mem 768M --timeout 200 */
 /*
  * Links and the netlink session itself: lists, news, slow ends.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --timeout 100 */
+/* rig: --beside --timeout 100 */
 /*
  * Masquerading, as nft shows it, and seen by a host on the other side.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 512M --timeout 200 */
+/* rig: --beside --mem 512M --timeout 200 */
 /*
  * Somebody with tc in his hand takes limits away or bends them; they are seen and put back.
  */

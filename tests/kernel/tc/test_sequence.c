@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 512M --timeout 300 */
+/* rig: --beside --mem 512M --timeout 300 */
 /*
  * One VM after the other on one bridge, more than there are class numbers: each gets its own, and
  * nothing is left. PROVIUM_LONG=1 makes it 65,000 (about half an hour: the kernel takes 20 ms to

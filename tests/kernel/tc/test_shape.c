@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 768M --timeout 280 */
+/* rig: --beside --mem 768M --timeout 280 */
 /*
  * Shaping, as iproute2 sees it and proven by moving bytes.
  */
