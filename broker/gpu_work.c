@@ -40,6 +40,11 @@ static bool bind_function(int sys_fd, struct gpu_part *part, const char *address
 
         if (is_bound(sys_fd, address))
                 return true;
+        /* Before it is taken from the driver it has. */
+        if (faccessat(sys_fd, "bus/pci/drivers/vfio-pci", F_OK, 0) < 0)
+                return fail(part, errno,
+                            "the driver vfio-pci is not loaded (modprobe vfio-pci): binding",
+                            address);
         r = write_pci(sys_fd, address, "driver_override", "vfio-pci");
         if (r)
                 return fail(part, r, "driver_override", address);

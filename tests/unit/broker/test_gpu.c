@@ -367,6 +367,14 @@ static void looking_anew_waits_for_work_under_way(void) {
         place_deinit(&place);
 }
 
+static void rename_driver(struct place *place, const char *from, const char *to) {
+        char old[128], new[128];
+
+        snprintf(old, sizeof(old), "%s/bus/pci/drivers/%s", place->sysfs.dir, from);
+        snprintf(new, sizeof(new), "%s/bus/pci/drivers/%s", place->sysfs.dir, to);
+        need_int(rename(old, new), 0);
+}
+
 static void failed_binding_is_undone(void) {
         struct place place;
 
@@ -375,6 +383,13 @@ static void failed_binding_is_undone(void) {
         sysfs_put(&place.sysfs, "bus/pci/drivers_probe", "");
         open_gpus(&place, true);
         need_int(gpu_claim(place.gpus, "a", "0000:01:00.0", &place.why), 0);
+        rename_driver(&place, "vfio-pci", "away");
+        expect_int(prepare(&place, "a"), GPU_E_HOST);
+        expect_str(place.why.text,
+                   "the driver vfio-pci is not loaded (modprobe vfio-pci): binding of "
+                   "0000:01:00.0: No such file or directory");
+        expect_str(sysfs_get(&place.sysfs, "bus/pci/drivers/nvidia/unbind"), "");
+        rename_driver(&place, "away", "vfio-pci");
         expect_int(prepare(&place, "a"), GPU_E_HOST);
         expect_str(place.why.text,
                    "binding to vfio-pci of 0000:01:00.0: the kernel took it and did nothing");
