@@ -255,15 +255,6 @@ const struct sock_fprog *sandbox_filter(const struct lease *lease) {
 
 /* ---- afterwards ---- */
 
-void sandbox_report(const struct lease *lease, json_t *limits) {
-        char text[64];
-
-        if (lease->state == LEASE_WAITING)
-                return;
-        snprintf(text, sizeof(text), "%u:%u", lease->record.run_uid, lease->record.run_gid);
-        json_object_set_new(limits, "user", json_string(text));
-}
-
 /* The number behind "KEY:" in /proc/PID/status, the last of several. */
 static bool status_number(const char *status, const char *key, int base, uint64_t *valuep) {
         const char *line = strstr(status, key), *end, *at;
@@ -276,6 +267,57 @@ static bool status_number(const char *status, const char *key, int base, uint64_
                 ;
         *valuep = strtoull(at, NULL, base);
         return at < end;
+}
+
+/* Of its main process, as the kernel tells it now. */
+static bool read_status(int pid, char *status, size_t size) {
+        char path[40];
+
+        snprintf(path, sizeof(path), "/proc/%d/status", pid);
+        return pid > 0 && file_read_at(AT_FDCWD, path, status, size) == 0;
+}
+
+static bool has_own(int pid, const char *name) {
+        char path[64];
+        struct stat its, ours;
+
+        snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, name);
+        if (stat(path, &its) < 0)
+                return false;
+        snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
+        return stat(path, &ours) == 0 && its.st_ino != ours.st_ino;
+}
+
+static void report_namespaces(int pid, json_t *limits) {
+        static const char *const names[] = {"mnt", "pid", "ipc", "uts", "cgroup", "net"};
+        char text[64] = "";
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if (has_own(pid, names[i]))
+                        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s",
+                                 *text ? " " : "", names[i]);
+        json_object_set_new(limits, "namespaces", json_string(*text ? text : "none of its own"));
+}
+
+void sandbox_report(const struct lease *lease, json_t *limits) {
+        uint64_t uid, capabilities, seccomp, nonewprivs;
+        char status[4096], text[64];
+        int pid = lease->process.pid;
+
+        if (lease->state == LEASE_WAITING || lease->main_gone ||
+            !read_status(pid, status, sizeof(status)) ||
+            !status_number(status, "\nUid:", 10, &uid) ||
+            !status_number(status, "\nCapEff:", 16, &capabilities) ||
+            !status_number(status, "\nSeccomp:", 10, &seccomp) ||
+            !status_number(status, "\nNoNewPrivs:", 10, &nonewprivs))
+                return;
+        snprintf(text, sizeof(text), "%ju", (uintmax_t)uid);
+        json_object_set_new(limits, "user", json_string(text));
+        snprintf(text, sizeof(text), "%jx", (uintmax_t)capabilities);
+        json_object_set_new(limits, "capabilities", json_string(capabilities ? text : "none"));
+        json_object_set_new(limits, "no_new_privs", json_string(nonewprivs ? "yes" : "no"));
+        json_object_set_new(limits, "seccomp", json_string(seccomp == 2 ? "filtered" : "none"));
+        report_namespaces(pid, limits);
 }
 
 static bool would_end_it(int signo) {

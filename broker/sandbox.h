@@ -36,7 +36,7 @@ _must_check_ int sandbox_make(struct lease *lease, struct why *why);
 /* The seccomp program that it is to have, borrowed from lease->filters; NULL: none. */
 const struct sock_fprog *sandbox_filter(const struct lease *lease);
 
-/* In `show`: what was in force when it was started is not known after a restart. */
+/* In `show`, as the kernel tells it of its main process. */
 void sandbox_report(const struct lease *lease, json_t *limits);
 
 /* Would @signo end a VM's main process @pid, but be lost, because that is the first process of its

@@ -106,6 +106,10 @@ static int await(sd_bus *bus, struct job *job, struct why *why) {
         return 0;
 }
 
+/* From SIGTERM to SIGKILL when the scope is stopped. The first process of a VM's own namespace that
+ * handles no SIGTERM does not end by it. */
+#define STOP_USEC UINT64_C(20000000)
+
 /* Answers with *existsp set instead, if there is such a scope already. */
 static int start_scope(sd_bus *bus, pid_t holder, bool *existsp, struct why *why) {
         __attribute__((__cleanup__(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
@@ -118,13 +122,13 @@ static int start_scope(sd_bus *bus, pid_t holder, bool *existsp, struct why *why
         r = sd_bus_match_signal(bus, &slot, BUS_NAME, BUS_PATH, BUS_MANAGER, "JobRemoved",
                                 on_job_removed, &job);
         if (r >= 0)
-                r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "StartTransientUnit",
-                                       &error, &reply, "ssa(sv)a(sa(sv))", SERVICE_SCOPE, "fail", 7,
-                                       "PIDs", "au", 1, (uint32_t)holder, "Delegate", "b", 1,
-                                       "Slice", "s", SERVICE_SLICE, "Description", "s",
-                                       "Provium virtual machines", "CollectMode", "s",
-                                       "inactive-or-failed", "TasksMax", "t", UINT64_MAX,
-                                       "KillMode", "s", "control-group", 0);
+                r = sd_bus_call_method(
+                        bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "StartTransientUnit", &error, &reply,
+                        "ssa(sv)a(sa(sv))", SERVICE_SCOPE, "fail", 8, "PIDs", "au", 1,
+                        (uint32_t)holder, "Delegate", "b", 1, "Slice", "s", SERVICE_SLICE,
+                        "Description", "s", "Provium virtual machines", "CollectMode", "s",
+                        "inactive-or-failed", "TasksMax", "t", UINT64_MAX, "KillMode", "s",
+                        "control-group", "TimeoutStopUSec", "t", STOP_USEC, 0);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "o", &job.path);
         *existsp = r < 0 && sd_bus_error_has_name(&error, BUS_NAME ".UnitExists");

@@ -221,9 +221,11 @@ systemctl stop provium-vms.scope
 expect 'stopping the scope ends the VMs' refused pgrep -x sleep
 expect 'the broker starts over' until_deadline 30 another_broker
 expect 'with empty books' test "$(provium ps | wc -l)" = 1
-expect 'and a new scope, in which a VM runs' \
-        test "$(provium run --slice demo -- sed 's/[a-z0-9]*\.vm$//' /proc/self/cgroup)" = \
-        '0::/provium.slice/provium-vms.scope/demo.slice/'
+expect 'and a new scope' provium run --slice demo --mem 64M --detach --name again -- sleep 1000
+expect 'in which a VM runs' compgen -G "$scope/demo.slice/*.vm"
+expect 'and sees nothing above itself' \
+        test "$(provium run --slice demo --mem 64M -- cat /proc/self/cgroup)" = '0::/'
+expect 'and is killed' provium kill again
 
 systemctl stop provium-broker.socket $unit
 expect 'both stop' is_state $unit inactive

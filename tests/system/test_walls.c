@@ -199,6 +199,9 @@ static void it_runs_as_whom_the_policy_says(void) {
         house_start(&house);
         expect_int(SHELL(&job, AS_1000, "provium", "show", "two"), 0);
         expect_in(job.out, "user                       7000");
+        expect_in(job.out, "capabilities               none");
+        expect_in(job.out, "seccomp                    filtered");
+        expect_in(job.out, "namespaces                 mnt pid ipc uts cgroup\n");
         house_end_all(&house);
         house_close(&house);
 }
