@@ -4,6 +4,7 @@
 #include <cgroup/record.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "unit.h"
 
@@ -22,6 +23,9 @@ static struct record sample(void) {
                 .created_ns = 7,
                 .grace_usec = 8,
                 .detached = true,
+                .quota_project = 7,
+                .quota_dev = makedev(8, 1),
+                .quota_in_force = true,
                 .command = "qemu -name \\\"x\\\"",
         };
 
@@ -71,6 +75,31 @@ static void the_largest_record_fits_its_attribute(void) {
                 record.charge.amount[i] = UINT64_MAX;
         record.order = record.created_ns = record.cpu_milli = record.memory_bytes = INT64_MAX;
         expect_within(record_format(&record, text), 500, RECORD_MAX);
+}
+
+/* All that only some VMs have, at its longest. */
+static void disks_quota_user_and_taps_are_read_again(void) {
+        struct record record = sample(), again = {};
+        char text[RECORD_MAX];
+        struct why why = {};
+        bool known;
+        int n;
+
+        record.disk_read_bytes_per_s = record.disk_write_bytes_per_s = record.disk_ios_per_s =
+                INT64_MAX;
+        record.run_uid = record.run_gid = 4294967294u;
+        record.quota_project = UINT32_MAX;
+        record.quota_dev = makedev(0xfff, 0xfffff);
+        record.quota_in_force = true;
+        record.minor = record.download_minor = UINT16_MAX;
+        for (record.n_nets = 0; record.n_nets < RECORD_NETS_MAX; record.n_nets++) {
+                memset(record.nets[record.n_nets].bridge, '"', RECORD_BRIDGE_MAX - 1);
+                record.nets[record.n_nets].queues = RECORD_QUEUES_MAX;
+        }
+        n = record_format(&record, text);
+        need_that(record_parse(&again, text, (size_t)n, &known, &why) == 0, "%s: %.*s", why.text, n,
+                  text);
+        expect_int(memcmp(&record, &again, sizeof(record)), 0);
 }
 
 /* Cut at any byte: never taken for whole; the charge is known as soon as its line is. */
@@ -210,6 +239,11 @@ static void values_that_cannot_be_are_refused(void) {
                 {"\"grace_usec\":8", "\"grace_usec\":1.5"},
                 {"\"detached\":true", "\"detached\":1"},
                 {"\"version\":1", "\"version\":\"1\""},
+                {"\"quota\":[7,8,1,1]", "\"quota\":[0,8,1,1]"},
+                {"\"quota\":[7,8,1,1]", "\"quota\":[4294967296,8,1,1]"},
+                {"\"quota\":[7,8,1,1]", "\"quota\":[7,4096,1,1]"},
+                {"\"quota\":[7,8,1,1]", "\"quota\":[7,8,1,2]"},
+                {"\"quota\":[7,8,1,1]", "\"quota\":[7,8,1]"},
                 {"\"id\":\"abcdefghijklmn01\"", "\"id\":\"abcdefghijklmn012\""},
         };
         struct record record = sample(), again;
@@ -251,7 +285,9 @@ static void a_quota_keeps_to_what_the_kernel_can_set(void) {
 }
 
 UNIT_MAIN(TEST(what_was_written_is_what_is_read), TEST(a_command_in_any_script_survives),
-          TEST(the_largest_record_fits_its_attribute), TEST(a_torn_record_is_never_taken_for_whole),
+          TEST(the_largest_record_fits_its_attribute),
+          TEST(disks_quota_user_and_taps_are_read_again),
+          TEST(a_torn_record_is_never_taken_for_whole),
           TEST(an_older_record_has_no_upload_and_means_none),
           TEST(whatever_numbers_are_written_are_read),
           TEST(a_newer_record_tells_its_charge_and_nothing_else),
