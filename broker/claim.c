@@ -73,6 +73,19 @@ static struct lease *find_granted(const struct broker *broker, const struct run_
         return lease;
 }
 
+/* Names are the host's; of another's VM no more is told than that its name is taken. */
+static int refuse_name(const struct connection *connection, const char *name,
+                       const struct lease *other, struct why *why) {
+        char text[200];
+
+        if (connection->uid == 0 || connection->uid == other->record.uid)
+                return why_set(why, 1, "a VM named '%s' is there already (%s)", name,
+                               lease_state_name(other->state));
+        snprintf(text, sizeof(text), "the name '%s' is uid %u's", name, other->record.uid);
+        connection_log_denied(connection, text);
+        return why_set(why, 1, "the name '%s' is taken", name);
+}
+
 /* Id, name, place in the order: new, or those of the ticket. */
 static int identify(struct lease *lease, struct connection *connection, struct why *why) {
         struct broker *broker = lease->broker;
@@ -101,8 +114,7 @@ static int identify(struct lease *lease, struct connection *connection, struct w
         other = lease_find(broker, record->name);
         if (other) {
                 record->id[0] = '\0';
-                return why_set(why, 1, "a VM named '%s' is there already (%s)", record->name,
-                               lease_state_name(other->state));
+                return refuse_name(connection, record->name, other, why);
         }
         record->uid = connection->uid;
         record->gid = connection->gid;
@@ -239,9 +251,7 @@ static int find_slice(struct lease *lease, struct connection *connection) {
         }
         r = check_access(connection, policy, &why);
         if (r > 0) {
-                if (log_rate_pass(&broker->client_lines, lease->arrived_usec))
-                        log_warning("uid %u, pid %d: denied: %s", connection->uid, connection->pid,
-                                    why.text);
+                connection_log_denied(connection, why.text);
                 r = connection_error(connection, "Denied", NULL, why.text);
                 return r < 0 ? r : 1;
         }
@@ -273,13 +283,15 @@ static int find_network(struct lease *lease, struct connection *connection) {
         r = taps_prepare(lease, &why);
         if (r <= 0)
                 return r;
-        if (r == TAPS_E_DENIED)
+        if (r == TAPS_E_DENIED) {
+                connection_log_denied(connection, why.text);
                 r = connection_error(connection, "Denied", NULL, why.text);
-        else if (r == TAPS_E_CLAIM)
+        } else if (r == TAPS_E_CLAIM) {
                 r = connection_error(connection, "Refused",
                                      json_pack("{s:s}", "reason", "not_allowed"), why.text);
-        else
+        } else {
                 r = connection_error(connection, "NotFound", NULL, why.text);
+        }
         return r ?: 1;
 }
 

@@ -189,6 +189,11 @@ int connection_error(struct connection *connection, const char *name, json_t *pa
         return connection_send(connection, text, length);
 }
 
+void connection_log_denied(const struct connection *connection, const char *what) {
+        if (log_rate_pass(&connection->broker->client_lines, broker_now_usec()))
+                log_warning("uid %u, pid %d: denied: %s", connection->uid, connection->pid, what);
+}
+
 int connection_groups(struct connection *connection, gid_t **groupsp, size_t *np) {
         gid_t *groups;
         socklen_t size = CONTROL_GROUPS_MAX * sizeof(*groups);

@@ -100,6 +100,9 @@ _must_check_ int connection_flush(struct connection *connection);
 /* Frees it: it hangs on nothing any more. */
 void connection_free(struct connection *connection);
 
+/* One line of the log, if not too many come: who asked, and what (a sentence) was not allowed. */
+void connection_log_denied(const struct connection *connection, const char *what);
+
 /* Answers the outstanding call; @parameters is taken over. With @continues the call stays open.
  * What cannot be delivered ends the connection; negative only on a fault. */
 _must_check_ int connection_reply(struct connection *connection, json_t *parameters,

@@ -37,13 +37,8 @@ static int invalid_text(struct connection *connection, const char *text) {
         return invalid(connection, &why);
 }
 
-/* Refusals are logged with who asked. */
 static int denied(struct connection *connection, const char *message) {
-        struct broker *broker = connection->broker;
-
-        if (log_rate_pass(&broker->client_lines, broker_now_usec()))
-                log_warning("uid %u, pid %d: denied: %s", connection->uid, connection->pid,
-                            message);
+        connection_log_denied(connection, message);
         return connection_error(connection, "Denied", NULL, message);
 }
 
@@ -89,9 +84,13 @@ static struct lease *find_named(struct connection *connection, const char *name,
         struct lease *lease = lease_find(connection->broker, name);
         char text[200];
 
-        /* What one may not see is not there. */
         if (lease && (connection->uid == 0 || lease->record.uid == connection->uid))
                 return lease;
+        if (lease) {
+                snprintf(text, sizeof(text), "'%s' is uid %u's", name, lease->record.uid);
+                connection_log_denied(connection, text);
+        }
+        /* What one may not see is not there. */
         snprintf(text, sizeof(text), "there is no VM or claim '%s'", name);
         *rp = connection_error(connection, "NotFound", NULL, text);
         return NULL;
