@@ -29,6 +29,7 @@
 
 struct control;
 struct filters;
+struct gpus;
 struct lease;
 struct network;
 struct slice;
@@ -67,6 +68,7 @@ struct broker {
         struct filters *filters;      /* of that policy */
         struct filters *next_filters; /* of one that was loaded and is about to be in force */
         struct host host;
+        struct gpus *gpus; /* NULL: not looked for yet */
         struct data_disks data_disks;
         struct disk_slot disk_slots[DEMAND_DISKS];
         struct ledger ledger;

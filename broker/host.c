@@ -8,6 +8,7 @@
 #include <base/fd.h>
 #include <base/file.h>
 #include <base/why.h>
+#include <broker/gpu.h>
 #include <broker/host.h>
 #include <broker/options.h>
 #include <cgroup/root.h>
@@ -154,7 +155,7 @@ void host_discover(struct host *host, const struct options *options,
         discover_disk(host, policy);
         discover_network(host, options, policy->network.uplink);
         discover_disk_io(host);
-        set(host, RESOURCE_GPU, 0, "none assigned");
+        set(host, RESOURCE_GPU, 0, "not looked for");
 
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
                 if (policy->capacity.amount[i] == POLICY_AUTO)
@@ -164,4 +165,13 @@ void host_discover(struct host *host, const struct options *options,
                 snprintf(host->detail[i], sizeof(host->detail[i]), "broker.conf");
         }
         discover_upload(host, policy->network.full_duplex);
+}
+
+void host_count_gpus(struct host *host, const struct broker_policy *policy,
+                     const struct gpus *gpus) {
+        char detail[96];
+
+        if (policy->capacity.amount[RESOURCE_GPU] == POLICY_AUTO)
+                set(host, RESOURCE_GPU, gpus_total(gpus),
+                    gpus_summary(gpus, detail, sizeof(detail)));
 }

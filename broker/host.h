@@ -10,6 +10,7 @@
 
 struct broker_policy;
 struct cgroup_root;
+struct gpus;
 struct options;
 
 enum capacity_source { SOURCE_DETECTED, SOURCE_CONFIGURED, SOURCE_UNKNOWN };
@@ -29,5 +30,9 @@ const char *capacity_source_name(enum capacity_source source);
  */
 void host_discover(struct host *host, const struct options *options,
                    const struct broker_policy *policy, const struct cgroup_root *root);
+
+/* The same for GPU slots: those of @gpus, which host_discover() knows nothing of. After it. */
+void host_count_gpus(struct host *host, const struct broker_policy *policy,
+                     const struct gpus *gpus);
 
 #endif

@@ -6,6 +6,7 @@
 #include <broker/charge.h>
 #include <broker/diskio.h>
 #include <broker/filters.h>
+#include <broker/gpu.h>
 #include <broker/lease.h>
 #include <broker/network.h>
 #include <broker/reload.h>
@@ -97,6 +98,15 @@ static void follow_network(struct lease *lease) {
                 lease_close_dir(lease);
 }
 
+/* At a reload as well: then somebody has perhaps bound one to vfio-pci. */
+static int look_for_gpus(struct broker *broker) {
+        static const struct gpu_options options;
+
+        if (broker->gpus)
+                return gpus_refresh(broker->gpus);
+        return gpus_new(&broker->gpus, broker->options->sys_dir, broker->root.path, &options);
+}
+
 /* Takes the policy in force into the books. */
 int policies_apply(struct broker *broker) {
         const struct broker_policy *policy = &broker->policy->broker;
@@ -112,7 +122,11 @@ int policies_apply(struct broker *broker) {
                 filters_unref(broker->filters);
                 broker->filters = take(broker->next_filters);
         }
+        r = look_for_gpus(broker);
+        if (r < 0)
+                return r;
         host_discover(&broker->host, broker->options, policy, &broker->root);
+        host_count_gpus(&broker->host, policy, broker->gpus);
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
                 enforced[i] = broker->host.source[i] != SOURCE_UNKNOWN;
                 if (policy->ratio_clamped[i])

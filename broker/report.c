@@ -6,6 +6,7 @@
 #include <broker/broker.h>
 #include <broker/charge.h>
 #include <broker/diskio.h>
+#include <broker/gpu_report.h>
 #include <broker/lease.h>
 #include <broker/quota.h>
 #include <broker/report.h>
@@ -232,7 +233,7 @@ static json_t *report_disks(const struct broker *broker) {
 json_t *report_resources(struct broker *broker, uid_t uid, const char *instance) {
         json_t *object = json_object(), *allocations = json_array();
         const struct lease *lease;
-        json_t *breakdown;
+        json_t *breakdown, *gpu;
 
         for (unsigned i = 0; object && i < _RESOURCE_N; i++)
                 if (counts(broker, i))
@@ -250,6 +251,10 @@ json_t *report_resources(struct broker *broker, uid_t uid, const char *instance)
         breakdown = space_breakdown(broker);
         if (breakdown)
                 json_object_set_new(object, "disk_breakdown", breakdown);
+        gpu = gpu_report(broker->gpus);
+        if (gpu)
+                json_object_update(json_object_get(object, resource_name(RESOURCE_GPU)), gpu);
+        json_decref(gpu);
         json_object_set_new(object, "queue",
                             json_pack("{s:I s:I s:I}", "waiting", (json_int_t)broker->queue.n,
                                       "vms", (json_int_t)broker->ledger.vms, "vms_max",

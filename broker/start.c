@@ -21,6 +21,7 @@
 #include <broker/control.h>
 #include <broker/drift.h>
 #include <broker/filters.h>
+#include <broker/gpu.h>
 #include <broker/lease.h>
 #include <broker/network.h>
 #include <broker/provision.h>
@@ -406,6 +407,7 @@ void broker_deinit(struct broker *broker) {
         network_close(broker);
         quota_close(broker);
         space_close(broker);
+        gpus_free(broker->gpus);
         tick_deinit(broker);
         sd_event_source_disable_unref(broker->settle);
         watch_close(&broker->watch);
