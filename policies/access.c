@@ -151,6 +151,7 @@ int access_parse_user(struct policy_user *user, const char *text, struct why *wh
         const struct list list = {.what = "user", .everybody = &everybody};
         struct policy_user result = {.kind = POLICY_USER_NAMED};
         const struct passwd *entry;
+        char quoted[64];
         int r;
 
         if (strcmp(text, "caller") == 0 || strcmp(text, "dynamic") == 0) {
@@ -158,9 +159,13 @@ int access_parse_user(struct policy_user *user, const char *text, struct why *wh
                                                                   : POLICY_USER_DYNAMIC};
                 return 0;
         }
-        r = resolve(&list, text, &result.uid, why);
+        r = resolve(&list, text, &result.uid, NULL);
         if (r)
-                return r;
+                return r < 0 ? r
+                             : why_set(why, POLICY_E_INVALID,
+                                       "there is no user \"%s\"; give caller, dynamic, a name or a "
+                                       "number",
+                                       text_escape(text, quoted, sizeof(quoted)));
         entry = getpwuid(result.uid);
         result.gid = entry ? entry->pw_gid : (gid_t)result.uid;
         *user = result;
