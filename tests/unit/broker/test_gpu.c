@@ -351,6 +351,35 @@ static void leased_mdev_that_is_not_made_yet_is_counted_once(void) {
         place_deinit(&place);
 }
 
+static void what_is_leased_has_its_place_where_there_are_too_many(void) {
+        struct place place;
+        const struct gpu_slot *slot;
+
+        place_init_mdev(&place);
+        sysfs_put_device(&place.sysfs, "0000:00:02.0",
+                         "mdev_supported_types/i915-GVTg_V5_4/available_instances", "100000\n");
+        sysfs_add_device(&place.sysfs, &(struct sysfs_device){"0000:00:09.0", "0x030000\n",
+                                                              "0x10de 0x2204", "vfio-pci", 9});
+        need_int(gpus_refresh(place.gpus), 0);
+        need_uint(gpus_total(place.gpus), GPU_SLOTS_MAX);
+        need_int(gpu_claim(place.gpus, "a", "0000:00:09.0", &place.why), 0);
+        need_int(gpu_take(place.gpus, "b", 2, &place.why), 0);
+        sysfs_unlink(&place.sysfs, "bus/pci/devices/0000:00:09.0");
+        need_int(gpus_refresh(place.gpus), 0);
+        expect_uint(gpus_total(place.gpus), GPU_SLOTS_MAX);
+        expect_uint(gpus_used(place.gpus), 3);
+        slot = gpu_next(place.gpus, "a", NULL);
+        need(slot != NULL);
+        expect_str(slot->name, "0000:00:09.0");
+        slot = gpu_next(place.gpus, "b", NULL);
+        expect(slot && gpu_next(place.gpus, "b", slot));
+
+        need_int(gpu_take(place.gpus, "c", GPU_SLOTS_MAX - 3, &place.why), 0);
+        need_int(gpus_refresh(place.gpus), 0);
+        expect_uint(gpus_used(place.gpus), GPU_SLOTS_MAX);
+        place_deinit(&place);
+}
+
 static void looking_anew_waits_for_work_under_way(void) {
         struct place place;
         struct gpu_work *work;
@@ -454,5 +483,6 @@ UNIT_MAIN(TEST(take_is_all_or_nothing), TEST(adopted_lease_finds_its_slots_again
           TEST(mdev_of_somebody_else_is_not_removed), TEST(leftover_mdev_of_a_crash_is_swept),
           TEST(another_root_s_mdev_is_not_ours), TEST(looking_anew_keeps_what_is_leased),
           TEST(leased_mdev_that_is_not_made_yet_is_counted_once),
+          TEST(what_is_leased_has_its_place_where_there_are_too_many),
           TEST(looking_anew_waits_for_work_under_way), TEST(failed_binding_is_undone),
           TEST(report_names_devices_and_not_leases), TEST(host_without_gpu_reports_nothing))
