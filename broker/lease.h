@@ -65,7 +65,7 @@ struct taps {
         bool vhost; /* the command asks for /dev/vhost-net */
         /* Passed to the hypervisor as 3, 4, ...: the queues of all taps in order, then as many of
          * vhost-net. -1 when not open; closed once it has them. */
-        int fds[CHILD_PASS_MAX];
+        int fds[REQUEST_TAP_FDS_MAX];
         size_t n_fds;
         bool suspect; /* somebody changed its shaping: to be compared */
 };

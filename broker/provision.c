@@ -52,6 +52,8 @@ int provision_prepare(struct lease *lease, struct connection *connection, struct
         return connection_groups(connection, &lease->groups, &lease->n_groups);
 }
 
+_Static_assert(REQUEST_TAP_FDS_MAX + REQUEST_DISKS_MAX <= CHILD_PASS_MAX, "all that are asked for");
+
 /* 3 and on, in the order in which broker/words has numbered them. */
 static int collect_pass(struct lease *lease) {
         const struct taps *taps = lease->taps;

@@ -52,7 +52,7 @@
 struct sock_fprog;
 
 #define CHILD_PASS_FIRST 3
-#define CHILD_PASS_MAX 32
+#define CHILD_PASS_MAX 64
 
 enum child_step {
         CHILD_MARK,
