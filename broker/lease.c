@@ -27,7 +27,7 @@ struct lease *lease_new(struct broker *broker) {
         if (!lease)
                 return NULL;
         lease->broker = broker;
-        lease->dir_fd = lease->watch_id = -1;
+        lease->dir_fd = lease->watch_id = lease->qmp_fd = -1;
         for (size_t i = 0; i < WATCH_HELD; i++)
                 lease->held_fds[i] = -1;
         lease->process = (struct process)PROCESS_NULL;
@@ -130,7 +130,7 @@ void lease_fds_close(struct lease_fds *fds) {
 }
 
 void lease_drop_launch(struct lease *lease) {
-        int fds[_REQUEST_FDS_N + REQUEST_DISKS_MAX + 1];
+        int fds[_REQUEST_FDS_N + REQUEST_DISKS_MAX + 2];
         size_t n = 0;
 
         /* The directory goes with the client's descriptors, in as few calls as their numbers allow.
@@ -140,9 +140,10 @@ void lease_drop_launch(struct lease *lease) {
         for (size_t i = 0; i < lease->fds.n_disks; i++)
                 fds[n++] = lease->fds.disk[i];
         fds[n++] = lease->dir_fd;
+        fds[n++] = lease->qmp_fd;
         fd_close_many(fds, n);
         lease->fds = (struct lease_fds)LEASE_FDS_NULL;
-        lease->dir_fd = -1;
+        lease->dir_fd = lease->qmp_fd = -1;
         /* The hypervisor has them: whoever closes the last one waits for the link to be destroyed.
          */
         if (lease->taps)

@@ -135,6 +135,8 @@ struct lease {
         struct quota *quota;   /* NULL: its disk space is counted only; owned */
         int *pass;             /* descriptors for the hypervisor, 3 and on; borrowed; owned array */
         size_t n_pass;
+        int qmp_fd;                /* the socket of broker/qmp, until the VM has it; -1 */
+        bool has_qmp;              /* the command asks for one; after a restart: it is there */
         bool releasing_quota;      /* a thread takes its quota away */
         struct filters *filters;   /* a reference, until it is executed */
         struct child_walls *walls; /* owned; until it is executed */

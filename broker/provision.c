@@ -10,6 +10,7 @@
 #include <broker/diskio.h>
 #include <broker/lease.h>
 #include <broker/provision.h>
+#include <broker/qmp.h>
 #include <broker/quota.h>
 #include <broker/release.h>
 #include <broker/sandbox.h>
@@ -26,11 +27,10 @@
 int provision_prepare(struct lease *lease, struct connection *connection, struct why *why) {
         char cpus[24], mib[24];
         struct words words;
-        struct placeholder table[WORDS_MAX + 5] = {
+        struct placeholder table[WORDS_MAX + 4] = {
                 {.name = "name", .value = lease->record.name},
                 {.name = "cpus", .value = cpus},
                 {.name = "mem.mib", .value = mib},
-                {.name = "qmp.fd", .hint = "this broker passes no QMP socket yet"},
                 {.name = "cid", .hint = "this broker gives out no vsock addresses yet"},
         };
         int r;
@@ -41,23 +41,24 @@ int provision_prepare(struct lease *lease, struct connection *connection, struct
         snprintf(mib, sizeof(mib), "%llu",
                  (unsigned long long)max_u64(1, lease->record.memory_bytes >> 20));
         words_make(lease, &words);
-        memcpy(table + 5, words.table, words.n * sizeof(*table));
-        r = command_expand(lease->request.argv, table, 5 + words.n, &lease->argv, why);
+        memcpy(table + 4, words.table, words.n * sizeof(*table));
+        r = command_expand(lease->request.argv, table, 4 + words.n, &lease->argv, why);
         if (r)
                 return r;
-        words_note_used(lease, table, 5 + words.n);
+        words_note_used(lease, table, 4 + words.n);
         r = command_candidates(lease->argv[0], lease->request.envp, &lease->paths);
         if (r < 0)
                 return r;
         return connection_groups(connection, &lease->groups, &lease->n_groups);
 }
 
-_Static_assert(REQUEST_TAP_FDS_MAX + REQUEST_DISKS_MAX <= CHILD_PASS_MAX, "all that are asked for");
+_Static_assert(REQUEST_TAP_FDS_MAX + REQUEST_DISKS_MAX + 1 <= CHILD_PASS_MAX,
+               "all that are asked for");
 
 /* 3 and on, in the order in which broker/words has numbered them. */
 static int collect_pass(struct lease *lease) {
         const struct taps *taps = lease->taps;
-        size_t n = lease->fds.n_disks + (taps ? taps->n_fds : 0), queues = 0;
+        size_t n = lease->fds.n_disks + (taps ? taps->n_fds : 0) + lease->has_qmp, queues = 0;
 
         if (n == 0)
                 return 0;
@@ -70,6 +71,8 @@ static int collect_pass(struct lease *lease) {
                 lease->pass[lease->n_pass++] = taps->fds[i];
         for (size_t i = 0; i < lease->fds.n_disks; i++)
                 lease->pass[lease->n_pass++] = lease->fds.disk[i];
+        if (lease->has_qmp)
+                lease->pass[lease->n_pass++] = lease->qmp_fd;
         for (size_t i = queues; taps && i < taps->n_fds; i++)
                 lease->pass[lease->n_pass++] = taps->fds[i];
         return 0;
@@ -154,6 +157,9 @@ static int make(struct lease *lease, struct why *why) {
         if (r)
                 return r;
         r = lease_watch(lease, why);
+        if (r)
+                return r;
+        r = qmp_make(lease, why);
         if (r)
                 return r;
         lease->made_usec = broker_now_usec();

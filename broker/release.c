@@ -8,6 +8,7 @@
 #include <base/units.h>
 #include <broker/broker.h>
 #include <broker/lease.h>
+#include <broker/qmp.h>
 #include <broker/quota.h>
 #include <broker/release.h>
 #include <broker/report.h>
@@ -239,6 +240,7 @@ static int finish(struct lease *lease) {
         int r = 0;
 
         taps_release(lease);
+        qmp_remove(lease);
         ledger_return(&broker->ledger, &lease->slice->account, &lease->claim.demand);
         slice_unbalance(broker, lease->slice);
         lease_unwatch(lease);

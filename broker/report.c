@@ -8,6 +8,7 @@
 #include <broker/diskio.h>
 #include <broker/gpu_report.h>
 #include <broker/lease.h>
+#include <broker/qmp.h>
 #include <broker/quota.h>
 #include <broker/report.h>
 #include <broker/sandbox.h>
@@ -45,10 +46,11 @@ static void cgroup_path(const struct lease *lease, char *path, size_t size) {
 }
 
 json_t *report_vm(const struct lease *lease) {
-        char path[700];
+        char path[700], qmp[QMP_PATH_MAX];
+        bool made = lease->state != LEASE_WAITING;
 
         cgroup_path(lease, path, sizeof(path));
-        return json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o s:o s:o}", "id",
+        return json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o s:o s:o s:s*}", "id",
                          lease->record.id, "name", lease->record.name, "slice", lease->slice->name,
                          "state", lease_state_name(lease->state), "detail", lease->detail, "uid",
                          (json_int_t)lease->record.uid, "pid",
@@ -56,7 +58,7 @@ json_t *report_vm(const struct lease *lease) {
                          lease->record.detached, "command", lease->record.command, "created_ns",
                          (json_int_t)lease->record.created_ns, "cgroup", path, "charge",
                          report_demand(&lease->claim.demand), "nets", taps_list(lease), "disks",
-                         diskio_list(lease));
+                         diskio_list(lease), "qmp", made ? qmp_path(lease, qmp) : NULL);
 }
 
 json_t *report_waiting(const struct lease *lease, uint64_t position) {

@@ -25,6 +25,7 @@
 #include <broker/lease.h>
 #include <broker/network.h>
 #include <broker/provision.h>
+#include <broker/qmp.h>
 #include <broker/quota.h>
 #include <broker/release.h>
 #include <broker/reload.h>
@@ -364,6 +365,8 @@ int broker_init(struct broker *broker, const struct options *options, struct why
                 r = policies_apply(broker);
         if (r == 0)
                 r = adopt_all(broker, why);
+        if (r == 0)
+                qmp_adopt(broker);
         if (r == 0)
                 taps_sweep(broker);
         if (r == 0)

@@ -10,6 +10,7 @@
 #include <broker/words.h>
 
 #define FIRST_FD 3
+#define QMP "qmp.fd"
 
 static void add_word(struct words *words, const char *name, const char *value, const char *hint) {
         size_t i = words->n++;
@@ -114,6 +115,18 @@ static unsigned add_disk_words(struct words *words, const struct lease *lease, u
         return first;
 }
 
+/* The one descriptor that has a place only if it is asked for. Returns the number after it. */
+static unsigned add_qmp_word(struct words *words, const struct lease *lease, unsigned first) {
+        bool asked = false;
+        char value[24];
+
+        for (char *const *word = lease->request.argv; *word && !asked; word++)
+                asked = strstr(*word, "{" QMP "}");
+        list_fds(value, sizeof(value), first, 1);
+        add_word(words, QMP, value, NULL);
+        return first + asked;
+}
+
 void words_make(const struct lease *lease, struct words *words) {
         static const char *const names[] = {"tap",      "tap.fd",    "tap.fds",
                                             "vhost.fd", "vhost.fds", "mac"};
@@ -122,6 +135,7 @@ void words_make(const struct lease *lease, struct words *words) {
 
         words->n = 0;
         first = add_disk_words(words, lease, FIRST_FD + (taps ? (unsigned)taps->n_fds : 0));
+        first = add_qmp_word(words, lease, first);
         if (!taps) {
                 for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                         add_word(words, names[i], NULL,
@@ -143,7 +157,12 @@ void words_make(const struct lease *lease, struct words *words) {
 }
 
 void words_note_used(struct lease *lease, const struct placeholder *table, size_t n) {
-        for (size_t i = 0; lease->taps && i < n; i++)
-                if (table[i].used && strncmp(table[i].name, "vhost", 5) == 0)
+        for (size_t i = 0; i < n; i++) {
+                if (!table[i].used)
+                        continue;
+                if (lease->taps && strncmp(table[i].name, "vhost", 5) == 0)
                         lease->taps->vhost = true;
+                if (strcmp(table[i].name, QMP) == 0)
+                        lease->has_qmp = true;
+        }
 }

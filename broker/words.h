@@ -6,8 +6,8 @@
  * What the command of a VM may ask to be told about its network: {tap}, {tap.fd}, {tap.fds},
  * {vhost.fd}, {vhost.fds}, {mac}, and the same of the Nth tap, {tap.N.fd}. Descriptors have their
  * numbers before they are open: the queues of all taps from 3 on, then the disks ({disk.N} is the
- * path of its descriptor: the hypervisor opens exactly the file that was resolved), then as many of
- * vhost-net as there are queues.
+ * path of its descriptor: the hypervisor opens exactly the file that was resolved), then the socket
+ * {qmp.fd} if the command names it, then as many of vhost-net as there are queues.
  */
 
 #include <launcher/command.h>
@@ -16,7 +16,7 @@
 
 struct lease;
 
-#define WORDS_MAX ((SHAPE_TAPS_MAX + 1) * 6 + REQUEST_DISKS_MAX * 2)
+#define WORDS_MAX ((SHAPE_TAPS_MAX + 1) * 6 + REQUEST_DISKS_MAX * 2 + 1)
 #define WORDS_VALUE_MAX 512
 
 struct words {
@@ -28,7 +28,8 @@ struct words {
 /* The words of @lease, whose taps are prepared; without a value if it has none. */
 void words_make(const struct lease *lease, struct words *words);
 
-/* After @table was put in: if one of vhost-net occurred, it will be opened. */
+/* After @table was put in: vhost-net will be opened if one of its words occurred, and a socket for
+ * QMP made if {qmp.fd} did. */
 void words_note_used(struct lease *lease, const struct placeholder *table, size_t n);
 
 #endif
