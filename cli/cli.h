@@ -16,10 +16,10 @@
 /* Exit statuses (provium(1) lists them). */
 enum {
         STATUS_OK = 0,
-        STATUS_PROBLEM = 1,     /* doctor has found one; bench cannot measure */
+        STATUS_PROBLEM = 1,     /* doctor has found one; bench cannot measure; QEMU says no */
         STATUS_USAGE = 64,      /* the command line, or a value in it */
         STATUS_NOT_FOUND = 66,  /* no such VM, claim, slice or file */
-        STATUS_NO_BROKER = 69,  /* nobody answers on the socket */
+        STATUS_NO_BROKER = 69,  /* nobody answers on the socket, or on a VM's */
         STATUS_EXISTS = 73,     /* the name is taken */
         STATUS_OUTPUT = 74,     /* our own output cannot be written */
         STATUS_FULL = 75,       /* no room now; later perhaps */
@@ -115,6 +115,7 @@ int command_resources(struct cli *cli, struct words *words);
 int command_image_check(struct cli *cli, struct words *words);
 int command_kill(struct cli *cli, struct words *words);
 int command_resize(struct cli *cli, struct words *words);
+int command_qmp(struct cli *cli, struct words *words);
 int command_explain(struct cli *cli, struct words *words);
 int command_policy_check(struct cli *cli, struct words *words);
 int command_policy_show(struct cli *cli, struct words *words);
@@ -130,6 +131,7 @@ int command_help(struct cli *cli, struct words *words);
 extern const struct option_row run_option_rows[];
 extern const struct option_row kill_option_rows[];
 extern const struct option_row resize_option_rows[];
+extern const struct option_row qmp_option_rows[];
 extern const struct option_row policy_option_rows[];
 extern const struct option_row policy_show_option_rows[];
 extern const struct option_row events_option_rows[];

@@ -61,6 +61,20 @@ const struct command commands[] = {
                 .call = command_resize,
         },
         {
+                .name = "qmp",
+                .arguments = "VM [COMMAND [JSON-ARGUMENTS]]",
+                .help = "Talk to a VM's QEMU over QMP",
+                .more = "Prints what COMMAND returns, as JSON; the status is 1 if QEMU answers "
+                        "with an error. Without\nCOMMAND, each line of the input is a JSON object "
+                        "that is sent, and all that comes is printed.\nThe VM's command must ask "
+                        "for a socket, as in:\n\n"
+                        "  qemu-system-x86_64 -chardev "
+                        "socket,id=qmp,fd={qmp.fd},server=on,wait=off \\\n"
+                        "                     -mon chardev=qmp,mode=control ...",
+                .options = qmp_option_rows,
+                .call = command_qmp,
+        },
+        {
                 .name = "explain",
                 .arguments = "VM|CLAIM",
                 .help = "Tell why a VM or a waiting claim is where it is",

@@ -45,8 +45,8 @@ static void print_disks(FILE *file, const json_t *disks) {
 }
 
 static void print_vm(FILE *file, const json_t *vm) {
-        static const char *const members[] = {"id",     "slice",   "state",
-                                              "detail", "command", "cgroup"};
+        static const char *const members[] = {"id",      "slice",  "state", "detail",
+                                              "command", "cgroup", "qmp"};
         char safe[HUMAN_TEXT_MAX], text[64];
         uint64_t number;
 

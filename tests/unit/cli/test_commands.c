@@ -100,6 +100,13 @@ static void mistakes_are_64_and_say_what_is_valid(void) {
                  "a x",
                  "give at most 8"},
                 {"provium doctor x", "one word too many"},
+                {"provium qmp", "give VM [COMMAND [JSON-ARGUMENTS]]"},
+                {"provium qmp a b {} c", "one word too many"},
+                {"provium qmp a b []", "no JSON object such as {\"value\":5}: it is another value"},
+                {"provium qmp a b {", "no JSON object"},
+                {"provium qmp a b {\"a\":1,\"a\":2}", "duplicate"},
+                {"provium qmp a \xff", "not UTF-8"},
+                {"provium qmp --timeout 5 a", "--timeout: "},
                 {"provium resize", "give VM"},
                 {"provium resize web", "give at least one of --download, --upload and --disk-io"},
                 {"provium resize web api --upload 1Mbps", "one word too many"},
@@ -206,10 +213,20 @@ static void help_promises_only_what_is_accepted(void) {
 }
 
 static void each_command_without_broker_is_69(void) {
-        static const char *const words[] = {
-                "ps",     "show a",        "resources",           "kill a",  "explain a",
-                "events", "policy show",   "policy reload",       "upgrade", "run x",
-                "doctor", "image-check 0", "run --disk-image / x"};
+        static const char *const words[] = {"ps",
+                                            "show a",
+                                            "resources",
+                                            "kill a",
+                                            "explain a",
+                                            "events",
+                                            "policy show",
+                                            "policy reload",
+                                            "upgrade",
+                                            "run x",
+                                            "doctor",
+                                            "image-check 0",
+                                            "run --disk-image / x",
+                                            "qmp a"};
 
         for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
                 char text[128];
