@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the walls cost: from clone3 to the first instruction of main() of a program behind all of
- * them. Ours are those of the slice bench/etc/slices/walled.slice, made by broker/sandbox and
+ * them. Ours are those of the slice bench/walled/slices/walled.slice, made by broker/sandbox and
  * launcher/ themselves: namespaces of mounts, processes, IPC, host name, network and cgroups, /proc
  * and /dev of its own, no cgroups to be seen, another user, no capabilities, no_new_privs, the
  * seccomp list `generic`, and a device program on its group. Everybody takes turns in one run, with
