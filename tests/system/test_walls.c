@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* rig: --beside --mem 512M --timeout 120 */
 /*
- * What a hypervisor that has fallen can still reach: a program in its place (helpers/probe) tries
+ * What a hypervisor that has fallen can still reach: a program in its place (helpers/fallen) tries
  * everything, and each attempt is to fail as the table says.
  */
 #include <netinet/in.h>
@@ -19,7 +19,7 @@
 #define AS_1000 "setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"
 #define PROBES_MAX 40
 #define SUID_ID "/run/suid-id"
-#define PROBE "/run/probe" /* below /tmp it would be hidden with what is there */
+#define PROBE "/run/fallen" /* below /tmp it would be hidden with what is there */
 
 struct probe {
         char attempt[80];
@@ -43,7 +43,7 @@ static int listen_host(int *portp) {
 
 static void walls_open(struct house *house, const char *slice) {
         need_int(chdir("/"), 0);
-        sh("cp $(command -v probe) " PROBE "; mkdir -p " HOUSE_DIR "/vendor;"
+        sh("cp $(command -v fallen) " PROBE "; mkdir -p " HOUSE_DIR "/vendor;"
            "cp -r $PROVIUM_SOURCE/policies/etc/seccomp " HOUSE_DIR "/vendor");
         house_open(house, NULL, slice);
 }
