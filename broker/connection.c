@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <base/fd.h>
 #include <broker/broker.h>
 #include <broker/connection.h>
 #include <proto/request.h>
@@ -22,6 +24,7 @@ int user_get(struct broker *broker, uid_t uid, struct user **userp) {
                 if (!user)
                         return fault(-ENOMEM);
                 user->uid = uid;
+                user->crowd_fd = -1;
                 HASH_ADD(hh, broker->control->users, uid, sizeof(user->uid), user);
         }
         *userp = user;
@@ -31,6 +34,8 @@ int user_get(struct broker *broker, uid_t uid, struct user **userp) {
 void user_put(struct broker *broker, struct user *user) {
         if (user->n_connections == 0 && user->n_waiting == 0) {
                 HASH_DEL(broker->control->users, user);
+                sd_event_source_disable_unref(user->crowd);
+                fd_close(user->crowd_fd);
                 free(user);
         }
 }
@@ -53,14 +58,21 @@ void connection_close(struct connection *connection) {
         if (connection->dead)
                 return;
         connection->dead = true;
-        sd_event_source_set_enabled(connection->source, SD_EVENT_OFF);
+        if (connection->source)
+                sd_event_source_set_enabled(connection->source, SD_EVENT_OFF);
+        else
+                (void)epoll_ctl(connection->user->crowd_fd, EPOLL_CTL_DEL, connection->stream.fd,
+                                NULL);
         TAILQ_INSERT_TAIL(&control->dead, connection, grave);
         sd_event_source_set_enabled(control->reaper, SD_EVENT_ONESHOT);
 }
 
 int connection_watch(struct connection *connection) {
+        struct epoll_event change = {.data.ptr = connection};
         uint32_t events = EPOLLRDHUP;
 
+        if (connection->dead)
+                return 0;
         if (!connection->busy && !connection->closing)
                 events |= EPOLLIN;
         /* A socket that can be written, as nearly all can always, is also how to be called again.
@@ -75,7 +87,13 @@ int connection_watch(struct connection *connection) {
                 return 0;
         connection->crowded = false;
         connection->watched = events;
-        return sd_event_source_set_io_events(connection->source, events);
+        if (connection->source)
+                return sd_event_source_set_io_events(connection->source, events);
+        change.events = events;
+        if (epoll_ctl(connection->user->crowd_fd, EPOLL_CTL_MOD, connection->stream.fd, &change) <
+            0)
+                return fault(-errno);
+        return 0;
 }
 
 /* Gives a reader of events what it has room for, in order, with gaps named. */

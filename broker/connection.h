@@ -11,7 +11,8 @@
  *
  * One call at a time per connection, as varlink has it: while an answer is outstanding (a claim
  * that waits, a VM that is followed, a kill that is not done) nothing more is read from it, but its
- * end is noticed. Connections are counted per user, so that one user's flood ends at that user.
+ * end is noticed. Connections are counted per user, and beyond the first ones a user's have their
+ * turns of the loop together: so one user's flood ends at that user.
  */
 
 #include <jansson.h>
@@ -35,6 +36,8 @@ struct lease;
 struct user {
         uid_t uid;
         uint64_t n_connections, n_waiting;
+        int crowd_fd;           /* an epoll of all but its first connections; -1: none yet */
+        sd_event_source *crowd; /* which has one turn for all of them */
         UT_hash_handle hh;
 };
 
@@ -49,8 +52,8 @@ struct connection {
         struct broker *broker;
         struct user *user;
         struct stream stream;
-        sd_event_source *source;
-        uint32_t watched; /* epoll events asked for */
+        sd_event_source *source; /* NULL: one of its user's crowd */
+        uint32_t watched;        /* epoll events asked for */
 
         uid_t uid;
         gid_t gid;

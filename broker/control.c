@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -16,6 +17,10 @@
 #include <broker/waiting.h>
 #include <broker/space.h>
 
+/* All users wait in it together, first come, first served: so it is short, and connect(2) waits. */
+#define LISTEN_BACKLOG 64
+#define ACCEPTS_PER_TURN 16
+#define FREE_PER_USER 2      /* connections that have turns of their own */
 #define MESSAGES_PER_TURN 16 /* of one connection before the others have their turn */
 
 /* A last word to a peer that gets no connection, or no longer has one: it must know that asking
@@ -155,6 +160,43 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
         return r < 0 ? broker_fault(broker, r) : 0;
 }
 
+/* One of a user's crowd has its turn: the one that waits longest. */
+static int on_crowd(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct epoll_event event;
+
+        if (epoll_wait(fd, &event, 1, 0) != 1)
+                return 0;
+        return on_connection(NULL, -1, event.events, event.data.ptr);
+}
+
+/*
+ * The loop gives each of its sources a turn. So a user's first connections are sources, and all
+ * others of that user are one together: whoever has a thousand waits for them, and nobody else
+ * does. Returns a negative errno.
+ */
+static int listen_to(struct connection *connection) {
+        struct broker *broker = connection->broker;
+        struct user *user = connection->user;
+        struct epoll_event event = {.events = connection->watched, .data.ptr = connection};
+        int fd = connection->stream.fd, r;
+
+        if (connection->uid == 0 || user->n_connections <= FREE_PER_USER)
+                return sd_event_add_io(broker->event, &connection->source, fd, connection->watched,
+                                       on_connection, connection);
+        if (user->crowd_fd < 0) {
+                user->crowd_fd = epoll_create1(EPOLL_CLOEXEC);
+                if (user->crowd_fd < 0)
+                        return -errno;
+        }
+        if (!user->crowd) {
+                r = sd_event_add_io(broker->event, &user->crowd, user->crowd_fd, EPOLLIN, on_crowd,
+                                    user);
+                if (r < 0)
+                        return r;
+        }
+        return epoll_ctl(user->crowd_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
 int control_adopt(struct broker *broker, int fd, struct connection **connectionp) {
         struct control *control = broker->control;
         struct connection *connection;
@@ -195,12 +237,12 @@ int control_adopt(struct broker *broker, int fd, struct connection **connectionp
         user->n_connections++;
         TAILQ_INSERT_TAIL(&control->connections, connection, link);
         control->n_connections++;
-        r = sd_event_add_io(broker->event, &connection->source, fd, connection->watched,
-                            on_connection, connection);
+        r = listen_to(connection);
         if (r < 0) {
                 connection_free(connection);
-                /* The kernel's limit on watched descriptors: one peer's bad luck, not our end. */
-                return r == -ENOSPC ? 0 : fault(r);
+                /* The kernel's limit on descriptors, watched ones too: one peer's bad luck, not our
+                 * end. */
+                return r == -ENOSPC || r == -EMFILE || r == -ENFILE ? 0 : fault(r);
         }
         *connectionp = connection;
         return 0;
@@ -226,21 +268,25 @@ static void turn_away(struct control *control) {
         control->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+static int on_listen(sd_event_source *source, int listen_fd, uint32_t revents, void *userdata) {
         struct broker *broker = userdata;
         struct connection *connection;
-        int r;
+        int r = 0;
 
-        fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0) {
-                if (errno == EMFILE || errno == ENFILE) {
-                        if (log_rate_pass(&broker->client_lines, broker_now_usec()))
-                                log_error("out of file descriptors: a client was turned away");
-                        turn_away(broker->control);
+        for (int i = 0; r == 0 && i < ACCEPTS_PER_TURN; i++) {
+                int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+                if (fd < 0) {
+                        if (errno == EMFILE || errno == ENFILE) {
+                                if (log_rate_pass(&broker->client_lines, broker_now_usec()))
+                                        log_error("out of file descriptors: a client was turned "
+                                                  "away");
+                                turn_away(broker->control);
+                        }
+                        return 0;
                 }
-                return 0;
+                r = control_adopt(broker, fd, &connection);
         }
-        r = control_adopt(broker, fd, &connection);
         return r < 0 ? broker_fault(broker, r) : 0;
 }
 
@@ -262,7 +308,7 @@ static int listen_at(const char *run_dir, int *fdp, struct why *why) {
         unlink(address.sun_path);
         if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
             /* Everybody may ask; who may do what is decided from the peer's credentials. */
-            chmod(address.sun_path, 0666) < 0 || listen(fd, 4096) < 0)
+            chmod(address.sun_path, 0666) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
                 return why_errno(why, BROKER_E_HOST, errno, "cannot listen at '%s'",
                                  address.sun_path);
         *fdp = take_fd(fd);
