@@ -34,6 +34,13 @@ static struct record sample(void) {
         return record;
 }
 
+/* By what is written of them: between members there may be anything. */
+static bool is_same(const struct record *a, const struct record *b) {
+        char text[RECORD_MAX], other[RECORD_MAX];
+
+        return record_format(a, text) == record_format(b, other) && strcmp(text, other) == 0;
+}
+
 static int parse(const char *text, struct record *record, bool *knownp, struct why *why) {
         return record_parse(record, text, strlen(text), knownp, why);
 }
@@ -48,7 +55,7 @@ static void what_was_written_is_what_is_read(void) {
         need(n > 0);
         expect_int(record_parse(&again, text, (size_t)n, &known, &why), 0);
         expect(known);
-        expect_int(memcmp(&record, &again, sizeof(record)), 0);
+        expect(is_same(&record, &again));
 }
 
 static void a_command_in_any_script_survives(void) {
@@ -99,7 +106,7 @@ static void disks_quota_user_and_taps_are_read_again(void) {
         n = record_format(&record, text);
         need_that(record_parse(&again, text, (size_t)n, &known, &why) == 0, "%s: %.*s", why.text, n,
                   text);
-        expect_int(memcmp(&record, &again, sizeof(record)), 0);
+        expect(is_same(&record, &again));
 }
 
 /* Cut at any byte: never taken for whole; the charge is known as soon as its line is. */
@@ -181,7 +188,7 @@ static void whatever_numbers_are_written_are_read(void) {
                 }
                 length = record_format(&record, text);
                 need_int(record_parse(&again, text, (size_t)length, &known, NULL), 0);
-                need(known && memcmp(&record, &again, sizeof(record)) == 0);
+                need(known && is_same(&record, &again));
         }
 }
 
