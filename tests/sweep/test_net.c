@@ -33,10 +33,12 @@ static bool nothing_left(void *userdata) {
 
         if (pidfd_wait(left->house->pidfd, 0))
                 return false;
+        /* Before we ask: our own connections are descriptors, too, and a traced broker is slow. */
+        if (count_fds(left->house->broker) > left->fds)
+                return false;
         tree_walk(&tree);
         return tree.vms == 0 && count_vms() == 0 && count_waiting() == 0 && allocated("cpu") == 0 &&
-               allocated("network") == 0 && links_gone() &&
-               count_fds(left->house->broker) <= left->fds;
+               allocated("network") == 0 && links_gone();
 }
 
 static bool check_clean(struct house *house, unsigned fds, const char *call, int when) {

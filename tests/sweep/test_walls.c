@@ -42,9 +42,12 @@ static bool nothing_left(void *userdata) {
         const unsigned *fds = userdata;
         struct tree tree;
 
+        /* Before we ask: our own connections are descriptors, too, and a traced broker is slow. */
+        if (count_fds((pid_t)fds[1]) > fds[0])
+                return false;
         tree_walk(&tree);
         return tree.vms == 0 && count_vms() == 0 && allocated("cpu") == 0 &&
-               allocated("memory") == 0 && count_fds((pid_t)fds[1]) <= fds[0];
+               allocated("memory") == 0;
 }
 
 static void each_step_that_fails_refuses_the_launch_and_leaves_nothing(void) {
@@ -70,7 +73,10 @@ static void each_step_that_fails_refuses_the_launch_and_leaves_nothing(void) {
                         steps_attach_child(&strace, &house, steps[i].call, "error=EIO", when);
                         outcome = steps_launch(&house, NULL);
                         need_that(wait_until(nothing_left, fds, 40000),
-                                  "after %s %d nothing is left", steps[i].call, when);
+                                  "after %s %d nothing is left: %d VMs, %u descriptors of %u; "
+                                  "told '%s' '%s'",
+                                  steps[i].call, when, (int)count_vms(), count_fds(house.broker),
+                                  fds[0], outcome.word, outcome.message);
                         steps_detach(&strace);
                         outcome.injected = steps_injected();
                         if (!outcome.injected) {
