@@ -10,30 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "house.h"
-
-#define OWNER 1000     /* slice a */
-#define NEIGHBOUR 2000 /* slice b */
-
-static void tenants_open(struct house *house) {
-        house_open(house, NULL, NULL);
-        house_slice("a", HOUSE_OPEN "[Access]\nUsers=1000\n[Slice]\nCPU=3\n");
-        house_slice("b", HOUSE_OPEN "[Access]\nUsers=2000\n");
-        house_reload(house);
-}
-
-/* A connection is whose it is at connect(2): the broker sees the user @uid and this very process.
- */
-static void line_open_as(struct line *line, uid_t uid) {
-        bool open;
-
-        need_int(setegid(uid), 0);
-        need_int(seteuid(uid), 0);
-        open = line_open(line);
-        need_int(seteuid(0), 0);
-        need_int(setegid(0), 0);
-        need(open);
-}
+#include "tenants.h"
 
 /* The reply to one call of @uid's. */
 static json_t *ask_by(uid_t uid, const char *method, json_t *parameters) {
@@ -46,26 +23,6 @@ static json_t *ask_by(uid_t uid, const char *method, json_t *parameters) {
         line_close(&line);
         need_that(reply != NULL, "%s of user %u is answered", method, uid);
         return reply;
-}
-
-static json_t *claim(const char *slice, const char *name, int cpu_milli, const char *mode,
-                     const char *ticket) {
-        json_t *parameters = json_pack("{s:s s:{s:i} s:[s,s] s:[o]}", "slice", slice, "claim",
-                                       "cpu", cpu_milli, "command", "vm", mode, "environment",
-                                       json_sprintf("PATH=%s", getenv("PATH")));
-
-        if (name)
-                json_object_set_new(parameters, "name", json_string(name));
-        if (ticket)
-                json_object_set_new(parameters, "ticket", json_string(ticket));
-        return parameters;
-}
-
-/* Run by @uid, as far as the reply @word, which is returned; the line stays open. */
-static json_t *run_by(struct line *line, uid_t uid, json_t *parameters, const char *word) {
-        line_open_as(line, uid);
-        line_run(line, parameters);
-        return line_wait(line, word);
 }
 
 static unsigned count_in_log(const char *text) {
