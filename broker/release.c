@@ -202,16 +202,20 @@ static int tell_exited(struct lease *lease, struct connection *connection) {
                                 false);
 }
 
+/* A program may also end itself by this signal; where no list is in force, that is all it was. */
 static void tell_violation(struct lease *lease) {
+        const struct slice_policy *policy = lease->slice->policy;
         char name[VIOLATION_NAME_MAX] = "unknown";
 
-        if (!violation_find(lease->process.pid, name))
-                log_warning("VM '%s': killed by its seccomp list; the kernel's log does not say "
-                            "for which call, the audit log may",
-                            lease->record.name);
-        else
+        if (violation_find(lease->process.pid, name))
                 log_warning("VM '%s': killed by its seccomp list for calling %s",
                             lease->record.name, name);
+        else if (policy && strcmp(policy->sandbox.seccomp, "none") != 0)
+                log_warning("VM '%s': ended by SIGSYS, as a seccomp list ends it; the kernel's log "
+                            "does not say for which call, the audit log may",
+                            lease->record.name);
+        else
+                return;
         lease_event(lease, "vm_seccomp", event_text("syscall", name));
 }
 
