@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdbool.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -49,4 +50,15 @@ const char *guest_pack(const char *program, const char *modules) {
            "cd $d && find . | cpio -o -H newc --quiet >" INITRD,
            program, modules);
         return INITRD;
+}
+
+int guest_serve(unsigned port) {
+        struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+        need(fd >= 0);
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+        need_int(bind(fd, (struct sockaddr *)&here, sizeof(here)), 0);
+        need_int(listen(fd, 2), 0);
+        return fd;
 }

@@ -35,5 +35,10 @@ const char *guest_kernel(char *path, size_t size);
  */
 const char *guest_pack(const char *program, const char *modules);
 
+/**
+ * guest_serve() - a listening TCP socket on every address, which the guest calls
+ */
+int guest_serve(unsigned port);
+
 /* What the kernel is told by every guest, for -append: nothing that is only waiting. */
 #define GUEST_APPEND "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable cryptomgr.notests"

@@ -37,16 +37,6 @@
 #define RUNS_MAX 3
 #define BOOT_MS 180000
 
-static int serve(void) {
-        struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(PORT)};
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-        need_int(bind(fd, (struct sockaddr *)&here, sizeof(here)), 0);
-        need_int(listen(fd, 2), 0);
-        return fd;
-}
-
 static int take_call(int server, struct job *job, char wanted) {
         struct pollfd in = {server, POLLIN, 0};
         uint64_t until = now_ms() + BOOT_MS;
@@ -122,7 +112,7 @@ static void a_linux_guest_in_qemu_is_held_to_its_claim_each_way(void) {
         snprintf(append, sizeof(append),
                  GUEST_APPEND " net.address=10.77.0.11 net.peer=10.77.0.1:5300 net.seconds=%s",
                  SECONDS);
-        server = serve();
+        server = guest_serve(PORT);
         JOB_RUN(&job, "--name", "linux", "--cpus", "2", "--mem", "256M", "--net", "guest0",
                 "--download", RATE, "--upload", RATE, "--", "qemu-system-x86_64", "-M", "pc",
                 "-accel", accel, "-cpu", "qemu64,+rdrand", "-m", "160M", "-kernel", kernel,

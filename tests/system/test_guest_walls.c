@@ -28,16 +28,6 @@
 #define BOOT_MS 120000
 #define IMAGE "/run/d/disk.img"
 
-static int serve(void) {
-        struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(PORT)};
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-        need_int(bind(fd, (struct sockaddr *)&here, sizeof(here)), 0);
-        need_int(listen(fd, 2), 0);
-        return fd;
-}
-
 /* Bytes that the guest sends over its tap, a million at least. */
 static void take_bytes(int server, struct job *job) {
         struct pollfd in = {server, POLLIN, 0};
@@ -113,7 +103,7 @@ static void qemu_boots_a_guest_behind_all_walls(void) {
         house_open(&house, CONF, SLICE);
         snprintf(append, sizeof(append),
                  GUEST_APPEND " net.address=10.77.0.11 net.peer=10.77.0.1:5300 net.seconds=8");
-        server = serve();
+        server = guest_serve(PORT);
         snprintf(path, sizeof(path), "%s", guest_pack("netguest", "virtio_pci virtio_net"));
         sh("chmod 644 %s", path);
         JOB(&job, "setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "provium", "run",
