@@ -2,10 +2,11 @@
 /*
  * provium policy: check files before they are put in force, show what is in force, reload.
  *
- * check and show --offline use the broker's own reader, so that what passes here passes there; only
- * what needs the host (whether a guarantee fits a capacity that is discovered) is the broker's
- * alone.
+ * check and show --offline use the broker's own reader, so that what passes here passes there, and
+ * check its compiler of the lists of system calls that slices name; only what needs the host
+ * (whether a guarantee fits a capacity that is discovered) is the broker's alone.
  */
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <cli/cli.h>
 #include <cli/client.h>
 #include <cli/human.h>
+#include <launcher/seccomp_program.h>
 #include <policies/policy.h>
 
 enum { OPTION_CONFIG_DIR = 1, OPTION_VENDOR_DIR, OPTION_OFFLINE };
@@ -100,6 +102,58 @@ static int load(struct cli *cli, const struct policy_options *options, struct po
                         errors->n + errors->n_more == 1 ? "" : "s");
 }
 
+/* Whether a slice before @slice names the same list. */
+static bool is_repeated(const struct policy *policy, const struct slice_policy *slice) {
+        for (const struct slice_policy *at = policy->slices; at < slice; at++)
+                if (strcmp(at->sandbox.seccomp, slice->sandbox.seccomp) == 0)
+                        return true;
+        return false;
+}
+
+/* Compiles the list that @slice names. 0; 1: it is wrong, which was printed; negative. */
+static int check_list(struct cli *cli, const char *const *dirs, const struct slice_policy *slice) {
+        struct seccomp_program program = SECCOMP_PROGRAM_NULL;
+        struct policy_error error = {.section = "Sandbox", .key = "Seccomp"};
+        struct why why = {};
+        int r;
+
+        r = seccomp_program_load(&program, dirs, slice->sandbox.seccomp, &why);
+        seccomp_program_deinit(&program);
+        if (r <= 0)
+                return r;
+        snprintf(error.path, sizeof(error.path), "%s", slice->path);
+        snprintf(error.text, sizeof(error.text), "%.*s", (int)sizeof(error.text) - 1, why.text);
+        print_error(cli, &error);
+        return 1;
+}
+
+/* Each list that slices name, from where the broker would take it. */
+static int check_lists(struct cli *cli, const struct policy_options *options,
+                       const struct policy *policy) {
+        char config[512], vendor[512];
+        const char *const dirs[] = {config, vendor, NULL};
+        size_t n = 0;
+
+        snprintf(config, sizeof(config), "%s/seccomp", options->config_dir);
+        snprintf(vendor, sizeof(vendor), "%s/seccomp", options->vendor_dir);
+        for (size_t i = 0; i < policy->n_slices; i++) {
+                const struct slice_policy *slice = &policy->slices[i];
+                int r;
+
+                if (!*slice->sandbox.seccomp || strcmp(slice->sandbox.seccomp, "none") == 0 ||
+                    is_repeated(policy, slice))
+                        continue;
+                r = check_list(cli, dirs, slice);
+                if (r < 0)
+                        return cli_fault(cli, r);
+                n += (size_t)r;
+        }
+        if (n == 0)
+                return STATUS_OK;
+        return cli_fail(cli, STATUS_BAD_POLICY, "%zu list%s of system calls cannot be used", n,
+                        n == 1 ? "" : "s");
+}
+
 int command_policy_check(struct cli *cli, struct words *words) {
         _cleanup_(policy_freep) struct policy *policy = NULL;
         struct policy_options options = POLICY_OPTIONS_DEFAULT;
@@ -111,6 +165,8 @@ int command_policy_check(struct cli *cli, struct words *words) {
                 options.config_dir = words->argv[0];
 
         status = load(cli, &options, &policy);
+        if (status == STATUS_OK)
+                status = check_lists(cli, &options, policy);
         if (status)
                 return status;
         if (cli->json)

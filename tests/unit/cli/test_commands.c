@@ -811,6 +811,31 @@ static void policy_files_are_checked_without_a_broker(void) {
                     "cannot read /nonexistent/dir");
 }
 
+static void policy_check_compiles_the_lists_that_slices_name(void) {
+        char dir[] = "/tmp/provium-policy-XXXXXX", path[64], text[256];
+
+        need(mkdtemp(dir));
+        snprintf(path, sizeof(path), "%s/slices", dir);
+        need_int(mkdir(path, 0755), 0);
+        snprintf(path, sizeof(path), "%s/seccomp", dir);
+        need_int(mkdir(path, 0755), 0);
+        write_file(dir, "slices/a.slice", "[Sandbox]\nSeccomp=mine\n");
+        write_file(dir, "slices/b.slice", "[Sandbox]\nSeccomp=mine\n");
+        write_file(dir, "slices/c.slice", "[Sandbox]\nSeccomp=none\n");
+        snprintf(text, sizeof(text), "provium policy check --vendor-dir /nonexistent %s", dir);
+        expect_line(text, 78, "a.slice: [Sandbox] Seccomp=: there is no list 'mine'",
+                    "1 list of system calls cannot be used");
+        write_file(dir, "seccomp/mine", "default errno EPERM\n\nallow read wirte\n");
+        expect_line(text, 78, "seccomp/mine:3:", "1 list of system calls");
+        snprintf(text, sizeof(text), "provium policy check --json --vendor-dir /nonexistent %s",
+                 dir);
+        expect_line(text, 78, "seccomp/mine:3:", "1 list of system calls");
+        write_file(dir, "seccomp/mine", "default errno EPERM\n\nallow read write\n");
+        expect_line(text, 0, "{\"slices\":3}", "");
+        snprintf(text, sizeof(text), "rm -r %s", dir);
+        need_int(system(text), 0);
+}
+
 static void policy_in_force_is_printed_line_by_line(void) {
         struct fake fake;
 
@@ -841,4 +866,5 @@ UNIT_MAIN(TEST(mistakes_are_64_and_say_what_is_valid), TEST(a_disk_that_cannot_b
           TEST(explain_names_the_axis_that_does_not_fit),
           TEST(kill_tries_all_and_tells_the_first_failure), TEST(events_are_lines),
           TEST(error_is_also_an_object_with_json), TEST(policy_files_are_checked_without_a_broker),
+          TEST(policy_check_compiles_the_lists_that_slices_name),
           TEST(policy_in_force_is_printed_line_by_line))
