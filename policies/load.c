@@ -251,6 +251,32 @@ int policy_load(struct policy **policyp, const char *config_dir, const char *ven
         return 0;
 }
 
+int policy_load_text(struct policy **policyp, const char *path, const char *text, size_t length,
+                     struct policy_errors *errors) {
+        _cleanup_(policy_freep) struct policy *policy = NULL;
+        struct unit unit = {.file = POLICY_FILE_BROKER, .errors = errors};
+        int r;
+
+        errors->n = 0;
+        errors->n_more = 0;
+        policy = calloc(1, sizeof(*policy));
+        if (!policy)
+                return fault(-ENOMEM);
+        unit.object = &policy->broker;
+        r = value_set_defaults(unit.file, unit.object);
+        if (!r)
+                r = parse_text(&unit, path, text, length);
+        if (r)
+                return r;
+        check_broker(&unit);
+        if (errors_any(errors))
+                return POLICY_E_INVALID;
+        mirror_upload(policy);
+
+        *policyp = take(policy);
+        return 0;
+}
+
 struct policy *policy_free(struct policy *policy) {
         if (!policy)
                 return NULL;

@@ -250,6 +250,15 @@ struct policy {
  */
 _must_check_ int policy_load(struct policy **policyp, const char *config_dir,
                              const char *vendor_dir, struct policy_errors *errors);
+
+/*
+ * A set without slices from the text of one broker.conf (@length bytes), which belongs to whoever
+ * likes: for a description of a host, not for what is put in force. @path is what errors call it.
+ * Returns as policy_load() does.
+ */
+_must_check_ int policy_load_text(struct policy **policyp, const char *path, const char *text,
+                                  size_t length, struct policy_errors *errors);
+
 struct policy *policy_free(struct policy *policy); /* takes NULL, returns NULL */
 
 static inline void policy_freep(struct policy **policyp) {

@@ -355,7 +355,31 @@ static void too_many_drop_ins_are_an_error_not_a_cut(void) {
         tree_deinit(&tree);
 }
 
+static void a_text_is_a_set_without_slices_judged_as_files_are(void) {
+        static const char good[] = "[Capacity]\nCPU=8\nNetwork=1Gbps\n[Network]\nFullDuplex=yes\n",
+                          bad[] = "[Capacity]\nMemory=1G\nCPUs=8\n[Reserve]\nMemory=2G\n";
+        static struct policy_errors errors;
+        struct policy *policy = NULL;
+
+        need_int(policy_load_text(&policy, "host.conf", good, strlen(good), &errors), 0);
+        expect_uint(policy->n_slices, 0);
+        expect_uint(policy->broker.capacity.amount[RESOURCE_CPU], 8000);
+        expect_uint(policy->broker.capacity.amount[RESOURCE_MEMORY], POLICY_AUTO);
+        expect_uint(policy->broker.capacity.amount[RESOURCE_NETWORK_UPLOAD], 125000000);
+        policy_free(policy);
+
+        policy = NULL;
+        expect_int(policy_load_text(&policy, "host.conf", bad, strlen(bad), &errors),
+                   POLICY_E_INVALID);
+        expect(!policy);
+        need_uint(errors.n, 2);
+        expect_str(errors.list[0].path, "host.conf");
+        expect_uint(errors.list[0].line, 3);
+        expect_uint(errors.list[1].line, 5);
+}
+
 UNIT_MAIN(
+        TEST(a_text_is_a_set_without_slices_judged_as_files_are),
         TEST(nothing_at_all_means_defaults_and_no_slices),
         TEST(an_empty_slice_file_is_a_slice_of_defaults),
         TEST(every_kind_of_value_is_read),
