@@ -23,7 +23,7 @@ struct holding {
 struct gpus {
         char sys_dir[256];
         struct gpu_options options;
-        char type[GPU_WORD_SIZE];
+        char type[GPU_WORD_SIZE], devices[GPU_TEXT_SIZE], dev_dir[64];
         unsigned char tag[TAG_SIZE];
         struct gpu_found *found;
         struct holding *holdings; /* of as many slots */
@@ -108,6 +108,7 @@ static int keep_holdings(struct gpus *gpus, struct gpu_found *found, struct hold
                         return fault(-ENOMEM);
                 if (gone || strcmp(found->slots[at].name, slot->name) != 0)
                         found->slots[at] = *slot;
+                found->slots[at].lent = slot->lent;
                 holdings[at] = gpus->holdings[i];
                 holdings[at].gone = gone;
         }
@@ -136,6 +137,16 @@ static int look(struct gpus *gpus) {
         return 0;
 }
 
+void gpus_configure(struct gpus *gpus, const struct gpu_options *options) {
+        gpus->options = *options;
+        snprintf(gpus->type, sizeof(gpus->type), "%s", options->type ?: "");
+        snprintf(gpus->devices, sizeof(gpus->devices), "%s", options->devices ?: "");
+        snprintf(gpus->dev_dir, sizeof(gpus->dev_dir), "%s", options->dev_dir ?: "");
+        gpus->options.type = gpus->type[0] ? gpus->type : NULL;
+        gpus->options.devices = gpus->devices;
+        gpus->options.dev_dir = gpus->dev_dir;
+}
+
 int gpus_new(struct gpus **gpusp, const char *sys_dir, const char *owner,
              const struct gpu_options *options) {
         struct gpus *gpus = calloc(1, sizeof(*gpus));
@@ -145,9 +156,7 @@ int gpus_new(struct gpus **gpusp, const char *sys_dir, const char *owner,
         if (!gpus)
                 return fault(-ENOMEM);
         snprintf(gpus->sys_dir, sizeof(gpus->sys_dir), "%s", sys_dir);
-        snprintf(gpus->type, sizeof(gpus->type), "%s", options->type ?: "");
-        gpus->options = *options;
-        gpus->options.type = gpus->type[0] ? gpus->type : NULL;
+        gpus_configure(gpus, options);
         crypto_generichash(hash, sizeof(hash), (const unsigned char *)owner, strlen(owner), NULL,
                            0);
         memcpy(gpus->tag, hash, TAG_SIZE);
@@ -190,6 +199,14 @@ size_t gpus_used(const struct gpus *gpus) {
         return n;
 }
 
+size_t gpus_capacity(const struct gpus *gpus) {
+        size_t n = gpus_total(gpus);
+
+        for (size_t i = 0; i < gpus->found->n_slots; i++)
+                n -= has(gpus, i, LEFTOVER);
+        return n;
+}
+
 const struct gpu_found *gpus_found(const struct gpus *gpus) {
         return gpus->found;
 }
@@ -223,6 +240,7 @@ static void let_go(struct gpus *gpus, size_t i) {
                 slot->group = -1;
                 slot->dev = 0;
         }
+        slot->lent = false;
         gpus->holdings[i] = (struct holding){.gone = gpus->holdings[i].gone};
 }
 
@@ -237,6 +255,8 @@ int gpu_take(struct gpus *gpus, const char *lease, size_t n, struct why *why) {
                 if (gpus->holdings[i].taken || gpus->holdings[i].gone)
                         continue;
                 hold(gpus, i, lease);
+                for (size_t j = 0; j < gpus->found->slots[i].n_functions; j++)
+                        gpus->found->slots[i].lent |= gpus->found->slots[i].functions[j].bind;
                 /* Its name is recorded before it is made. */
                 if (gpus->found->slots[i].name[0] == '\0')
                         make_uuid(gpus, gpus->found->slots[i].name);
@@ -245,7 +265,7 @@ int gpu_take(struct gpus *gpus, const char *lease, size_t n, struct why *why) {
         return 0;
 }
 
-int gpu_claim(struct gpus *gpus, const char *lease, const char *name, struct why *why) {
+int gpu_claim(struct gpus *gpus, const char *lease, const char *name, bool lent, struct why *why) {
         char safe[80];
 
         for (size_t i = 0; name[0] && i < gpus->found->n_slots; i++) {
@@ -258,6 +278,7 @@ int gpu_claim(struct gpus *gpus, const char *lease, const char *name, struct why
                                        : why_set(why, GPU_E_TAKEN, "GPU %s is of lease %s", name,
                                                  gpus->holdings[i].lease);
                 hold(gpus, i, lease);
+                gpus->found->slots[i].lent = lent;
                 return 0;
         }
         return why_set(why, GPU_E_ABSENT, "there is no GPU '%s'",
@@ -300,6 +321,8 @@ static int make_work(struct gpus *gpus, const char *lease, enum gpu_task task,
         work->task = task;
         strcpy(work->lease, lease);
         strcpy(work->sys_dir, gpus->sys_dir);
+        strcpy(work->dev_dir, gpus->dev_dir);
+        work->give_back = gpus->options.give_back;
         for (size_t i = 0; i < gpus->found->n_slots; i++) {
                 struct gpu_part *part = &work->parts[work->n];
 
@@ -348,13 +371,14 @@ static void part_done(struct gpus *gpus, const struct gpu_work *work, const stru
 }
 
 int gpu_done(struct gpus *gpus, struct gpu_work *work, struct why *why) {
-        bool swept = strcmp(work->lease, LEFTOVER) == 0;
+        bool changed = strcmp(work->lease, LEFTOVER) == 0;
         int answer = 0;
 
         assert(gpus->n_works > 0);
         gpus->n_works--;
         for (size_t i = 0; i < work->n; i++) {
                 part_done(gpus, work, &work->parts[i]);
+                changed |= work->task == GPU_RELEASE && work->parts[i].slot.lent;
                 if (answer || work->parts[i].detail[0] == '\0')
                         continue;
                 answer = why_set(why, GPU_E_HOST, "%s", work->parts[i].detail);
@@ -362,8 +386,10 @@ int gpu_done(struct gpus *gpus, struct gpu_work *work, struct why *why) {
                         why->errnum = work->parts[i].errnum;
         }
         free(work);
-        /* What a former broker made may be of a type that is not the chosen one today. */
-        if (gpus->n_works == 0 && (gpus->stale || swept)) {
+        /* What a former broker made may be of a type that is not the chosen one today, and whether
+         * another lease may take what has gone back to its driver is not what it was. */
+        gpus->stale |= changed;
+        if (gpus->n_works == 0 && gpus->stale) {
                 int r = gpus_refresh(gpus);
 
                 if (r < 0)

@@ -37,12 +37,15 @@ enum {
 };
 
 /*
- * Looks for slots below @sys_dir. @owner names the broker's root; both are copied, and the type in
+ * Looks for slots below @sys_dir. @owner names the broker's root; both are copied, and the texts in
  * @options. Negative: out of memory. Free takes NULL and returns NULL; nothing in sysfs changes.
  */
 _must_check_ int gpus_new(struct gpus **gpusp, const char *sys_dir, const char *owner,
                           const struct gpu_options *options);
 struct gpus *gpus_free(struct gpus *gpus);
+
+/* Other options from the next look on. */
+void gpus_configure(struct gpus *gpus, const struct gpu_options *options);
 
 /*
  * Looks anew. Slots that are leased stay so, even those that are gone from sysfs. While work is
@@ -53,6 +56,8 @@ _must_check_ int gpus_refresh(struct gpus *gpus);
 
 size_t gpus_total(const struct gpus *gpus);
 size_t gpus_used(const struct gpus *gpus);
+/* As many of them can be leased: all but leftovers that are not gone yet. */
+size_t gpus_capacity(const struct gpus *gpus);
 /* What was found, borrowed until the next call of anything that is not const; and of its slot @i
  * whether it is somebody's, and why it could not be given back (""). */
 const struct gpu_found *gpus_found(const struct gpus *gpus);
@@ -62,8 +67,10 @@ const char *gpus_slot_detail(const struct gpus *gpus, size_t i);
 /* Gives @lease (its id) @n slots, the first that are free. Answers FULL. */
 _must_check_ int gpu_take(struct gpus *gpus, const char *lease, size_t n, struct why *why);
 
-/* Gives @lease the slot that its record names. Once more is no harm. Answers ABSENT, TAKEN. */
-_must_check_ int gpu_claim(struct gpus *gpus, const char *lease, const char *name, struct why *why);
+/* Gives @lease the slot that its record names, @lent as that says. Once more is no harm. Answers
+ * ABSENT, TAKEN. */
+_must_check_ int gpu_claim(struct gpus *gpus, const char *lease, const char *name, bool lent,
+                           struct why *why);
 
 /* The slot of @lease after @after; NULL: the first, and no more. Its name is what is to be recorded
  * and its file is /dev/vfio/GROUP with the numbers @dev, if that is not 0. Borrowed until the next

@@ -19,8 +19,23 @@ static bool exists(int dir_fd, const char *dir, const char *file) {
         return faccessat(dir_fd, path, F_OK, 0) == 0;
 }
 
+/* Is it in the list of those that may be given away? */
+static bool is_listed(const char *list, const char *address) {
+        if (!list || list[strspn(list, " ")] == '\0')
+                return true;
+        while (*(list += strspn(list, " "))) {
+                size_t length = strcspn(list, " "), same = length - (list[length - 1] == '*');
+
+                if (strncmp(list, address, same) == 0 && (same < length || address[same] == '\0'))
+                        return true;
+                list += length;
+        }
+        return false;
+}
+
 /* Adds @address if it is a display device. */
-static int read_device(struct gpu_found *found, int pci_fd, const char *address) {
+static int read_device(struct gpu_found *found, int pci_fd, const char *address,
+                       const struct gpu_options *options) {
         struct gpu_device *device;
         uint64_t class, vendor, number;
         char physfn[GPU_ADDRESS_SIZE];
@@ -45,6 +60,10 @@ static int read_device(struct gpu_found *found, int pci_fd, const char *address)
         device->group = gpu_read_group(pci_fd, address);
         device->has_mdev = exists(pci_fd, address, "mdev_supported_types");
         device->resets = exists(pci_fd, address, "reset");
+        device->kept = !is_listed(options->devices, address);
+        if (device->kept)
+                snprintf(device->detail, sizeof(device->detail),
+                         "it is kept for the host: Devices= in [GPU] does not name it");
         gpu_read_link(pci_fd, address, "driver", device->driver, sizeof(device->driver));
         gpu_read_link(pci_fd, address, "physfn", physfn, sizeof(physfn));
         if (gpu_is_address(physfn))
@@ -52,7 +71,7 @@ static int read_device(struct gpu_found *found, int pci_fd, const char *address)
         return 0;
 }
 
-static int read_devices(struct gpu_found *found, int sys_fd) {
+static int read_devices(struct gpu_found *found, int sys_fd, const struct gpu_options *options) {
         _cleanup_(fd_closep) int pci_fd = -1;
         struct gpu_names names;
         int r;
@@ -62,7 +81,7 @@ static int read_devices(struct gpu_found *found, int sys_fd) {
                 return 0;
         r = gpu_list(pci_fd, ".", gpu_is_address, &names);
         for (size_t i = 0; r == 0 && i < names.n; i++)
-                r = read_device(found, pci_fd, names.name[i]);
+                r = read_device(found, pci_fd, names.name[i], options);
         if (r == 0 && names.cut)
                 found->cut = true;
         gpu_names_deinit(&names);
@@ -79,7 +98,7 @@ int gpu_find(struct gpu_found **foundp, const char *sys_dir, const struct gpu_op
                 return fault(-ENOMEM);
         sys_fd = open(sys_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (sys_fd >= 0) {
-                r = read_devices(found, sys_fd);
+                r = read_devices(found, sys_fd, options);
                 if (r == 0)
                         r = gpu_group_find(found, sys_fd, options->bind);
                 if (r == 0)

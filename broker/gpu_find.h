@@ -17,7 +17,11 @@ struct gpu_options {
         /* GPUs may be taken from their driver and bound to vfio-pci; otherwise only those count
          * that somebody has bound to it before. */
         bool bind;
-        const char *type; /* of mediated devices, see gpu_mdev_find(); NULL: any */
+        /* Those that were go back to it after the lease. */
+        bool give_back;
+        const char *dev_dir; /* "/dev", to ask whether a file is open; NULL: do not ask */
+        const char *type;    /* of mediated devices, see gpu_mdev_find(); NULL: any */
+        const char *devices; /* words: addresses, or their beginnings and "*"; NULL or "": all */
 };
 
 /*

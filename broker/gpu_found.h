@@ -44,6 +44,7 @@ struct gpu_device {
         int group;     /* of the IOMMU; -1: none */
         bool has_mdev; /* its driver makes mediated devices */
         bool resets;   /* the kernel knows how to reset it */
+        bool kept;     /* it is not among those that may be given away */
         unsigned vfs;  /* its own virtual functions */
         size_t n_slots;
         char detail[GPU_TEXT_SIZE]; /* why it has no slots of its own */
@@ -75,7 +76,8 @@ struct gpu_slot {
         int numa_node;                 /* -1: not known */
         int group;                     /* its file is /dev/vfio/GROUP; -1: not known yet */
         dev_t dev;                     /* of that file; 0: not known yet */
-        size_t n_functions;            /* of the PCI bus, that go with it; 0 for an mdev */
+        bool lent;          /* it was taken from the host's driver for the lease that has it */
+        size_t n_functions; /* of the PCI bus, that go with it; 0 for an mdev */
         struct gpu_function functions[GPU_FUNCTIONS_MAX];
 };
 

@@ -47,8 +47,9 @@ static void say(struct gpu_device *device, const char *address, const char *driv
 }
 
 /* Looks at one member of the group. False: because of it the group cannot be given away. */
-static bool add_member(int sys_fd, struct gpu_device *device, struct gpu_slot *slot,
-                       const char *name, bool bind) {
+static bool add_member(const struct gpu_found *found, int sys_fd, struct gpu_device *device,
+                       struct gpu_slot *slot, const char *name, bool bind) {
+        const struct gpu_device *other = gpu_found_device(found, name);
         char dir[PCI_SIZE], address[GPU_ADDRESS_SIZE], driver[GPU_WORD_SIZE];
         bool is_vfio, is_display;
         uint64_t class, vendor;
@@ -56,6 +57,12 @@ static bool add_member(int sys_fd, struct gpu_device *device, struct gpu_slot *s
         if (!gpu_is_address(name) || !text_copy(address, sizeof(address), name)) {
                 snprintf(device->detail, sizeof(device->detail),
                          "its IOMMU group %d holds more than PCI devices", device->group);
+                return false;
+        }
+        if (other && other->kept) {
+                snprintf(device->detail, sizeof(device->detail),
+                         "%s, which shares its IOMMU group %d, is kept for the host", address,
+                         device->group);
                 return false;
         }
         snprintf(dir, sizeof(dir), PCI "%s", address);
@@ -90,13 +97,13 @@ static bool add_member(int sys_fd, struct gpu_device *device, struct gpu_slot *s
 }
 
 /* Fills @slot with all of @device's group; false with a reason if it is not for giving away. */
-static bool take_group(int sys_fd, struct gpu_device *device, struct gpu_slot *slot,
-                       const struct gpu_names *members, bool bind) {
+static bool take_group(const struct gpu_found *found, int sys_fd, struct gpu_device *device,
+                       struct gpu_slot *slot, const struct gpu_names *members, bool bind) {
         bool is_there = false;
 
         for (size_t i = 0; i < members->n; i++) {
                 is_there |= strcmp(members->name[i], device->address) == 0;
-                if (!add_member(sys_fd, device, slot, members->name[i], bind))
+                if (!add_member(found, sys_fd, device, slot, members->name[i], bind))
                         return false;
         }
         if (members->cut || !is_there) {
@@ -154,7 +161,7 @@ static int find_slot(struct gpu_found *found, int sys_fd, struct gpu_device *dev
         r = gpu_list(sys_fd, path, any, &members);
         if (r < 0)
                 return r;
-        whole = take_group(sys_fd, device, &slot, &members, bind);
+        whole = take_group(found, sys_fd, device, &slot, &members, bind);
         gpu_names_deinit(&members);
         if (!whole)
                 return 0;
@@ -174,7 +181,7 @@ int gpu_group_find(struct gpu_found *found, int sys_fd, bool bind) {
         for (size_t i = 0; i < found->n_devices; i++) {
                 int r = 0;
 
-                if (!found->devices[i].has_mdev)
+                if (!found->devices[i].has_mdev && !found->devices[i].kept)
                         r = find_slot(found, sys_fd, &found->devices[i], bind);
                 if (r < 0)
                         return r;

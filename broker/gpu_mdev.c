@@ -149,7 +149,7 @@ static int read_instance(struct search *search, const char *uuid) {
         struct gpu_profile *profile;
         struct gpu_slot *slot;
 
-        if (!device || !device->has_mdev)
+        if (!device || !device->has_mdev || device->kept)
                 return 0;
         snprintf(dir, sizeof(dir), MDEV "/%s", uuid);
         gpu_read_link(search->sys_fd, dir, "mdev_type", type, sizeof(type));
@@ -249,7 +249,7 @@ static void give_reasons(struct gpu_found *found) {
         for (size_t i = 0; i < found->n_devices; i++) {
                 struct gpu_device *device = &found->devices[i];
 
-                if (device->has_mdev && device->n_slots == 0)
+                if (device->has_mdev && !device->kept && device->n_slots == 0)
                         snprintf(device->detail, sizeof(device->detail),
                                  "%.40s makes no more mediated devices of it",
                                  device->driver[0] ? device->driver : "its driver");
@@ -261,7 +261,7 @@ int gpu_mdev_find(struct gpu_found *found, int sys_fd, const char *type) {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < found->n_devices; i++)
-                if (found->devices[i].has_mdev)
+                if (found->devices[i].has_mdev && !found->devices[i].kept)
                         r = read_types(&search, &found->devices[i]);
         if (r == 0)
                 r = read_instances(&search);

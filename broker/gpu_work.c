@@ -60,6 +60,25 @@ static bool bind_function(int sys_fd, struct gpu_part *part, const char *address
         return fail(part, r, "binding to vfio-pci", address);
 }
 
+/* VFIO lets one open the file of a group at a time. */
+static bool is_open(const struct gpu_work *work, struct gpu_part *part) {
+        char path[PATH_SIZE];
+        int fd;
+
+        if (!work->dev_dir[0] || part->slot.group < 0)
+                return false;
+        snprintf(path, sizeof(path), "%s/vfio/%d", work->dev_dir, part->slot.group);
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0 && errno == EBUSY) {
+                snprintf(part->detail, sizeof(part->detail), "%.64s: some process has %.80s open",
+                         part->slot.name, path);
+                part->errnum = EBUSY;
+                return true;
+        }
+        fd_close(fd);
+        return false;
+}
+
 static bool is_made(int sys_fd, const char *uuid) {
         char path[PATH_SIZE];
 
@@ -80,7 +99,7 @@ static bool make_mdev(int sys_fd, struct gpu_part *part) {
         return r == 0 || fail(part, r, "making a mediated device", slot->parent);
 }
 
-static bool prepare(int sys_fd, struct gpu_part *part) {
+static bool prepare(const struct gpu_work *work, int sys_fd, struct gpu_part *part) {
         struct gpu_slot *slot = &part->slot;
 
         for (size_t i = 0; i < slot->n_functions; i++) {
@@ -91,32 +110,55 @@ static bool prepare(int sys_fd, struct gpu_part *part) {
         }
         if (part->made && !make_mdev(sys_fd, part))
                 return false;
-        return gpu_slot_find_file(sys_fd, slot) ||
-               fail(part, ENOENT, "the file below /dev/vfio", slot->name);
+        if (!gpu_slot_find_file(sys_fd, slot))
+                return fail(part, ENOENT, "the file below /dev/vfio", slot->name);
+        return !is_open(work, part);
 }
 
-static bool release(int sys_fd, struct gpu_part *part) {
-        const struct gpu_slot *slot = &part->slot;
-        char path[PATH_SIZE];
-        bool done = true;
+/* To the driver that wants it by itself; there may be none. */
+static bool give_back(int sys_fd, struct gpu_part *part, struct gpu_function *function) {
         int r;
 
+        r = write_pci(sys_fd, function->address, "driver_override", "\n");
+        if (r == 0)
+                r = write_pci(sys_fd, function->address, "driver/unbind", function->address);
+        if (r)
+                return fail(part, r, "unbinding", function->address);
+        function->bind = true;
+        (void)!file_write_at(sys_fd, "bus/pci/drivers_probe", function->address);
+        return true;
+}
+
+static bool release_function(const struct gpu_work *work, int sys_fd, struct gpu_part *part,
+                             struct gpu_function *function) {
+        int r;
+
+        /* With its own driver it was never given away. */
+        if (!is_bound(sys_fd, function->address))
+                return true;
+        r = write_pci(sys_fd, function->address, "reset", "1");
+        if (r && r != ENOENT)
+                return fail(part, r, "the reset", function->address);
+        return !work->give_back || !part->slot.lent || give_back(sys_fd, part, function);
+}
+
+static void release(const struct gpu_work *work, int sys_fd, struct gpu_part *part) {
+        struct gpu_slot *slot = &part->slot;
+        char path[PATH_SIZE];
+        int r;
+
+        gpu_slot_find_file(sys_fd, slot);
+        if (is_open(work, part))
+                return;
         if (part->made) {
                 snprintf(path, sizeof(path), MDEV "%s/remove", slot->name);
                 r = file_write_at(sys_fd, path, "1");
                 if (r && r != ENOENT)
-                        done = fail(part, r, "the removal", slot->name);
+                        fail(part, r, "the removal", slot->name);
         }
         /* Each, even after a refusal: a reset less is memory of a former VM more. */
-        for (size_t i = 0; i < slot->n_functions; i++) {
-                /* With its own driver it was never given away. */
-                if (!is_bound(sys_fd, slot->functions[i].address))
-                        continue;
-                r = write_pci(sys_fd, slot->functions[i].address, "reset", "1");
-                if (r && r != ENOENT)
-                        done = fail(part, r, "the reset", slot->functions[i].address);
-        }
-        return done;
+        for (size_t i = 0; i < slot->n_functions; i++)
+                release_function(work, sys_fd, part, &slot->functions[i]);
 }
 
 void gpu_work_run(struct gpu_work *work) {
@@ -131,8 +173,8 @@ void gpu_work_run(struct gpu_work *work) {
                 if (sys_fd < 0)
                         fail(part, ENOENT, "the directory", work->sys_dir);
                 else if (work->task == GPU_RELEASE)
-                        release(sys_fd, part);
-                else if (!prepare(sys_fd, part))
+                        release(work, sys_fd, part);
+                else if (!prepare(work, sys_fd, part))
                         return;
         }
 }

@@ -16,7 +16,7 @@
 
 enum gpu_task {
         GPU_PREPARE, /* bind functions to vfio-pci, make mediated devices, find the files */
-        GPU_RELEASE, /* reset functions, remove mediated devices that we have made */
+        GPU_RELEASE, /* reset functions, give them back, remove mediated devices that we made */
 };
 
 struct gpu_part {
@@ -29,7 +29,8 @@ struct gpu_part {
 struct gpu_work {
         enum gpu_task task;
         char lease[GPU_WORD_SIZE];
-        char sys_dir[256];
+        char sys_dir[256], dev_dir[64];
+        bool give_back; /* functions that were taken from the host's driver go back to it */
         size_t n;
         struct gpu_part parts[];
 };
@@ -40,7 +41,10 @@ struct gpu_work {
  *
  * PREPARE stops at the first refusal; a function that could not be bound is given back to its
  * driver, and what was made is for RELEASE to remove. A function that was bound to vfio-pci stays
- * so for the next VM.
+ * so for the next VM, unless it is to be given back.
+ *
+ * Both refuse what somebody has open, which VFIO lets only one: nobody is given what another
+ * still uses, and a release does not wait for whoever that is.
  *
  * RELEASE writes to `reset` where there is such a file; where there is none, VFIO's own reset, when
  * the last descriptor was closed, must have been enough.

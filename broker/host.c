@@ -169,9 +169,9 @@ void host_discover(struct host *host, const struct options *options,
 
 void host_count_gpus(struct host *host, const struct broker_policy *policy,
                      const struct gpus *gpus) {
+        uint64_t configured = policy->capacity.amount[RESOURCE_GPU], n = gpus_capacity(gpus);
         char detail[96];
 
-        if (policy->capacity.amount[RESOURCE_GPU] == POLICY_AUTO)
-                set(host, RESOURCE_GPU, gpus_total(gpus),
-                    gpus_summary(gpus, detail, sizeof(detail)));
+        if (configured == POLICY_AUTO || (gpus_total(gpus) > 0 && configured > n))
+                set(host, RESOURCE_GPU, n, gpus_summary(gpus, detail, sizeof(detail)));
 }

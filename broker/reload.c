@@ -17,6 +17,7 @@
 #include <broker/taps_adopt.h>
 
 #define ROOT_WEIGHT_MAX 10000
+#define RATIO_ONE_MILLI 1000
 
 int policies_load(struct broker *broker, struct policy_errors *errors, struct policy **policyp,
                   struct why *why) {
@@ -100,17 +101,43 @@ static void follow_network(struct lease *lease) {
 
 /* At a reload as well: then somebody has perhaps bound one to vfio-pci. */
 static int look_for_gpus(struct broker *broker) {
-        static const struct gpu_options options;
+        const struct gpu_policy *policy = &broker->policy->broker.gpu;
+        const struct gpu_options options = {
+                .bind = policy->bind,
+                .give_back = policy->give_back,
+                .type = policy->mdev_type,
+                .devices = policy->devices,
+                .dev_dir = "/dev",
+        };
 
-        if (broker->gpus)
+        if (broker->gpus) {
+                gpus_configure(broker->gpus, &options);
                 return gpus_refresh(broker->gpus);
+        }
         return gpus_new(&broker->gpus, broker->options->sys_dir, broker->root.path, &options);
+}
+
+/* What the policy makes of the host's capacity. A GPU slot is handed over, so it is not sold twice,
+ * whatever the ratio; where none was found, the number of [Capacity] is only counted. */
+void policies_count(struct broker *broker) {
+        const struct broker_policy *policy = &broker->policy->broker;
+        struct demand ratio_milli = policy->ratio_milli;
+        bool enforced[_RESOURCE_N];
+
+        host_count_gpus(&broker->host, policy, broker->gpus);
+        if (gpus_total(broker->gpus) > 0)
+                ratio_milli.amount[RESOURCE_GPU] =
+                        min_u64(ratio_milli.amount[RESOURCE_GPU], RATIO_ONE_MILLI);
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                enforced[i] = broker->host.source[i] != SOURCE_UNKNOWN;
+        enforced[RESOURCE_NETWORK_UPLOAD] &= policy->network.full_duplex;
+        ledger_configure(&broker->ledger, &broker->host.capacity, &policy->reserve, &ratio_milli,
+                         enforced, policy->vms_max);
 }
 
 /* Takes the policy in force into the books. */
 int policies_apply(struct broker *broker) {
         const struct broker_policy *policy = &broker->policy->broker;
-        bool enforced[_RESOURCE_N];
         struct slice *slice, *next;
         struct claim *claim;
         struct lease *lease;
@@ -126,16 +153,11 @@ int policies_apply(struct broker *broker) {
         if (r < 0)
                 return r;
         host_discover(&broker->host, broker->options, policy, &broker->root);
-        host_count_gpus(&broker->host, policy, broker->gpus);
-        for (unsigned i = 0; i < _RESOURCE_N; i++) {
-                enforced[i] = broker->host.source[i] != SOURCE_UNKNOWN;
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
                 if (policy->ratio_clamped[i])
                         log_warning("ratio of %s clamped to %.3g", resource_name(i),
                                     (double)policy->ratio_milli.amount[i] / 1000);
-        }
-        enforced[RESOURCE_NETWORK_UPLOAD] &= policy->network.full_duplex;
-        ledger_configure(&broker->ledger, &broker->host.capacity, &policy->reserve,
-                         &policy->ratio_milli, enforced, policy->vms_max);
+        policies_count(broker);
         r = slices_configure(broker);
         if (r < 0)
                 return r;

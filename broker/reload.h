@@ -18,6 +18,9 @@ struct why;
 _must_check_ int policies_load(struct broker *broker, struct policy_errors *errors,
                                struct policy **policyp, struct why *why);
 
+/* Counts anew what the ledger may sell: the GPUs have changed. */
+void policies_count(struct broker *broker);
+
 /* Takes broker->policy into the books, the slices and the guarantees of what runs. Negative on a
  * fault. */
 _must_check_ int policies_apply(struct broker *broker);

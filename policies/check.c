@@ -146,6 +146,25 @@ static void check_dynamic_users(const struct unit *unit) {
         broker->dynamic_last = (uid_t)last;
 }
 
+/* Addresses as the kernel writes them, in whole or their beginnings. */
+static void check_gpus(const struct unit *unit) {
+        const struct broker_policy *broker = unit->object;
+        const char *text = broker->gpu.devices;
+
+        while (*(text += strspn(text, " "))) {
+                size_t length = strcspn(text, " "), span = strspn(text, "0123456789abcdef:.");
+                bool rest = span + 1 == length && text[span] == '*';
+
+                if (!(rest || (span == length && length >= sizeof("0000:00:00.0") - 1))) {
+                        complain_at(unit, offsetof(struct broker_policy, gpu.devices),
+                                    "give addresses of the PCI bus, in small letters, or how they "
+                                    "begin, as in 0000:01:00.0 0000:41:*");
+                        return;
+                }
+                text += length;
+        }
+}
+
 void check_broker(const struct unit *unit) {
         struct broker_policy *broker = unit->object;
 
@@ -160,6 +179,7 @@ void check_broker(const struct unit *unit) {
         check_network(unit);
         check_disk(unit);
         check_dynamic_users(unit);
+        check_gpus(unit);
 }
 
 /* Names below /dev that lead nowhere else. */

@@ -178,6 +178,20 @@ const struct key policy_keys[] = {
          "Whether claims of disk space are enforced with project quotas, where the file system has "
          "them."},
 
+        {B(gpu.devices), "GPU", "Devices", KEY_TEXT, 0, BROKER_TEXT(gpu.devices), "",
+         "The GPUs that VMs may be given, by their addresses on the PCI bus, separated by spaces: "
+         "0000:01:00.0, or 0000:41:* for all that begin so. Empty: all that are found."},
+        {B(gpu.bind), "GPU", "Bind", KEY_BOOL, 0, 0, 1, "no",
+         "Whether a GPU may be taken from the host's driver and bound to vfio-pci when a VM gets "
+         "it; never the console's. no: VMs get those that somebody has bound to it before."},
+        {B(gpu.give_back), "GPU", "GiveBack", KEY_BOOL, 0, 0, 1, "no",
+         "Whether a GPU that was taken from the host's driver so goes back to it after the VM. no: "
+         "it stays with vfio-pci for the next."},
+        {B(gpu.mdev_type), "GPU", "MdevType", KEY_TEXT, 0, BROKER_TEXT(gpu.mdev_type), "",
+         "The type of mediated devices that are made of a card, by its directory (nvidia-471) or "
+         "its name (GRID A100-10C). Empty, or where a card has no such type: the one of which it "
+         "has most instances already, or else can make most."},
+
         {S(description), "Slice", "Description", KEY_TEXT, 0, SLICE_TEXT(description), "",
          "A few words for people."},
         {S(vms_max), "Slice", "MaxVMs", KEY_COUNT, KEY_INFINITY, 0, 65535, "infinity",

@@ -99,6 +99,16 @@ struct disk_policy {
         bool project_quota;        /* ProjectQuota= (no): enforce space where it can be */
 };
 
+#define POLICY_GPUS_TEXT_MAX 192
+
+/* broker.conf, [GPU] */
+struct gpu_policy {
+        char devices[POLICY_GPUS_TEXT_MAX]; /* Devices= (""): addresses, "" all */
+        bool bind;                          /* Bind= (no): take them from the host's driver */
+        bool give_back;                     /* GiveBack= (no): and return them to it */
+        char mdev_type[TEXT_NAME_MAX + 1];  /* MdevType= ("") */
+};
+
 /* As whom a VM runs; User= */
 struct policy_user {
         enum { POLICY_USER_CALLER, POLICY_USER_NAMED, POLICY_USER_DYNAMIC } kind;
@@ -170,6 +180,7 @@ struct broker_policy {
 
         struct network_policy network;
         struct disk_policy disk;
+        struct gpu_policy gpu;
 };
 
 /* slices/NAME.slice */

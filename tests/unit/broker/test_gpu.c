@@ -25,12 +25,14 @@ struct place {
         struct why why;
 };
 
-static void open_gpus(struct place *place, bool bind) {
-        struct gpu_options options = {.bind = bind};
-
+static void open_with(struct place *place, const struct gpu_options *options) {
         gpus_free(place->gpus);
         place->gpus = NULL;
-        need_int(gpus_new(&place->gpus, place->sysfs.dir, OWNER, &options), 0);
+        need_int(gpus_new(&place->gpus, place->sysfs.dir, OWNER, options), 0);
+}
+
+static void open_gpus(struct place *place, bool bind) {
+        open_with(place, &(struct gpu_options){.bind = bind});
 }
 
 /* Two GPUs with vfio-pci, each with a group of its own. */
@@ -127,15 +129,15 @@ static void adopted_lease_finds_its_slots_again(void) {
         struct place place;
 
         place_init(&place);
-        expect_int(gpu_claim(place.gpus, "a", "0000:02:00.0", &place.why), 0);
-        expect_int(gpu_claim(place.gpus, "a", "0000:02:00.0", &place.why), 0);
+        expect_int(gpu_claim(place.gpus, "a", "0000:02:00.0", false, &place.why), 0);
+        expect_int(gpu_claim(place.gpus, "a", "0000:02:00.0", false, &place.why), 0);
         expect_uint(gpus_used(place.gpus), 1);
-        expect_int(gpu_claim(place.gpus, "b", "0000:02:00.0", &place.why), GPU_E_TAKEN);
+        expect_int(gpu_claim(place.gpus, "b", "0000:02:00.0", false, &place.why), GPU_E_TAKEN);
         expect_str(place.why.text, "GPU 0000:02:00.0 is of lease a");
-        expect_int(gpu_claim(place.gpus, "b", "0000:03:00.0", &place.why), GPU_E_ABSENT);
-        expect_int(gpu_claim(place.gpus, "b", "x\n", &place.why), GPU_E_ABSENT);
+        expect_int(gpu_claim(place.gpus, "b", "0000:03:00.0", false, &place.why), GPU_E_ABSENT);
+        expect_int(gpu_claim(place.gpus, "b", "x\n", false, &place.why), GPU_E_ABSENT);
         expect_str(place.why.text, "there is no GPU 'x\\x0a'");
-        expect_int(gpu_claim(place.gpus, "b", "", &place.why), GPU_E_ABSENT);
+        expect_int(gpu_claim(place.gpus, "b", "", false, &place.why), GPU_E_ABSENT);
         expect_int(gpu_take(place.gpus, "b", 1, &place.why), 0);
         expect_str(gpu_next(place.gpus, "b", NULL)->name, "0000:01:00.0");
         place_deinit(&place);
@@ -243,13 +245,13 @@ static void mdev_of_somebody_else_is_not_removed(void) {
         expect_uint(gpus_total(place.gpus), 3);
         expect_int(gpu_sweep(place.gpus, &work), 0);
         expect(work == NULL);
-        expect_int(gpu_claim(place.gpus, "a", uuid, &place.why), 0);
+        expect_int(gpu_claim(place.gpus, "a", uuid, false, &place.why), 0);
         expect_int(prepare(&place, "a"), 0);
         expect_int(release(&place, "a"), 0);
         expect_str(sysfs_get_device(&place.sysfs, "0000:00:02.0",
                                     "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001/remove"),
                    "");
-        expect_int(gpu_claim(place.gpus, "b", uuid, &place.why), 0);
+        expect_int(gpu_claim(place.gpus, "b", uuid, false, &place.why), 0);
         place_deinit(&place);
 }
 
@@ -271,7 +273,7 @@ static void leftover_mdev_of_a_crash_is_swept(void) {
 
         open_gpus(&place, false); /* the next broker */
         expect_uint(gpus_total(place.gpus), 2);
-        expect_int(gpu_claim(place.gpus, "a", kept, &place.why), 0);
+        expect_int(gpu_claim(place.gpus, "a", kept, false, &place.why), 0);
         need_int(gpu_sweep(place.gpus, &work), 0);
         /* While it is on its way nobody gets it. */
         expect_int(gpu_take(place.gpus, "c", 1, &place.why), GPU_E_FULL);
@@ -309,8 +311,8 @@ static void looking_anew_keeps_what_is_leased(void) {
         const struct gpu_slot *slot;
 
         place_init(&place);
-        need_int(gpu_claim(place.gpus, "a", "0000:01:00.0", &place.why), 0);
-        need_int(gpu_claim(place.gpus, "b", "0000:02:00.0", &place.why), 0);
+        need_int(gpu_claim(place.gpus, "a", "0000:01:00.0", false, &place.why), 0);
+        need_int(gpu_claim(place.gpus, "b", "0000:02:00.0", false, &place.why), 0);
         sysfs_add_device(&place.sysfs, &(struct sysfs_device){"0000:00:09.0", "0x030000\n",
                                                               "0x10de 0x2204", "vfio-pci", 9});
         sysfs_unlink(&place.sysfs, "bus/pci/devices/0000:02:00.0");
@@ -326,7 +328,7 @@ static void looking_anew_keeps_what_is_leased(void) {
         expect_int(release(&place, "b"), 0);
         expect_uint(gpus_total(place.gpus), 2);
         expect_uint(gpus_used(place.gpus), 1);
-        expect_int(gpu_claim(place.gpus, "c", "0000:02:00.0", &place.why), GPU_E_ABSENT);
+        expect_int(gpu_claim(place.gpus, "c", "0000:02:00.0", false, &place.why), GPU_E_ABSENT);
         expect_int(gpu_take(place.gpus, "c", 2, &place.why), GPU_E_FULL);
         expect_int(gpu_take(place.gpus, "c", 1, &place.why), 0);
         expect_str(gpu_next(place.gpus, "c", NULL)->name, "0000:00:09.0");
@@ -362,7 +364,7 @@ static void what_is_leased_has_its_place_where_there_are_too_many(void) {
                                                               "0x10de 0x2204", "vfio-pci", 9});
         need_int(gpus_refresh(place.gpus), 0);
         need_uint(gpus_total(place.gpus), GPU_SLOTS_MAX);
-        need_int(gpu_claim(place.gpus, "a", "0000:00:09.0", &place.why), 0);
+        need_int(gpu_claim(place.gpus, "a", "0000:00:09.0", false, &place.why), 0);
         need_int(gpu_take(place.gpus, "b", 2, &place.why), 0);
         sysfs_unlink(&place.sysfs, "bus/pci/devices/0000:00:09.0");
         need_int(gpus_refresh(place.gpus), 0);
@@ -411,7 +413,7 @@ static void failed_binding_is_undone(void) {
         sysfs_bind(&place.sysfs, "0000:01:00.0", "nvidia");
         sysfs_put(&place.sysfs, "bus/pci/drivers_probe", "");
         open_gpus(&place, true);
-        need_int(gpu_claim(place.gpus, "a", "0000:01:00.0", &place.why), 0);
+        need_int(gpu_claim(place.gpus, "a", "0000:01:00.0", false, &place.why), 0);
         rename_driver(&place, "vfio-pci", "away");
         expect_int(prepare(&place, "a"), GPU_E_HOST);
         expect_str(place.why.text,
@@ -429,6 +431,61 @@ static void failed_binding_is_undone(void) {
         /* It was never given away: its driver's device is not reset under it. */
         expect_int(release(&place, "a"), 0);
         expect_str(sysfs_get_device(&place.sysfs, "0000:01:00.0", "reset"), "");
+        place_deinit(&place);
+}
+
+static void what_came_from_the_host_s_driver_goes_back_to_it(void) {
+        struct place place;
+
+        place_init(&place);
+        sysfs_bind(&place.sysfs, "0000:01:00.0", "nouveau");
+        sysfs_bind(&place.sysfs, "0000:01:00.1", "snd_hda_intel");
+        open_with(&place, &(struct gpu_options){.bind = true, .give_back = true});
+        need_int(gpu_take(place.gpus, "a", 1, &place.why), 0);
+        expect(gpu_next(place.gpus, "a", NULL)->lent);
+        /* A new broker knows it by the record. */
+        sysfs_bind(&place.sysfs, "0000:01:00.0", "vfio-pci");
+        sysfs_bind(&place.sysfs, "0000:01:00.1", "vfio-pci");
+        open_with(&place, &(struct gpu_options){.bind = true, .give_back = true});
+        need_int(gpu_claim(place.gpus, "a", "0000:01:00.0", true, &place.why), 0);
+        expect_int(prepare(&place, "a"), 0);
+        sysfs_put_device(&place.sysfs, "0000:01:00.0", "driver_override", "");
+        sysfs_put_device(&place.sysfs, "0000:01:00.1", "driver_override", "");
+        sysfs_put(&place.sysfs, "bus/pci/drivers_probe", "");
+        expect_int(release(&place, "a"), 0);
+        expect_str(sysfs_get_device(&place.sysfs, "0000:01:00.0", "reset"), "1");
+        expect_str(sysfs_get_device(&place.sysfs, "0000:01:00.0", "driver/unbind"), "0000:01:00.1");
+        expect_str(sysfs_get_device(&place.sysfs, "0000:01:00.0", "driver_override"), "\n");
+        expect_str(sysfs_get(&place.sysfs, "bus/pci/drivers_probe"), "0000:01:00.1");
+        expect_uint(gpus_used(place.gpus), 0);
+
+        /* One that somebody had bound for us before stays where it was put. */
+        sysfs_put(&place.sysfs, "bus/pci/drivers_probe", "");
+        need_int(gpu_claim(place.gpus, "b", "0000:01:00.0", false, &place.why), 0);
+        expect_int(release(&place, "b"), 0);
+        expect_str(sysfs_get(&place.sysfs, "bus/pci/drivers_probe"), "");
+        place_deinit(&place);
+}
+
+static void leftover_is_not_sold_before_it_is_gone(void) {
+        struct place place;
+        struct gpu_work *work;
+
+        place_init_mdev(&place);
+        need_int(gpu_take(place.gpus, "a", 1, &place.why), 0);
+        sysfs_add_mdev(&place.sysfs, "0000:00:02.0", "i915-GVTg_V5_4",
+                       gpu_next(place.gpus, "a", NULL)->name, 7);
+        sysfs_put_device(&place.sysfs, "0000:00:02.0",
+                         "mdev_supported_types/i915-GVTg_V5_4/available_instances", "1\n");
+        open_gpus(&place, false);
+        expect_uint(gpus_capacity(place.gpus), 2);
+        need_int(gpu_sweep(place.gpus, &work), 0);
+        need(work != NULL);
+        expect_uint(gpus_total(place.gpus), 2);
+        expect_uint(gpus_capacity(place.gpus), 1);
+        expect_int(gpu_take(place.gpus, "b", 2, &place.why), GPU_E_FULL);
+        expect_int(run(&place, work), 0);
+        expect_uint(gpus_capacity(place.gpus), 2);
         place_deinit(&place);
 }
 
@@ -485,4 +542,6 @@ UNIT_MAIN(TEST(take_is_all_or_nothing), TEST(adopted_lease_finds_its_slots_again
           TEST(leased_mdev_that_is_not_made_yet_is_counted_once),
           TEST(what_is_leased_has_its_place_where_there_are_too_many),
           TEST(looking_anew_waits_for_work_under_way), TEST(failed_binding_is_undone),
-          TEST(report_names_devices_and_not_leases), TEST(host_without_gpu_reports_nothing))
+          TEST(what_came_from_the_host_s_driver_goes_back_to_it),
+          TEST(leftover_is_not_sold_before_it_is_gone), TEST(report_names_devices_and_not_leases),
+          TEST(host_without_gpu_reports_nothing))

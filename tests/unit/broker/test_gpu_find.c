@@ -189,6 +189,36 @@ static void bind_takes_a_device_s_own_functions_and_no_stranger(void) {
 }
 
 /* Without ACS the root port and both cards below it are one group. */
+static void what_is_not_named_is_kept_for_the_host(void) {
+        static const struct {
+                const char *devices;
+                size_t n_slots;
+        } cases[] = {
+                {"", 2},           {"  ", 2},           {"0000:02:00.0", 1},
+                {"0000:02:00", 0}, {"0000:02:00.*", 1}, {"0000:09:00.0 0000:0*", 2},
+                {"*", 2},          {"0000:01:00.0", 0}, /* shares its group with one that is kept */
+        };
+        struct place place;
+
+        place_init(&place);
+        add(&place, "0000:01:00.0", "0x030000\n", "0x10de 0x1e84", "vfio-pci", 16);
+        add(&place, "0000:01:00.1", "0x030200\n", "0x10de 0x1e84", "vfio-pci", 16);
+        add(&place, "0000:02:00.0", "0x030000\n", "0x10de 0x1e84", "vfio-pci", 17);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                struct gpu_options options = {.devices = cases[i].devices};
+
+                place.found = gpu_found_free(place.found);
+                need_int(gpu_find(&place.found, place.sysfs.dir, &options), 0);
+                expect_that(place.found->n_slots == cases[i].n_slots, "\"%s\": %zu slots",
+                            cases[i].devices, place.found->n_slots);
+        }
+        expect_str(place.found->devices[0].detail,
+                   "0000:01:00.1, which shares its IOMMU group 16, is kept for the host");
+        expect_str(place.found->devices[2].detail,
+                   "it is kept for the host: Devices= in [GPU] does not name it");
+        place_deinit(&place);
+}
+
 static void bridge_of_a_group_stays_with_the_host(void) {
         struct place place;
         const struct gpu_device *second;
@@ -536,8 +566,8 @@ UNIT_MAIN(TEST(host_without_pci_has_nothing), TEST(vga_without_an_iommu_is_for_t
           TEST(stdvga_needs_a_group_and_vfio_pci), TEST(group_without_an_iommu_is_not_given_away),
           TEST(audio_function_goes_with_its_gpu),
           TEST(bind_takes_a_device_s_own_functions_and_no_stranger),
-          TEST(bridge_of_a_group_stays_with_the_host), TEST(gvt_g_counts_the_instances_of_one_type),
-          TEST(exhausted_types_are_said),
+          TEST(what_is_not_named_is_kept_for_the_host), TEST(bridge_of_a_group_stays_with_the_host),
+          TEST(gvt_g_counts_the_instances_of_one_type), TEST(exhausted_types_are_said),
           TEST(a100_counts_what_the_card_makes_not_what_each_function_offers),
           TEST(virtual_functions_are_slots_and_their_parent_is_none),
           TEST(hostile_files_are_as_good_as_none),
