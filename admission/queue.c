@@ -2,8 +2,14 @@
 #include <admission/queue.h>
 
 static const char *const reason_names[_WAIT_REASON_N] = {
-        [WAIT_NONE] = "none",     [WAIT_POOL_FULL] = "pool_full", [WAIT_SLICE_FULL] = "slice_full",
-        [WAIT_QUEUED] = "queued", [WAIT_RECONNECT] = "reconnect",
+        [WAIT_NONE] = "none",
+        [WAIT_POOL_FULL] = "pool_full",
+        [WAIT_SLICE_FULL] = "slice_full",
+        [WAIT_MEMORY_AVAILABLE] = "memory_available",
+        [WAIT_PSI_PRESSURE] = "psi_pressure",
+        [WAIT_DRAINING] = "draining",
+        [WAIT_QUEUED] = "queued",
+        [WAIT_RECONNECT] = "reconnect",
 };
 
 const char *wait_reason_name(enum wait_reason reason) {
@@ -96,6 +102,60 @@ static bool still_full(const struct lane *lane, const struct ledger *ledger) {
                lane->full_ledger == ledger->changes;
 }
 
+/* Does a gate hold back everything? 0 or QUEUE_E_*. */
+static int check_gates(const struct queue *queue) {
+        switch (queue->gates ? gates_check(queue->gates) : GATES_OPEN) {
+        case GATES_DRAINING:
+                return QUEUE_E_DRAINING;
+        case GATES_PRESSURE:
+                return QUEUE_E_PRESSURE;
+        case GATES_OPEN:
+        case GATES_MEMORY:
+        case GATES_CPUS:
+        case GATES_TOO_LARGE:
+                break;
+        }
+        return 0;
+}
+
+/* Does one hold back this claim, which would fit? 0, QUEUE_E_MEMORY, LEDGER_E_*. */
+static int check_gates_claim(const struct queue *queue, const struct ledger *ledger,
+                             const struct demand *demand, struct shortage *shortage) {
+        switch (queue->gates ? gates_check_claim(queue->gates, ledger, demand, shortage)
+                             : GATES_OPEN) {
+        case GATES_MEMORY:
+                return QUEUE_E_MEMORY;
+        case GATES_CPUS:
+                return LEDGER_E_POOL_FULL;
+        case GATES_TOO_LARGE:
+                return LEDGER_E_NEVER;
+        case GATES_OPEN:
+        case GATES_DRAINING:
+        case GATES_PRESSURE:
+                break;
+        }
+        return 0;
+}
+
+enum wait_reason queue_reason(int answer) {
+        switch (answer) {
+        case LEDGER_E_POOL_FULL:
+                return WAIT_POOL_FULL;
+        case LEDGER_E_SLICE_FULL:
+                return WAIT_SLICE_FULL;
+        case QUEUE_E_BEHIND:
+                return WAIT_QUEUED;
+        case QUEUE_E_MEMORY:
+                return WAIT_MEMORY_AVAILABLE;
+        case QUEUE_E_PRESSURE:
+                return WAIT_PSI_PRESSURE;
+        case QUEUE_E_DRAINING:
+                return WAIT_DRAINING;
+        default:
+                return WAIT_NONE;
+        }
+}
+
 struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *neverp) {
         struct lane *lane;
 
@@ -106,26 +166,25 @@ struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *never
 
                 if (still_full(lane, ledger))
                         continue;
-                r = ledger_charge(ledger, lane->account, &claim->demand, &claim->shortage);
-                switch (r) {
-                case LEDGER_E_NEVER:
-                        *neverp = true;
-                        /* fall through */
-                case 0:
+                r = check_gates(queue);
+                if (r == 0)
+                        r = ledger_check(ledger, lane->account, &claim->demand, &claim->shortage);
+                if (r == 0)
+                        r = check_gates_claim(queue, ledger, &claim->demand, &claim->shortage);
+                if (r == 0)
+                        r = ledger_charge(ledger, lane->account, &claim->demand, &claim->shortage);
+                if (r == 0 || r == LEDGER_E_NEVER) {
+                        *neverp = r == LEDGER_E_NEVER;
                         queue_remove(queue, claim);
                         claim->reason = WAIT_NONE;
                         return claim;
-                case LEDGER_E_SLICE_FULL:
-                        claim->reason = WAIT_SLICE_FULL;
-                        lane->full = true;
-                        lane->full_account = lane->account->changes;
-                        lane->full_ledger = ledger->changes;
-                        continue;
-                case LEDGER_E_POOL_FULL:
-                        claim->reason = WAIT_POOL_FULL;
-                        return NULL;
                 }
-                assert(false);
+                claim->reason = queue_reason(r);
+                if (r != LEDGER_E_SLICE_FULL)
+                        return NULL;
+                lane->full = true;
+                lane->full_account = lane->account->changes;
+                lane->full_ledger = ledger->changes;
         }
         return NULL;
 }
@@ -133,9 +192,14 @@ struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *never
 int queue_check(const struct queue *queue, const struct ledger *ledger, const struct lane *lane,
                 const struct demand *demand, struct shortage *shortage) {
         const struct lane *other;
-        int r;
+        int r, gate = check_gates(queue);
 
         r = ledger_check(ledger, lane->account, demand, shortage);
+        if (r == LEDGER_E_NEVER)
+                return r;
+        if (gate || r)
+                return gate ?: r;
+        r = check_gates_claim(queue, ledger, demand, shortage);
         if (r)
                 return r;
         if (lane->n > 0)

@@ -13,19 +13,26 @@
  * being given up, or by waiting for its own slice, and none that came later takes the pool's
  * capacity while it is the first that waits for the pool.
  *
+ * A gate (admission/gates) that holds back a claim holds back all that may not pass it, like a full
+ * pool.
+ *
  * A release therefore looks at the heads only, never at all who wait. Pure: no clock, no I/O, no
  * allocation; claims are embedded in the caller's objects.
  */
 
 #include <sys/queue.h>
 
+#include <admission/gates.h>
 #include <admission/ledger.h>
 
-/* Why a claim waits: names users see. More come with the gates. */
+/* Why a claim waits: names users see. */
 enum wait_reason {
         WAIT_NONE,
         WAIT_POOL_FULL,
         WAIT_SLICE_FULL,
+        WAIT_MEMORY_AVAILABLE, /* a gate, as the next two */
+        WAIT_PSI_PRESSURE,
+        WAIT_DRAINING,
         WAIT_QUEUED,    /* behind another claim */
         WAIT_RECONNECT, /* the broker was just started and collects who waited before */
         _WAIT_REASON_N,
@@ -41,7 +48,7 @@ struct claim {
         struct demand demand; /* what it will be charged */
         struct lane *lane;    /* whose slice; set by queue_insert, NULL while not queued */
         enum wait_reason reason;
-        struct shortage shortage; /* valid with POOL_FULL and SLICE_FULL */
+        struct shortage shortage; /* valid with POOL_FULL, SLICE_FULL and MEMORY_AVAILABLE */
         TAILQ_ENTRY(claim) all, in_lane;
 };
 
@@ -66,6 +73,7 @@ struct queue {
         struct claim_list claims; /* all, oldest first */
         struct lane_list lanes;   /* those with claims, in the order of their heads */
         uint64_t n;
+        const struct gates *gates; /* borrowed; NULL: nothing but the books holds claims back */
 };
 
 void queue_init(struct queue *queue);
@@ -88,12 +96,16 @@ struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *never
 
 /*
  * Would a claim of @demand that arrived now in @lane start at once? 0, LEDGER_E_* with @shortage,
- * or QUEUE_E_BEHIND if others wait whom it may not pass.
+ * QUEUE_E_BEHIND if others wait whom it may not pass, or the gate that is closed; QUEUE_E_MEMORY
+ * with @shortage.
  */
-enum { QUEUE_E_BEHIND = 100 };
+enum { QUEUE_E_BEHIND = 100, QUEUE_E_MEMORY, QUEUE_E_PRESSURE, QUEUE_E_DRAINING };
 _must_check_ int queue_check(const struct queue *queue, const struct ledger *ledger,
                              const struct lane *lane, const struct demand *demand,
                              struct shortage *shortage);
+
+/* The reason for which a claim waits to which queue_check() answered @answer; NEVER and 0: NONE. */
+enum wait_reason queue_reason(int answer);
 
 /* How many claims stand before @claim. Walks. */
 uint64_t queue_position(const struct queue *queue, const struct claim *claim);

@@ -241,9 +241,26 @@ enum wait_reason claim_reason(const struct lease *lease) {
                 return claim->reason;
         if (lease->broker->window_usec)
                 return WAIT_RECONNECT;
-        /* It waits for what the one before it waits for. */
+        /* It waits for what the one before it waits for; or, with none in its own slice, for what
+         * the first of all does. */
         head = TAILQ_FIRST(&claim->lane->claims);
-        return head->reason == WAIT_SLICE_FULL ? WAIT_SLICE_FULL : WAIT_POOL_FULL;
+        if (head->reason != WAIT_QUEUED && head->reason != WAIT_NONE)
+                return head->reason;
+        head = TAILQ_FIRST(&lease->broker->queue.claims);
+        switch (head->reason) {
+        case WAIT_MEMORY_AVAILABLE:
+        case WAIT_PSI_PRESSURE:
+        case WAIT_DRAINING:
+                return head->reason;
+        case WAIT_NONE:
+        case WAIT_POOL_FULL:
+        case WAIT_SLICE_FULL:
+        case WAIT_QUEUED:
+        case WAIT_RECONNECT:
+        case _WAIT_REASON_N:
+                break;
+        }
+        return WAIT_POOL_FULL;
 }
 
 void claim_detail(const struct lease *lease, uint64_t position, char *text, size_t size) {
