@@ -123,6 +123,7 @@ static int identify(struct lease *lease, struct connection *connection, struct w
         record->grace_usec = lease->slice->policy->grace_usec != POLICY_AUTO
                                      ? lease->slice->policy->grace_usec
                                      : broker->policy->broker.grace_usec;
+        record->time_usec = request->time_usec;
         note_command(record, request->argv);
         lease->claim.order = record->order;
         return 0;

@@ -137,6 +137,9 @@ static int make(struct lease *lease, struct why *why) {
         r = quota_prepare(lease);
         if (r)
                 return r;
+        if (lease->record.time_usec)
+                lease->record.until_usec =
+                        min_u64(INT64_MAX, lease->admitted_usec + lease->record.time_usec);
         r = record_write(lease->dir_fd, &lease->record, why);
         if (r)
                 return r;

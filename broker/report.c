@@ -45,20 +45,36 @@ static void cgroup_path(const struct lease *lease, char *path, size_t size) {
                  lease->record.id);
 }
 
+/* What was promised of its duration, if anything was. */
+static json_t *add_time(json_t *object, const struct record *record) {
+        if (object && record->time_usec) {
+                json_object_set_new(object, "time_usec",
+                                    json_integer((json_int_t)record->time_usec));
+                json_object_set_new(object, "until_usec",
+                                    json_integer((json_int_t)record->until_usec));
+                json_object_set_new(object, "late",
+                                    json_boolean(record->until_usec > 0 &&
+                                                 record->until_usec <= broker_now_usec()));
+        }
+        return object;
+}
+
 json_t *report_vm(const struct lease *lease) {
         char path[700], qmp[QMP_PATH_MAX];
         bool made = lease->state != LEASE_WAITING;
+        json_t *vm;
 
         cgroup_path(lease, path, sizeof(path));
-        return json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o s:o s:o s:s*}", "id",
-                         lease->record.id, "name", lease->record.name, "slice", lease->slice->name,
-                         "state", lease_state_name(lease->state), "detail", lease->detail, "uid",
-                         (json_int_t)lease->record.uid, "pid",
-                         lease->main_gone ? 0 : (int)lease->process.pid, "detached",
-                         lease->record.detached, "command", lease->record.command, "created_ns",
-                         (json_int_t)lease->record.created_ns, "cgroup", path, "charge",
-                         report_demand(&lease->claim.demand), "nets", taps_list(lease), "disks",
-                         diskio_list(lease), "qmp", made ? qmp_path(lease, qmp) : NULL);
+        vm = json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o s:o s:o s:s*}", "id",
+                       lease->record.id, "name", lease->record.name, "slice", lease->slice->name,
+                       "state", lease_state_name(lease->state), "detail", lease->detail, "uid",
+                       (json_int_t)lease->record.uid, "pid",
+                       lease->main_gone ? 0 : (int)lease->process.pid, "detached",
+                       lease->record.detached, "command", lease->record.command, "created_ns",
+                       (json_int_t)lease->record.created_ns, "cgroup", path, "charge",
+                       report_demand(&lease->claim.demand), "nets", taps_list(lease), "disks",
+                       diskio_list(lease), "qmp", made ? qmp_path(lease, qmp) : NULL);
+        return add_time(vm, &lease->record);
 }
 
 json_t *report_waiting(const struct lease *lease, uint64_t position) {

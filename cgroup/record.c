@@ -99,7 +99,8 @@ static int format_string(const char *text, char *buffer, size_t size) {
         return (int)used;
 }
 
-/* "disk":[READ,WRITE,IOS], "run":[UID,GID], "quota":[PROJECT,MAJOR,MINOR,IN_FORCE],
+/* "disk":[READ,WRITE,IOS], "time":[PROMISED,UNTIL], "run":[UID,GID],
+ * "quota":[PROJECT,MAJOR,MINOR,IN_FORCE],
  * "net":{"minor":N,"download_minor":N,"taps":[["BRIDGE",QUEUES],...]}, - each only if there is
  * something to say. */
 static int format_extras(const struct record *record, char *buffer, size_t size) {
@@ -111,6 +112,10 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
                 used = snprintf(buffer, size, "\"disk\":[%" PRIu64 ",%" PRIu64 ",%" PRIu64 "],",
                                 record->disk_read_bytes_per_s, record->disk_write_bytes_per_s,
                                 record->disk_ios_per_s);
+        if (record->time_usec)
+                used += snprintf(buffer + used, size - (size_t)used,
+                                 "\"time\":[%" PRIu64 ",%" PRIu64 "],", record->time_usec,
+                                 record->until_usec);
         if (record->run_uid != record->uid || record->run_gid != record->gid)
                 used += snprintf(buffer + used, size - (size_t)used, "\"run\":[%u,%u],",
                                  record->run_uid, record->run_gid);
@@ -136,10 +141,10 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
 /*
  * By hand, although jansson reads it back: this stands on the way of every launch, and building the
  * object took longer than writing the attribute. Strings are names and an escaped command; nothing
- * can outgrow the buffer: 15 numbers of at most 20 digits, 3 names of 63 bytes, 2 x 255 of command.
+ * can outgrow the buffer: 17 numbers of at most 20 digits, 3 names of 63 bytes, 2 x 255 of command.
  */
 int record_format(const struct record *record, char buffer[RECORD_MAX]) {
-        char command[2 * RECORD_COMMAND_MAX + 1], extras[640];
+        char command[2 * RECORD_COMMAND_MAX + 1], extras[704];
         int used, got;
 
         format_extras(record, extras, sizeof(extras));
@@ -176,6 +181,20 @@ static bool parse_disk(const json_t *object, struct record *record) {
         record->disk_read_bytes_per_s = (uint64_t)read;
         record->disk_write_bytes_per_s = (uint64_t)write;
         record->disk_ios_per_s = (uint64_t)ios;
+        return true;
+}
+
+static bool parse_time(const json_t *object, struct record *record) {
+        const json_t *time = json_object_get(object, "time");
+        json_int_t promised, until;
+
+        if (!time)
+                return true;
+        if (json_unpack((json_t *)time, "[I,I]", &promised, &until) < 0 || promised <= 0 ||
+            until < 0)
+                return false;
+        record->time_usec = (uint64_t)promised;
+        record->until_usec = (uint64_t)until;
         return true;
 }
 
@@ -276,8 +295,8 @@ int record_parse(struct record *record, const char *text, size_t length, bool *c
                  text_check_name("id", id, NULL) || !text_is_printable(command) || uid < 0 ||
                  uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX || order < 0 || grace < 0 ||
                  cpu < 0 || memory < 0 || download < 0 || upload < 0 || created < 0 ||
-                 !parse_disk(object, &result) || !parse_quota(object, &result) ||
-                 !parse_nets(object, &result))
+                 !parse_disk(object, &result) || !parse_time(object, &result) ||
+                 !parse_quota(object, &result) || !parse_nets(object, &result))
                 r = refuse(why, "holds a value that cannot be");
         if (!r) {
                 result.cpu_milli = (uint64_t)cpu;

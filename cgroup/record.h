@@ -60,6 +60,8 @@ struct record {
         uint64_t order;      /* its ticket's number: CLOCK_BOOTTIME of its arrival, ns */
         uint64_t created_ns; /* CLOCK_REALTIME, for people */
         uint64_t grace_usec;
+        uint64_t time_usec;  /* how long it will run, as was promised; 0: nothing was */
+        uint64_t until_usec; /* when that is over, CLOCK_BOOTTIME; 0: it has not started */
         bool detached;
         char command[RECORD_COMMAND_MAX + 1]; /* for people: the words of the command, escaped */
 };

@@ -38,6 +38,7 @@ enum {
         OPTION_NET,
         OPTION_PRIORITY,
         OPTION_WAIT,
+        OPTION_TIME,
         OPTION_NO_WAIT,
         OPTION_DETACH,
         OPTION_DRY_RUN,
@@ -64,6 +65,7 @@ const struct option_row run_option_rows[] = {
          "a tap on that bridge, once more for each; or none"},
         {OPTION_PRIORITY, "priority", "N", "-1000 to 1000, where the policy heeds it (0)"},
         {OPTION_WAIT, "wait", "DURATION", "give up after that long in the queue (never)"},
+        {OPTION_TIME, "time", "DURATION", "how long it will run, for the estimates of others"},
         {OPTION_NO_WAIT, "no-wait", NULL, "start at once or not at all"},
         {OPTION_DETACH, "detach", NULL, "print the VM's name when it runs, and leave it"},
         {OPTION_DRY_RUN, "dry-run", NULL, "only tell what would happen"},
@@ -222,6 +224,8 @@ static int set_option(struct run_options *options, int option, const char *value
                 return set_priority(&request->priority, value, why);
         case OPTION_WAIT:
                 return set_amount(&request->wait_usec, value, 0, units_parse_duration, why);
+        case OPTION_TIME:
+                return set_amount(&request->time_usec, value, 1, units_parse_duration, why);
         case OPTION_NO_WAIT:
                 request->wait_usec = 0;
                 return 0;

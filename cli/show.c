@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <base/units.h>
 #include <cli/cli.h>
 #include <cli/client.h>
 #include <cli/human.h>
@@ -44,6 +45,26 @@ static void print_disks(FILE *file, const json_t *disks) {
         }
 }
 
+/* What was promised of its duration: "promised 5m, over in 90s". */
+static void print_time(FILE *file, const json_t *vm) {
+        char promised[UNITS_TEXT_MAX], rest[UNITS_TEXT_MAX], text[128];
+        uint64_t time, until, now = cli_now_usec();
+        bool late;
+
+        if (!human_number(vm, "time_usec", &time) || !human_number(vm, "until_usec", &until))
+                return;
+        late = until <= now;
+        units_format_duration(time, promised, sizeof(promised));
+        units_format_duration((late ? now - until : until - now) / 1000000 * 1000000, rest,
+                              sizeof(rest));
+        if (until == 0)
+                snprintf(text, sizeof(text), "promised %s", promised);
+        else
+                snprintf(text, sizeof(text), "promised %s, %s %s", promised,
+                         late ? "late by" : "over in", rest);
+        print_pair(file, "time", text, "");
+}
+
 static void print_vm(FILE *file, const json_t *vm) {
         static const char *const members[] = {"id",      "slice",  "state", "detail",
                                               "command", "cgroup", "qmp"};
@@ -63,6 +84,7 @@ static void print_vm(FILE *file, const json_t *vm) {
                 print_pair(file, "uid", text, "");
         }
         print_pair(file, "age", human_age(vm, "created_ns", text, sizeof(text)), "");
+        print_time(file, vm);
         if (json_is_true(json_object_get(vm, "detached")))
                 print_pair(file, "detached", "yes", "");
         print_nets(file, json_object_get(vm, "nets"));
@@ -122,7 +144,7 @@ static void print_map(FILE *file, const char *title, const json_t *map) {
         if (json_object_size(map) == 0)
                 return;
         fprintf(file, "%s\n", title);
-        json_object_foreach ((json_t *)map, key, value)
+        json_object_foreach((json_t *)map, key, value)
                 print_value(file, key, json_string_value(value) ?: "?");
 }
 

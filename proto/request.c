@@ -75,7 +75,7 @@ static int only_members(const json_t *object, const char *prefix, const char *co
         const char *key;
         json_t *value;
 
-        json_object_foreach ((json_t *)object, key, value) {
+        json_object_foreach((json_t *)object, key, value) {
                 char quoted[QUOTED_MAX];
                 size_t i = 0;
 
@@ -411,8 +411,8 @@ static int get_program(struct run_request *request, const json_t *parameters, st
 
 int run_request_parse(struct run_request *request, const json_t *parameters, struct why *why) {
         static const char *const names[] = {
-                "slice",  "name",    "claim",       "priority", "wait_usec", "detach", "dry_run",
-                "ticket", "command", "environment", "net",      "disks",     NULL};
+                "slice",  "name",    "claim",       "priority", "wait_usec", "detach",    "dry_run",
+                "ticket", "command", "environment", "net",      "disks",     "time_usec", NULL};
         _cleanup_(run_request_deinit) struct run_request parsed = RUN_REQUEST_NULL;
         int r;
 
@@ -436,6 +436,8 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
         if (!r)
                 r = get_amount(&parsed.wait_usec, parameters, "wait_usec", "wait_usec", 0,
                                REQUEST_WAIT_FOREVER, why);
+        if (!r)
+                r = get_amount(&parsed.time_usec, parameters, "time_usec", "time_usec", 1, 0, why);
         if (!r)
                 r = get_bool(&parsed.detach, parameters, "detach", why);
         if (!r)

@@ -59,6 +59,7 @@ struct run_request {
         bool nets_given;    /* false: the slice's default; true and n_nets 0: no network */
         int64_t priority;   /* 0 */
         uint64_t wait_usec; /* 0: refuse at once; REQUEST_WAIT_FOREVER */
+        uint64_t time_usec; /* how long it will run, as a promise; 0: nobody says */
         bool detach, dry_run;
         char ticket[REQUEST_TOKEN_MAX +
                     1]; /* from an earlier "queued" reply: keeps the place; "" */

@@ -22,6 +22,8 @@ static struct record sample(void) {
                 .order = 6,
                 .created_ns = 7,
                 .grace_usec = 8,
+                .time_usec = 9,
+                .until_usec = 10,
                 .detached = true,
                 .quota_project = 7,
                 .quota_dev = makedev(8, 1),
@@ -95,6 +97,7 @@ static void disks_quota_user_and_taps_are_read_again(void) {
         record.disk_read_bytes_per_s = record.disk_write_bytes_per_s = record.disk_ios_per_s =
                 INT64_MAX;
         record.run_uid = record.run_gid = 4294967294u;
+        record.time_usec = record.until_usec = INT64_MAX;
         record.quota_project = UINT32_MAX;
         record.quota_dev = makedev(0xfff, 0xfffff);
         record.quota_in_force = true;
@@ -244,6 +247,9 @@ static void values_that_cannot_be_are_refused(void) {
                 {"\"uid\":4294967294", "\"uid\":4294967296"},
                 {"\"order\":6", "\"order\":-6"},
                 {"\"grace_usec\":8", "\"grace_usec\":1.5"},
+                {"\"time\":[9,10]", "\"time\":[0,10]"},
+                {"\"time\":[9,10]", "\"time\":[9,-1]"},
+                {"\"time\":[9,10]", "\"time\":[9]"},
                 {"\"detached\":true", "\"detached\":1"},
                 {"\"version\":1", "\"version\":\"1\""},
                 {"\"quota\":[7,8,1,1]", "\"quota\":[0,8,1,1]"},

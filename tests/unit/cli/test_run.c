@@ -115,13 +115,14 @@ static void request_carries_what_the_options_say(void) {
         setenv("PROVIUM_TEST", "seen", 1);
         fake_start(&fake, "run", "--slice", "gold", "--name=web", "--cpus", "2.5", "--mem", "1G",
                    "--download", "100Mbps", "--disk-io", "1MB/s", "--priority", "-4", "--wait",
-                   "30s", "vmm", "--mem", "5", NULL);
+                   "30s", "--time", "2m", "vmm", "--mem", "5", NULL);
         peer_expect(&fake, &peer, "Run");
         expect(peer.call.more);
         expect_str(text_of(&peer, "slice"), "gold");
         expect_str(text_of(&peer, "name"), "web");
         expect_int(number_of(&peer, "priority"), -4);
         expect_within(number_of(&peer, "wait_usec"), 29000000, 30000000);
+        expect_int(number_of(&peer, "time_usec"), 120000000);
         claim = json_object_get(peer.call.parameters, "claim");
         expect_int(json_integer_value(json_object_get(claim, "cpu")), 2500);
         expect_int(json_integer_value(json_object_get(claim, "memory")), 1 << 30);

@@ -68,8 +68,9 @@ static void smallest_run_takes_all_defaults(void) {
 }
 
 static void null_means_not_given(void) {
-        static const char *const fields[] = {"slice",  "name",    "claim",  "priority", "wait_usec",
-                                             "detach", "dry_run", "ticket", "net",      "disks"};
+        static const char *const fields[] = {"slice",     "name",      "claim",  "priority",
+                                             "wait_usec", "time_usec", "detach", "dry_run",
+                                             "ticket",    "net",       "disks"};
 
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
                 expect_that(parse_field(fields[i], "null", NULL) == 0, "%s", fields[i]);
@@ -77,9 +78,9 @@ static void null_means_not_given(void) {
 }
 
 static void absurd_values_are_refused_in_every_field(void) {
-        static const char *const fields[] = {"slice",     "name",        "claim",   "priority",
-                                             "wait_usec", "detach",      "dry_run", "ticket",
-                                             "command",   "environment", "net",     "disks"};
+        static const char *const fields[] = {
+                "slice",  "name",    "claim",       "priority", "wait_usec", "detach",   "dry_run",
+                "ticket", "command", "environment", "net",      "disks",     "time_usec"};
         static const char *const values[] = {
                 "-9223372036854775808", "1.5",  "1e300", "\"\"",          "\"a\\nb\"",
                 "{\"a\":{}}",           "[[]]", "[1]",   "\"NaN\\u007f\""};
@@ -488,6 +489,7 @@ static void formatted_run_is_read_back(void) {
         request.nets[1] = (struct net_request){"br@1", 8};
         request.priority = -3;
         request.wait_usec = 0;
+        request.time_usec = 90;
         request.detach = true;
         request.argv = argv;
         request.n_argv = 3;
@@ -519,6 +521,7 @@ static void formatted_run_is_read_back(void) {
         expect_uint(back.nets[1].queues, 8);
         expect_int(back.priority, -3);
         expect_uint(back.wait_usec, 0);
+        expect_uint(back.time_usec, 90);
         expect(back.detach && !back.dry_run);
         expect_uint(back.n_argv, 3);
         expect_str(back.argv[2], "{mem.mib}");
