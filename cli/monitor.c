@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -185,20 +186,39 @@ int monitor_failed(struct cli *cli, const json_t *answer) {
         return cli_fail(cli, STATUS_PROBLEM, "%s", human_member(error, "desc", safe));
 }
 
+static int no_greeting(struct monitor *monitor, const json_t *object) {
+        char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII), safe[HUMAN_TEXT_MAX];
+        int status;
+
+        status = cli_fail(monitor->cli, STATUS_NO_BROKER,
+                          "the hypervisor does not greet as QMP does, but with '%.80s'; it wants "
+                          "-mon chardev=qmp,mode=control",
+                          text ? human_safe(text, safe) : "?");
+        free(text);
+        return status;
+}
+
 int monitor_open(struct monitor *monitor, const char *path) {
+        uint64_t until = deadline(monitor);
         json_t *greeting = NULL, *answer = NULL;
         int status;
 
         status = connect_to(monitor, path);
         if (status)
                 return status;
-        status = next_object(monitor, deadline(monitor), "greeting",
-                             "; QMP serves one client at a time: is another connected?", &greeting);
-        if (status)
-                return status;
+        /* QEMU broadcasts an event also to a monitor that nobody has opened yet, and keeps it: so
+         * whoever is early finds, say, RESUME before the greeting. */
+        do {
+                json_decref(greeting);
+                greeting = NULL;
+                status = next_object(monitor, until, "greeting",
+                                     "; QMP serves one client at a time: is another connected?",
+                                     &greeting);
+                if (status)
+                        return status;
+        } while (json_object_get(greeting, "event"));
         if (!json_object_get(greeting, "QMP"))
-                status = no_hypervisor(monitor, "does not greet as QMP does; it wants "
-                                                "-mon chardev=qmp,mode=control");
+                status = no_greeting(monitor, greeting);
         json_decref(greeting);
         if (status)
                 return status;

@@ -106,6 +106,22 @@ static void a_command_prints_what_it_returns_and_passes_events_over(void) {
         scene_close(&scene);
 }
 
+/* What QEMU said to nobody in particular before it was asked for anything. */
+static void events_before_the_greeting_are_passed_over(void) {
+        struct scene scene;
+
+        scene_open(&scene);
+        fake_start(&scene.fake, "qmp", "web", "query-status", NULL);
+        let_in(&scene);
+        say(&scene, "{\"event\": \"RESUME\"}\r\n{\"event\": \"RTC_CHANGE\"}\r\n" GREETING);
+        hear(&scene, "{\"execute\":\"qmp_capabilities\"}");
+        say(&scene, NEGOTIATED);
+        hear(&scene, "{\"execute\":\"query-status\"}");
+        say(&scene, "{\"return\": {}}\r\n");
+        expect_int(fake_wait(&scene.fake), 0);
+        scene_close(&scene);
+}
+
 static void arguments_go_with_it_and_json_is_one_line(void) {
         struct scene scene;
 
@@ -317,6 +333,7 @@ static void input_that_is_no_json_object_is_not_sent(void) {
 }
 
 UNIT_MAIN(TEST(a_command_prints_what_it_returns_and_passes_events_over),
+          TEST(events_before_the_greeting_are_passed_over),
           TEST(arguments_go_with_it_and_json_is_one_line),
           TEST(an_error_of_the_hypervisor_is_told_with_status_1),
           TEST(a_vm_without_a_socket_is_66_and_told_how_to_get_one),
