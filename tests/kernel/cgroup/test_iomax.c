@@ -60,9 +60,13 @@ static uint64_t warm_usec(const char *path, enum job job) {
         return strncmp(path, "/dev/", 5) == 0 ? WARM_DEVICE_USEC : WARM_BUFFERED_USEC;
 }
 
-/* Bytes per second at each device of the answer, while two processes of the group do the job. */
+/*
+ * Bytes per second at each device of the answer, while two processes of the group do the job. What
+ * a disk owed from before the window, because its host was busy, arrives in the window; so one that
+ * sees too much is made up to three times as long, in which that fades and a breach does not.
+ */
 static void measure(int group_fd, const char *path, enum job job, double rate[RESOLVE_DISKS_MAX]) {
-        bool written = job == WRITE_DIRECT || job == WRITE_BUFFERED;
+        bool written = job == WRITE_DIRECT || job == WRITE_BUFFERED, too_much = true;
         uint64_t bytes[RESOLVE_DISKS_MAX], start;
         pid_t first, second;
 
@@ -72,10 +76,15 @@ static void measure(int group_fd, const char *path, enum job job, double rate[RE
         start = now_usec();
         for (size_t i = 0; i < disks.n; i++)
                 bytes[i] = device_bytes(disks.disk[i].name, written);
-        sleep_usec(job == WRITE_BUFFERED ? WINDOW_BUFFERED_USEC : WINDOW_USEC);
-        for (size_t i = 0; i < disks.n; i++)
-                rate[i] = (double)(device_bytes(disks.disk[i].name, written) - bytes[i]) * 1e6 /
-                          (double)(now_usec() - start);
+        for (unsigned windows = 0; windows < 3 && too_much; windows++) {
+                sleep_usec(job == WRITE_BUFFERED ? WINDOW_BUFFERED_USEC : WINDOW_USEC);
+                too_much = false;
+                for (size_t i = 0; i < disks.n; i++) {
+                        rate[i] = (double)(device_bytes(disks.disk[i].name, written) - bytes[i]) *
+                                  1e6 / (double)(now_usec() - start);
+                        too_much |= rate[i] > 1.1 * (double)RATE;
+                }
+        }
         job_end(first);
         job_end(second);
 }
