@@ -41,160 +41,339 @@ static bool names_disks(const struct demand *demand) {
         return false;
 }
 
-static void unfilled_update(struct ledger *ledger, const struct account *account, int sign) {
-        for (unsigned i = 0; i < DEMAND_N; i++) {
-                uint64_t part = over(account->guarantee.amount[demand_resource(i)],
-                                     account->allocated.amount[i]);
+bool account_place(struct account *account, struct account *parent) {
+        unsigned depth = 1;
 
-                if (sign > 0) {
-                        ledger->unfilled.amount[i] += part;
-                } else {
-                        assert(ledger->unfilled.amount[i] >= part);
-                        ledger->unfilled.amount[i] -= part;
-                }
+        assert(account->vms == 0 && demand_is_zero(&account->guarantee));
+        for (const struct account *above = parent; above; above = above->parent) {
+                assert(above != account);
+                if (++depth > ACCOUNT_DEPTH_MAX)
+                        return false;
         }
+        account->parent = parent;
+        return true;
+}
+
+bool account_add_ceiling(struct account *account, struct account *ceiling) {
+        assert(account->vms == 0);
+        if (account->n_ceilings == ACCOUNT_CEILINGS_MAX)
+                return false;
+        account->ceilings[account->n_ceilings++] = ceiling;
+        return true;
+}
+
+/* What is kept free for a slice and those inside it: now, or if nothing were allocated (@never). */
+static uint64_t kept_for(const struct account *account, unsigned kind, unsigned i, bool never) {
+        const struct kept *kept = &account->kept[kind];
+        uint64_t own = kind == KEPT_FIRM && account->lends
+                               ? 0
+                               : account->guarantee.amount[demand_resource(i)];
+
+        return never ? max_u64(own, kept->guaranteed.amount[i])
+                     : max_u64(over(own, account->allocated.amount[i]), kept->unfilled.amount[i]);
+}
+
+/* What is kept for the slices directly inside @account, or inside the host. */
+static uint64_t kept_inside(const struct ledger *ledger, const struct account *account,
+                            unsigned kind, unsigned i, bool never) {
+        const struct kept *kept = account ? &account->kept[kind] : &ledger->kept[kind];
+
+        return never ? kept->guaranteed.amount[i] : kept->unfilled.amount[i];
+}
+
+/* What is kept for somebody changes by a difference, and so what is kept around it. Differences may
+ * be negative: unsigned arithmetic comes round. */
+static void kept_change(struct ledger *ledger, struct account *account, unsigned kind, unsigned i,
+                        uint64_t unfilled, uint64_t guaranteed) {
+        struct kept *kept = account ? &account->kept[kind] : &ledger->kept[kind];
+
+        kept->unfilled.amount[i] += unfilled;
+        kept->guaranteed.amount[i] += guaranteed;
+}
+
+/* @account, and all around it, have @from of an axis less and @to more. */
+static void change_axis(struct ledger *ledger, struct account *account, unsigned i, uint64_t from,
+                        uint64_t to) {
+        uint64_t inside[_KEPT_N] = {}, before[_KEPT_N];
+        struct account *at;
+
+        for (at = account; at; at = at->parent) {
+                assert(at->allocated.amount[i] >= from);
+                for (unsigned kind = 0; kind < _KEPT_N; kind++) {
+                        before[kind] = kept_for(at, kind, i, false);
+                        kept_change(ledger, at, kind, i, inside[kind], 0);
+                }
+                at->allocated.amount[i] += to - from;
+                for (unsigned kind = 0; kind < _KEPT_N; kind++)
+                        inside[kind] = kept_for(at, kind, i, false) - before[kind];
+        }
+        for (unsigned kind = 0; kind < _KEPT_N; kind++)
+                kept_change(ledger, NULL, kind, i, inside[kind], 0);
+        for (unsigned c = 0; c < account->n_ceilings; c++) {
+                assert(account->ceilings[c]->allocated.amount[i] >= from);
+                account->ceilings[c]->allocated.amount[i] += to - from;
+        }
+        assert(ledger->allocated.amount[i] >= from);
+        ledger->allocated.amount[i] += to - from;
+}
+
+/* Whatever is allocated in an account is also allocated in the ledger: if that sum does not
+ * overflow, none does. */
+static bool change(struct ledger *ledger, struct account *account, const struct demand *from,
+                   const struct demand *to) {
+        for (unsigned i = 0; i < DEMAND_N; i++) {
+                uint64_t sum;
+
+                assert(ledger->allocated.amount[i] >= from->amount[i]);
+                if (__builtin_add_overflow(ledger->allocated.amount[i] - from->amount[i],
+                                           to->amount[i], &sum))
+                        return false;
+        }
+        for (unsigned i = 0; i < DEMAND_N; i++)
+                if (from->amount[i] != to->amount[i])
+                        change_axis(ledger, account, i, from->amount[i], to->amount[i]);
+        return true;
+}
+
+static void change_vms(struct ledger *ledger, struct account *account, bool more) {
+        uint64_t difference = more ? 1 : UINT64_MAX;
+
+        assert(more || (ledger->vms > 0 && account->vms > 0));
+        ledger->vms += difference;
+        for (struct account *at = account; at; at = at->parent)
+                at->vms += difference;
+        for (unsigned c = 0; c < account->n_ceilings; c++)
+                account->ceilings[c]->vms += difference;
+}
+
+static void note_change(struct account *account) {
+        for (struct account *at = account; at; at = at->parent)
+                at->changes++;
+        for (unsigned c = 0; c < account->n_ceilings; c++)
+                account->ceilings[c]->changes++;
+}
+
+/* The share of @account becomes this, on one axis. */
+static void share_axis(struct ledger *ledger, struct account *account, unsigned i,
+                       const struct demand *guarantee, bool lends) {
+        enum resource resource = demand_resource(i);
+
+        for (unsigned kind = 0; kind < _KEPT_N; kind++) {
+                uint64_t guarantee_before = account->guarantee.amount[resource], unfilled,
+                         guaranteed;
+                bool lends_before = account->lends;
+
+                unfilled = -kept_for(account, kind, i, false);
+                guaranteed = -kept_for(account, kind, i, true);
+                account->guarantee.amount[resource] = guarantee->amount[resource];
+                account->lends = lends;
+                unfilled += kept_for(account, kind, i, false);
+                guaranteed += kept_for(account, kind, i, true);
+                account->guarantee.amount[resource] = guarantee_before;
+                account->lends = lends_before;
+
+                for (struct account *at = account->parent; at; at = at->parent) {
+                        uint64_t u = kept_for(at, kind, i, false), g = kept_for(at, kind, i, true);
+
+                        kept_change(ledger, at, kind, i, unfilled, guaranteed);
+                        unfilled = kept_for(at, kind, i, false) - u;
+                        guaranteed = kept_for(at, kind, i, true) - g;
+                }
+                kept_change(ledger, NULL, kind, i, unfilled, guaranteed);
+        }
+}
+
+void ledger_set_share(struct ledger *ledger, struct account *account,
+                      const struct demand *guarantee, bool lends) {
+        struct demand promised;
+
+        ledger->changes++;
+        demand_sub(&promised, &ledger->promised, &account->guarantee);
+        /* The policy's loader bounds the sum of all guarantees; a slice without one is safe. */
+        if (!demand_add(&promised, &promised, guarantee))
+                guarantee = &nothing;
+        for (unsigned i = 0; i < DEMAND_N; i++)
+                share_axis(ledger, account, i, guarantee, lends);
+        ledger->promised = promised;
+        account->guarantee = *guarantee;
+        account->lends = lends;
 }
 
 void ledger_set_guarantee(struct ledger *ledger, struct account *account,
                           const struct demand *guarantee) {
-        struct demand sum;
-
-        ledger->changes++;
-        demand_sub(&ledger->guaranteed, &ledger->guaranteed, &account->guarantee);
-        unfilled_update(ledger, account, -1);
-        /* The policy's loader bounds the sum of all guarantees; a slice without one is safe. */
-        if (demand_add(&sum, &ledger->guaranteed, guarantee)) {
-                ledger->guaranteed = sum;
-                account->guarantee = *guarantee;
-        } else {
-                account->guarantee = (struct demand){};
-        }
-        unfilled_update(ledger, account, 1);
+        ledger_set_share(ledger, account, guarantee, false);
 }
 
-/* What the host could give this account at best (@never) or can give it now. */
-static uint64_t host_left(const struct ledger *ledger, const struct account *account, unsigned i,
-                          bool never) {
-        uint64_t others, left, own = account->guarantee.amount[demand_resource(i)];
+/* A question about one claim: may what is @own of it become @demand? */
+struct asked {
+        const struct ledger *ledger;
+        const struct account *account;
+        const struct demand *own, *demand;
+        bool names_disks;
+        bool never;  /* not now, but ever */
+        bool shares; /* anything is guaranteed to anybody */
+        unsigned kind;
+        struct shortage *shortage;
+};
 
-        if (never)
-                return over(ledger->effective.amount[i],
-                            over(ledger->guaranteed.amount[demand_resource(i)], own));
+static uint64_t limit_of(const struct ledger *ledger, const struct account *account, unsigned i) {
+        enum resource resource = demand_resource(i);
 
-        others = ledger->unfilled.amount[i] - over(own, account->allocated.amount[i]);
-        left = over(ledger->effective.amount[i], ledger->allocated.amount[i]);
-        return over(left, others);
+        if (account)
+                return account->limit.amount[resource];
+        return ledger->enforced[resource] ? ledger->effective.amount[i] : LEDGER_NO_LIMIT;
 }
 
-/* The first axis on which @own, which is charged already, cannot become @demand. */
-static int short_of(const struct ledger *ledger, const struct account *account,
-                    const struct demand *own, const struct demand *demand, bool never, bool slice,
-                    struct shortage *shortage) {
-        bool disks = names_disks(demand);
+/* The first axis on which it does not fit @at (NULL: the host), of which @kept is for others. */
+static int short_at(const struct asked *asked, const struct account *at,
+                    const struct demand *kept) {
+        const struct ledger *ledger = asked->ledger;
 
         for (unsigned i = 0; i < DEMAND_N; i++) {
-                enum resource resource = demand_resource(i);
-                uint64_t left, limit;
+                uint64_t own = asked->own->amount[i], wanted = asked->demand->amount[i], left,
+                         limit;
+                uint64_t allocated = at ? at->allocated.amount[i] : ledger->allocated.amount[i];
 
-                if (i == RESOURCE_DISK_IO && disks)
-                        continue;
                 /* What does not grow is no reason to refuse, also where the axis is oversold. */
-                if (demand->amount[i] <= own->amount[i])
+                if (wanted <= own || (i == RESOURCE_DISK_IO && asked->names_disks))
                         continue;
-                if (slice) {
-                        limit = account->limit.amount[resource];
-                        if (limit == LEDGER_NO_LIMIT)
-                                continue;
-                        left = never ? limit : over(limit, account->allocated.amount[i]);
-                } else {
-                        if (!ledger->enforced[resource])
-                                continue;
-                        limit = ledger->effective.amount[i];
-                        left = host_left(ledger, account, i, never);
-                }
-                if (!never && __builtin_add_overflow(left, own->amount[i], &left))
+                limit = limit_of(ledger, at, i);
+                if (limit == LEDGER_NO_LIMIT)
+                        continue;
+                left = over(asked->never ? limit : over(limit, allocated), kept->amount[i]);
+                if (!asked->never && __builtin_add_overflow(left, own, &left))
                         left = UINT64_MAX;
-                if (demand->amount[i] <= left)
+                if (wanted <= left)
                         continue;
 
-                *shortage = (struct shortage){
-                        .resource = resource,
-                        .is_slice = slice,
-                        .requested = demand->amount[i],
+                *asked->shortage = (struct shortage){
+                        .resource = demand_resource(i),
+                        .is_slice = at && at->kind == ACCOUNT_SLICE,
+                        .account = at,
+                        .requested = wanted,
                         .available = left,
                         .fits = left,
-                        .allocated =
-                                slice ? account->allocated.amount[i] : ledger->allocated.amount[i],
+                        .allocated = allocated,
                         .effective_limit = limit,
-                        .ratio_milli = slice ? account->ratio_milli.amount[resource]
-                                             : ledger->ratio_milli.amount[resource],
+                        .ratio_milli = at ? at->ratio_milli.amount[demand_resource(i)]
+                                          : ledger->ratio_milli.amount[demand_resource(i)],
                 };
-                return never ? LEDGER_E_NEVER : slice ? LEDGER_E_SLICE_FULL : LEDGER_E_POOL_FULL;
+                return asked->never                ? LEDGER_E_NEVER
+                       : !at                       ? LEDGER_E_POOL_FULL
+                       : at->kind == ACCOUNT_SLICE ? LEDGER_E_SLICE_FULL
+                                                   : LEDGER_E_USER_FULL;
         }
         return 0;
 }
 
-static int short_of_vms(uint64_t vms, uint64_t vms_max, bool slice, struct shortage *shortage) {
-        if (vms < vms_max)
+/* Adds to @kept what @at keeps for others than those in @below, through which we came. */
+static void add_kept(const struct asked *asked, const struct account *at,
+                     const struct account *below, struct demand *kept) {
+        if (!asked->shares)
+                return;
+        for (unsigned i = 0; i < DEMAND_N; i++) {
+                kept->amount[i] += kept_inside(asked->ledger, at, asked->kind, i, asked->never);
+                if (below)
+                        kept->amount[i] -= kept_for(below, asked->kind, i, asked->never);
+        }
+}
+
+static int short_of_vms(const struct asked *asked, const struct account *at) {
+        uint64_t vms = at ? at->vms : asked->ledger->vms;
+        uint64_t vms_max = at ? at->vms_max : asked->ledger->vms_max;
+
+        if (vms < vms_max || (asked->never && vms_max > 0))
                 return 0;
-        *shortage = (struct shortage){
+        *asked->shortage = (struct shortage){
                 .is_vms = true,
-                .is_slice = slice,
+                .is_slice = at && at->kind == ACCOUNT_SLICE,
+                .account = at,
                 .requested = 1,
                 .allocated = vms,
                 .effective_limit = vms_max,
                 .ratio_milli = 1000,
         };
-        if (vms_max == 0)
-                return LEDGER_E_NEVER;
-        return slice ? LEDGER_E_SLICE_FULL : LEDGER_E_POOL_FULL;
+        return asked->never                ? LEDGER_E_NEVER
+               : !at                       ? LEDGER_E_POOL_FULL
+               : at->kind == ACCOUNT_SLICE ? LEDGER_E_SLICE_FULL
+                                           : LEDGER_E_USER_FULL;
+}
+
+/*
+ * The accounts' own limits are asked before the host's: a claim that waits for its slice holds back
+ * its slice only, one that waits for the pool holds back everybody behind it. An exchange (@vms
+ * false) is one VM before and after.
+ */
+static int ask(const struct asked *asked, bool vms) {
+        const struct account *at, *below = NULL;
+        struct demand kept = {};
+        int r = 0;
+
+        for (at = asked->account; at; below = at, at = at->parent) {
+                add_kept(asked, at, below, &kept);
+                if (vms)
+                        r = short_of_vms(asked, at);
+                r = r ?: short_at(asked, at, &kept);
+                if (r)
+                        return r;
+        }
+        for (unsigned c = 0; c < asked->account->n_ceilings; c++) {
+                if (vms)
+                        r = short_of_vms(asked, asked->account->ceilings[c]);
+                r = r ?: short_at(asked, asked->account->ceilings[c], &nothing);
+                if (r)
+                        return r;
+        }
+        add_kept(asked, NULL, below, &kept);
+        if (vms)
+                r = short_of_vms(asked, NULL);
+        return r ?: short_at(asked, NULL, &kept);
+}
+
+static int ask_twice(const struct ledger *ledger, const struct account *account,
+                     const struct demand *own, const struct demand *demand, uint64_t time_usec,
+                     bool vms, struct shortage *shortage) {
+        struct shortage ignored;
+        struct asked asked = {
+                .ledger = ledger,
+                .account = account,
+                .own = own,
+                .demand = demand,
+                .names_disks = names_disks(demand),
+                .never = true,
+                .shares = !demand_is_zero(&ledger->promised),
+                .kind = time_usec > 0 && time_usec <= ledger->lend_usec ? KEPT_FIRM : KEPT_ALL,
+                .shortage = shortage ?: &ignored,
+        };
+        int r;
+
+        r = ask(&asked, vms);
+        asked.never = false;
+        return r ?: ask(&asked, vms);
+}
+
+int ledger_check_for(const struct ledger *ledger, const struct account *account,
+                     const struct demand *demand, uint64_t time_usec, struct shortage *shortage) {
+        return ask_twice(ledger, account, &nothing, demand, time_usec, true, shortage);
 }
 
 int ledger_check(const struct ledger *ledger, const struct account *account,
                  const struct demand *demand, struct shortage *shortage) {
-        struct shortage ignored;
-        int r;
-
-        shortage = shortage ?: &ignored;
-        r = short_of(ledger, account, &nothing, demand, true, false, shortage);
-        if (!r)
-                r = short_of(ledger, account, &nothing, demand, true, true, shortage);
-        if (!r && ledger->vms_max == 0)
-                r = short_of_vms(ledger->vms, ledger->vms_max, false, shortage);
-        /* The slice's own limit is asked before the pool's: a claim that waits for its slice holds
-         * back its slice only, one that waits for the pool holds back everybody behind it. */
-        if (!r)
-                r = short_of_vms(account->vms, account->vms_max, true, shortage);
-        if (!r)
-                r = short_of(ledger, account, &nothing, demand, false, true, shortage);
-        if (!r)
-                r = short_of_vms(ledger->vms, ledger->vms_max, false, shortage);
-        if (!r)
-                r = short_of(ledger, account, &nothing, demand, false, false, shortage);
-        return r;
+        return ledger_check_for(ledger, account, demand, 0, shortage);
 }
 
 bool ledger_restore(struct ledger *ledger, struct account *account, const struct demand *demand) {
-        struct demand host, slice;
-
-        if (!demand_add(&host, &ledger->allocated, demand) ||
-            !demand_add(&slice, &account->allocated, demand))
+        if (!change(ledger, account, &nothing, demand))
                 return false;
-
-        unfilled_update(ledger, account, -1);
-        ledger->allocated = host;
-        account->allocated = slice;
-        unfilled_update(ledger, account, 1);
-        ledger->vms++;
-        account->vms++;
+        change_vms(ledger, account, true);
         return true;
 }
 
-int ledger_charge(struct ledger *ledger, struct account *account, const struct demand *demand,
-                  struct shortage *shortage) {
+int ledger_charge_for(struct ledger *ledger, struct account *account, const struct demand *demand,
+                      uint64_t time_usec, struct shortage *shortage) {
         int r;
 
-        r = ledger_check(ledger, account, demand, shortage);
+        r = ledger_check_for(ledger, account, demand, time_usec, shortage);
         if (r)
                 return r;
         if (ledger_restore(ledger, account, demand))
@@ -205,56 +384,45 @@ int ledger_charge(struct ledger *ledger, struct account *account, const struct d
         return LEDGER_E_NEVER;
 }
 
-void ledger_return(struct ledger *ledger, struct account *account, const struct demand *demand) {
-        assert(ledger->vms > 0 && account->vms > 0);
+int ledger_charge(struct ledger *ledger, struct account *account, const struct demand *demand,
+                  struct shortage *shortage) {
+        return ledger_charge_for(ledger, account, demand, 0, shortage);
+}
 
-        unfilled_update(ledger, account, -1);
-        demand_sub(&ledger->allocated, &ledger->allocated, demand);
-        demand_sub(&account->allocated, &account->allocated, demand);
-        unfilled_update(ledger, account, 1);
-        ledger->vms--;
-        account->vms--;
-        account->changes++;
+void ledger_return(struct ledger *ledger, struct account *account, const struct demand *demand) {
+        bool less;
+
+        less = change(ledger, account, demand, &nothing);
+        assert(less);
+        (void)less;
+        change_vms(ledger, account, false);
+        note_change(account);
 }
 
 bool ledger_exchange_unchecked(struct ledger *ledger, struct account *account,
                                const struct demand *from, const struct demand *to) {
-        struct demand host, slice;
         bool shrinks = false;
 
-        demand_sub(&host, &ledger->allocated, from);
-        demand_sub(&slice, &account->allocated, from);
-        if (!demand_add(&host, &host, to) || !demand_add(&slice, &slice, to))
+        if (!change(ledger, account, from, to))
                 return false;
-
         for (unsigned i = 0; i < DEMAND_N; i++)
                 shrinks |= to->amount[i] < from->amount[i];
-        unfilled_update(ledger, account, -1);
-        ledger->allocated = host;
-        account->allocated = slice;
-        unfilled_update(ledger, account, 1);
-        account->changes += shrinks;
+        if (shrinks)
+                note_change(account);
         return true;
 }
 
 int ledger_exchange(struct ledger *ledger, struct account *account, const struct demand *from,
                     const struct demand *to, struct shortage *shortage) {
-        struct shortage ignored;
         int r;
 
-        shortage = shortage ?: &ignored;
-        r = short_of(ledger, account, from, to, true, false, shortage);
-        if (!r)
-                r = short_of(ledger, account, from, to, true, true, shortage);
-        if (!r)
-                r = short_of(ledger, account, from, to, false, true, shortage);
-        if (!r)
-                r = short_of(ledger, account, from, to, false, false, shortage);
+        r = ask_twice(ledger, account, from, to, 0, false, shortage);
         if (r)
                 return r;
         if (ledger_exchange_unchecked(ledger, account, from, to))
                 return 0;
-        *shortage = (struct shortage){.requested = UINT64_MAX};
+        if (shortage)
+                *shortage = (struct shortage){.requested = UINT64_MAX};
         return LEDGER_E_NEVER;
 }
 
@@ -275,17 +443,33 @@ uint64_t ledger_allocated(const struct ledger *ledger, enum resource resource) {
         return ledger->allocated.amount[fullest(&ledger->allocated, resource)];
 }
 
+static uint64_t left_at(const struct asked *asked, const struct account *at,
+                        const struct demand *kept, enum resource resource) {
+        const struct demand *allocated = at ? &at->allocated : &asked->ledger->allocated;
+        unsigned axis = fullest(allocated, resource);
+        uint64_t limit = limit_of(asked->ledger, at, axis);
+
+        if (limit == LEDGER_NO_LIMIT)
+                return LEDGER_NO_LIMIT;
+        return over(over(limit, allocated->amount[axis]), kept->amount[axis]);
+}
+
 uint64_t ledger_available(const struct ledger *ledger, const struct account *account,
                           enum resource resource) {
-        unsigned axis = fullest(&ledger->allocated, resource);
-        uint64_t host = ledger->enforced[resource] ? host_left(ledger, account, axis, false)
-                                                   : LEDGER_NO_LIMIT;
-        uint64_t slice = account->limit.amount[resource];
+        const struct asked asked = {
+                .ledger = ledger, .shares = !demand_is_zero(&ledger->promised), .kind = KEPT_ALL};
+        const struct account *below = NULL;
+        uint64_t least = LEDGER_NO_LIMIT;
+        struct demand kept = {};
 
-        if (slice != LEDGER_NO_LIMIT)
-                slice = over(slice,
-                             account->allocated.amount[fullest(&account->allocated, resource)]);
-        return min_u64(host, slice);
+        for (unsigned c = 0; c < account->n_ceilings; c++)
+                least = min_u64(least, left_at(&asked, account->ceilings[c], &kept, resource));
+        for (const struct account *at = account; at; below = at, at = at->parent) {
+                add_kept(&asked, at, below, &kept);
+                least = min_u64(least, left_at(&asked, at, &kept, resource));
+        }
+        add_kept(&asked, NULL, below, &kept);
+        return min_u64(least, left_at(&asked, NULL, &kept, resource));
 }
 
 uint64_t ledger_host_available(const struct ledger *ledger, enum resource resource) {

@@ -3,21 +3,40 @@
 #define PROVIUM_ADMISSION_LEDGER_H
 
 /*
- * The ledger: what this host has, what was sold of it, and to which slice.
+ * The ledger: what this host has, what was sold of it, and to whom.
  *
  * One inequality, kept for every resource at every instant:
  *
  *     sum of admitted claims + this claim <= floor((capacity - reserve) x ratio)
  *
- * and the same for the slice the claim is made in, against the slice's own limit. A slice may have
- * a guarantee: as much of the pool stays free for it as it has not used of its guarantee yet, so
- * what another slice can still get is
+ * and the same for every account the claim is charged to, against the account's own limit: the
+ * slice it is made in, the slices around that one (account->parent), and the ceilings of its user
+ * and of its user's groups. A vector is charged to all of them whole, or not at all.
  *
- *     effective limit - allocated - sum over the other slices of max(0, guarantee - allocated)
+ * A slice may have a guarantee: as much as it has not used of it yet stays free for it. With
  *
- * which the ledger keeps as running sums: a decision costs the same with ten slices or a thousand.
- * A vector is charged whole or not at all. Pure: no clock, no I/O, no allocation.
+ *     kept(s) = max(guarantee(s) - allocated(s), sum of kept(c) over the slices c inside s)
+ *
+ * what is left for a claim in s, of an account A around s or of the host, is
+ *
+ *     limit(A) - allocated(A) - what is kept inside A for others than s
+ *
+ * and a claim that takes no more than that leaves it true of A that allocated(A) + sum of kept(c)
+ * <= limit(A): on the way from s up to A, it takes as much from kept as it adds to allocated, or
+ * there was nothing kept. The sums are running sums: a decision costs the same with ten slices or
+ * a thousand.
+ *
+ * Borrowing. A guarantee that nobody uses is a loss; one that others may use at will is none. So
+ * others may borrow it, but not keep it: what a slice that lends (account->lends) has free may be
+ * had by a claim that is known to end within ledger->lend_usec, since its VM is ended then. When
+ * the slice's own claim comes and finds its share lent, it waits like any other, and while it is
+ * first in the queue nothing new is lent, so it has its share after lend_usec at the latest. Nobody
+ * is ended for it before his time: the operator chooses how long a guarantee may take.
+ *
+ * Pure: no clock, no I/O, no allocation.
  */
+
+#include <sys/queue.h>
 
 #include <base/demand.h>
 
@@ -28,18 +47,54 @@ enum {
         _LEDGER_E_SUCCESS,
         LEDGER_E_POOL_FULL,  /* the host's pool has not enough left now */
         LEDGER_E_SLICE_FULL, /* the slice has not enough left now */
-        LEDGER_E_NEVER,      /* larger than the pool or the slice could ever give */
+        LEDGER_E_NEVER,      /* larger than the pool or an account could ever give */
+        LEDGER_E_USER_FULL,  /* the user's ceiling, or that of one of its groups */
 };
 
-/* A slice's part of the books. Embedded in whoever keeps the slice. */
+/* Slices inside slices, and ceilings of one account: bounds of what one decision looks at. */
+#define ACCOUNT_DEPTH_MAX 8
+#define ACCOUNT_CEILINGS_MAX 6
+
+enum account_kind {
+        ACCOUNT_SLICE,
+        ACCOUNT_USER,
+        ACCOUNT_GROUP,
+};
+
+/* What the slices directly inside an account, or the host, have coming to them. */
+struct kept {
+        struct demand unfilled;   /* sum of kept(c) */
+        struct demand guaranteed; /* the same if nothing at all were allocated */
+};
+
+enum {
+        KEPT_ALL,
+        KEPT_FIRM, /* without what lends: what also a claim that borrows has to leave alone */
+        _KEPT_N,
+};
+
+/*
+ * One part of the books: a slice's, a user's, or that of one user's claims in one slice. Embedded
+ * in whoever keeps it; zeroed and given limits by that. Its place (parent, ceilings, kind) is set
+ * with ledger_place() and account_add_ceiling() before anything is charged to it.
+ */
 struct account {
+        enum account_kind kind;
+        struct account *parent; /* whatever is charged here is charged there, too */
+        /* And to these, which have limits, but no guarantee and no parent. Only those of the
+         * account that a claim is made in count. */
+        struct account *ceilings[ACCOUNT_CEILINGS_MAX];
+        unsigned n_ceilings;
+
         struct demand limit;       /* LEDGER_NO_LIMIT: none on this axis */
         struct demand ratio_milli; /* for reports; already part of limit */
-        struct demand guarantee;
-        uint64_t vms_max; /* LEDGER_NO_LIMIT: none */
+        struct demand guarantee;   /* as set; read only */
+        bool lends;                /* as set; read only */
+        uint64_t vms_max;          /* LEDGER_NO_LIMIT: none */
 
         struct demand allocated;
         uint64_t vms;
+        struct kept kept[_KEPT_N];
         uint64_t changes; /* times something was given back: who found the slice full may ask again
                            */
 };
@@ -49,19 +104,21 @@ struct ledger {
         struct demand effective;                      /* what may be sold; derived */
         bool enforced[_RESOURCE_N];                   /* false: capacity unknown, counted only */
         uint64_t vms_max;
+        uint64_t lend_usec; /* what ends within that may borrow; 0: nothing may */
 
         struct demand allocated;
-        struct demand unfilled;   /* sum of max(0, guarantee - allocated) over all accounts */
-        struct demand guaranteed; /* sum of the guarantees */
+        struct demand promised; /* plain sum of all guarantees: that no sum of them overflows */
+        struct kept kept[_KEPT_N];
         uint64_t vms;
         uint64_t changes; /* times it, or a guarantee in it, was configured */
 };
 
 /* The axis that did not fit, with the numbers a refusal names. */
 struct shortage {
-        bool is_vms;            /* the number of VMs, not a resource */
-        enum resource resource; /* valid unless is_vms */
-        bool is_slice;          /* the slice's limit, not the host's */
+        bool is_vms;                   /* the number of VMs, not a resource */
+        enum resource resource;        /* valid unless is_vms */
+        bool is_slice;                 /* a slice's limit, not the host's */
+        const struct account *account; /* whose limit; NULL: the host's */
         uint64_t requested, available, allocated, effective_limit, ratio_milli;
         uint64_t fits; /* the largest request on this axis that would be admitted now */
 };
@@ -77,19 +134,45 @@ void ledger_configure(struct ledger *ledger, const struct demand *capacity,
                       const struct demand *reserve, const struct demand *ratio_milli,
                       const bool enforced[_RESOURCE_N], uint64_t vms_max);
 
-/* Registers the guarantee of a new account (or changes it, on a reload); the limits are the
- * caller's. */
+/*
+ * Puts @account inside @parent. Asserts that nothing is charged or guaranteed to it yet. Returns
+ * false, and changes nothing, if that would be deeper than ACCOUNT_DEPTH_MAX.
+ */
+_must_check_ bool account_place(struct account *account, struct account *parent);
+
+/* Adds a ceiling to @account, to which nothing is charged yet (asserted). False if it has
+ * ACCOUNT_CEILINGS_MAX. */
+_must_check_ bool account_add_ceiling(struct account *account, struct account *ceiling);
+
+/*
+ * Registers the guarantee of a slice's account (or changes it, on a reload) and whether others may
+ * borrow of it; the limits are the caller's, who also sees to it that a guarantee fits the limits
+ * around it. A guarantee with which a sum would overflow becomes none.
+ */
+void ledger_set_share(struct ledger *ledger, struct account *account,
+                      const struct demand *guarantee, bool lends);
+
+/* The same, of one that does not lend. */
 void ledger_set_guarantee(struct ledger *ledger, struct account *account,
                           const struct demand *guarantee);
 
 /*
  * Would @demand for one VM fit @account now? 0 or LEDGER_E_*, with @shortage filled (the first axis
- * that fails; NEVER before FULL, the slice's before the host's). Changes nothing.
+ * that fails; NEVER before FULL; the accounts', from the inside out, then the ceilings', then the
+ * host's). Changes nothing.
  */
 _must_check_ int ledger_check(const struct ledger *ledger, const struct account *account,
                               const struct demand *demand, struct shortage *shortage);
 
-/* The same, and charges the whole vector if it fits. */
+/* The same for a claim that is known to end after @time_usec (0: it is not), and so may borrow. */
+_must_check_ int ledger_check_for(const struct ledger *ledger, const struct account *account,
+                                  const struct demand *demand, uint64_t time_usec,
+                                  struct shortage *shortage);
+
+/* Checks, and charges the whole vector if it fits. */
+_must_check_ int ledger_charge_for(struct ledger *ledger, struct account *account,
+                                   const struct demand *demand, uint64_t time_usec,
+                                   struct shortage *shortage);
 _must_check_ int ledger_charge(struct ledger *ledger, struct account *account,
                                const struct demand *demand, struct shortage *shortage);
 

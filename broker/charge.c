@@ -16,7 +16,9 @@
 void shortage_describe(const struct shortage *shortage, bool never, char *text, size_t size) {
         char asked[UNITS_TEXT_MAX], left[UNITS_TEXT_MAX], limit[UNITS_TEXT_MAX],
                 sold[UNITS_TEXT_MAX], ratio[UNITS_TEXT_MAX];
-        const char *whose = shortage->is_slice ? "the slice" : "the host";
+        const char *whose = !shortage->account   ? "the host"
+                            : shortage->is_slice ? "the slice"
+                                                 : "the user";
         enum resource resource = shortage->resource;
 
         if (shortage->is_vms) {

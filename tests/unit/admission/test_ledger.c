@@ -277,7 +277,7 @@ static void a_vm_that_changes_is_charged_what_it_became_and_counted_once(void) {
         expect_uint(sure.changes, changes + 1);
         ledger_return(&ledger, &sure, &small);
         expect(demand_equal(&ledger.allocated, &zero));
-        expect(demand_equal(&ledger.unfilled, &guarantee));
+        expect(demand_equal(&ledger.kept[KEPT_ALL].unfilled, &guarantee));
 }
 
 static void a_change_that_does_not_fit_names_the_whole_amount_and_leaves_no_trace(void) {
@@ -466,7 +466,7 @@ static void no_schedule_of_exchanges_oversells_or_loses_anything(void) {
                 need(ledger.vms == n);
                 for (unsigned i = 0; i < SLICES; i++)
                         need(demand_equal(&slice_sum[i], &accounts[i].allocated));
-                need(ledger.unfilled.amount[RESOURCE_MEMORY] ==
+                need(ledger.kept[KEPT_ALL].unfilled.amount[RESOURCE_MEMORY] ==
                      unfilled_of_others(accounts, SLICES, RESOURCE_MEMORY));
         }
         unit_note("%u granted, %u refused, %u steps oversold", granted, refused, oversold);
