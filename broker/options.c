@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <base/units.h>
+#include <base/why.h>
 #include <broker/options.h>
 
 enum {
@@ -14,6 +16,10 @@ enum {
         OPT_PROC,
         OPT_SYS,
         OPT_NO_SYSTEMD,
+        OPT_MEM,
+        OPT_CPUS,
+        OPT_OVERCOMMIT,
+        OPT_NO_KSM,
         OPT_CHECK,
         OPT_HOLD,
         OPT_RESUME,
@@ -28,6 +34,10 @@ static const struct option longs[] = {
         {"proc", required_argument, NULL, OPT_PROC},
         {"sys", required_argument, NULL, OPT_SYS},
         {"no-systemd", no_argument, NULL, OPT_NO_SYSTEMD},
+        {"mem", required_argument, NULL, OPT_MEM},
+        {"cpus", required_argument, NULL, OPT_CPUS},
+        {"cpu-overcommit", required_argument, NULL, OPT_OVERCOMMIT},
+        {"no-ksm", no_argument, NULL, OPT_NO_KSM},
         {"check", no_argument, NULL, OPT_CHECK},
         {"hold", no_argument, NULL, OPT_HOLD},
         {"resume", required_argument, NULL, OPT_RESUME},
@@ -49,12 +59,29 @@ static const char help[] =
         "  --cgroup-root PATH  our directory below it (provium, or the scope under systemd)\n"
         "  --no-systemd        make no scope, even where systemd runs\n"
         "  --proc DIR, --sys DIR  where to read about the host (/proc, /sys)\n"
+        "  --mem SIZE --cpus N  a fixed pool: so much is sold, whatever the host has\n"
+        "  --cpu-overcommit R  how often each of those CPUs is sold, 0.5 to 8 (1)\n"
+        "  --no-ksm            leave the merging of equal pages as it is\n"
         "  --check             load the policies, say what is wrong, and leave (78: something is)\n"
         "  -h, --help          this text\n"
         "  -V, --version       the version\n"
         "\n"
         "SIGHUP reloads the policies. SIGTERM stops the broker; VMs run on and are adopted by its\n"
         "next start. See provium-broker(8), provium.conf(5).\n";
+
+/* The value of --@name, by @parse; never 0. */
+static int take_number(const char *name, int (*parse)(const char *, uint64_t *, struct why *),
+                       uint64_t *valuep) {
+        struct why why = {};
+
+        if (parse(optarg, valuep, &why))
+                fprintf(stderr, "provium-broker: --%s: %s\n", name, why.text);
+        else if (*valuep == 0)
+                fprintf(stderr, "provium-broker: --%s '%s': more than 0 is needed\n", name, optarg);
+        else
+                return OPTIONS_RUN;
+        return OPTIONS_USAGE;
+}
 
 static int take_option(struct options *options, int option) {
         switch (option) {
@@ -81,6 +108,16 @@ static int take_option(struct options *options, int option) {
                 return OPTIONS_RUN;
         case OPT_NO_SYSTEMD:
                 options->no_systemd = true;
+                return OPTIONS_RUN;
+        case OPT_MEM:
+                return take_number("mem", units_parse_size, &options->pool_memory_bytes);
+        case OPT_CPUS:
+                return take_number("cpus", units_parse_cpus, &options->pool_cpu_milli);
+        case OPT_OVERCOMMIT:
+                return take_number("cpu-overcommit", units_parse_ratio,
+                                   &options->pool_overcommit_milli);
+        case OPT_NO_KSM:
+                options->no_ksm = true;
                 return OPTIONS_RUN;
         case OPT_CHECK:
                 options->check = true;
@@ -129,6 +166,13 @@ int options_parse(struct options *options, int argc, char **argv) {
                 fprintf(stderr,
                         "provium-broker: unexpected argument '%s'; see 'provium-broker --help'\n",
                         argv[optind]);
+                return OPTIONS_USAGE;
+        }
+        if (!options->pool_memory_bytes != !options->pool_cpu_milli ||
+            (options->pool_overcommit_milli && !options->pool_cpu_milli)) {
+                fputs("provium-broker: a fixed pool needs --mem and --cpus, as in --mem 4G --cpus "
+                      "8\n",
+                      stderr);
                 return OPTIONS_USAGE;
         }
         if (options->cgroup_root && !valid_root(options->cgroup_root)) {

@@ -18,10 +18,13 @@ struct options {
         const char *proc_dir;     /* --proc (/proc) */
         const char *sys_dir;      /* --sys (/sys) */
         bool no_systemd;          /* --no-systemd: no scope, even where systemd runs */
-        bool check;               /* --check: load the policies, say what is wrong, leave */
-        bool hold;                /* --hold: be the holder of the scope (internal) */
-        int resume_fd;            /* --resume FD: continue after re-execution (internal); -1 */
-        char *const *argv;        /* as started, for re-execution */
+        /* --mem, --cpus, --cpu-overcommit: a fixed pool, whatever the policy says; 0: not given */
+        uint64_t pool_memory_bytes, pool_cpu_milli, pool_overcommit_milli;
+        bool no_ksm;       /* --no-ksm: KSM= of the policy does not count */
+        bool check;        /* --check: load the policies, say what is wrong, leave */
+        bool hold;         /* --hold: be the holder of the scope (internal) */
+        int resume_fd;     /* --resume FD: continue after re-execution (internal); -1 */
+        char *const *argv; /* as started, for re-execution */
 };
 
 enum {

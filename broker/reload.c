@@ -19,6 +19,20 @@
 #define ROOT_WEIGHT_MAX 10000
 #define RATIO_ONE_MILLI 1000
 
+/* What the command line says stands above the files. */
+static void take_options(const struct options *options, struct broker_policy *policy) {
+        struct pool_policy *pool = &policy->pool;
+
+        if (options->pool_cpu_milli) {
+                pool->mode = POOL_FIXED;
+                pool->memory_bytes = options->pool_memory_bytes;
+                pool->cpu_milli = options->pool_cpu_milli;
+                pool->overcommit_milli = policy_clamp_overcommit(
+                        options->pool_overcommit_milli ?: 1000, &pool->overcommit_clamped);
+        }
+        policy->ksm &= !options->no_ksm;
+}
+
 int policies_load(struct broker *broker, struct policy_errors *errors, struct policy **policyp,
                   struct why *why) {
         int r;
@@ -27,6 +41,7 @@ int policies_load(struct broker *broker, struct policy_errors *errors, struct po
         if (r < 0)
                 return r;
         if (r == 0) {
+                take_options(broker->options, &(*policyp)->broker);
                 filters_unref(take(broker->next_filters));
                 r = filters_load(&broker->next_filters, broker->options, *policyp, why);
                 if (r)
@@ -121,7 +136,7 @@ static int look_for_gpus(struct broker *broker) {
  * whatever the ratio; where none was found, the number of [Capacity] is only counted. */
 void policies_count(struct broker *broker) {
         const struct broker_policy *policy = &broker->policy->broker;
-        struct demand ratio_milli = policy->ratio_milli;
+        struct demand reserve = policy->reserve, ratio_milli = policy->ratio_milli;
         bool enforced[_RESOURCE_N];
 
         host_count_gpus(&broker->host, policy, broker->gpus);
@@ -131,8 +146,9 @@ void policies_count(struct broker *broker) {
         for (unsigned i = 0; i < _RESOURCE_N; i++)
                 enforced[i] = broker->host.source[i] != SOURCE_UNKNOWN;
         enforced[RESOURCE_NETWORK_UPLOAD] &= policy->network.full_duplex;
-        ledger_configure(&broker->ledger, &broker->host.capacity, &policy->reserve, &ratio_milli,
-                         enforced, policy->vms_max);
+        host_apply_mode(policy, &reserve, &ratio_milli);
+        ledger_configure(&broker->ledger, &broker->host.capacity, &reserve, &ratio_milli, enforced,
+                         policy->vms_max);
 }
 
 /* Takes the policy in force into the books. */
@@ -157,6 +173,9 @@ int policies_apply(struct broker *broker) {
                 if (policy->ratio_clamped[i])
                         log_warning("ratio of %s clamped to %.3g", resource_name(i),
                                     (double)policy->ratio_milli.amount[i] / 1000);
+        if (policy->pool.overcommit_clamped)
+                log_warning("CPU overcommit clamped to %.3g",
+                            (double)policy->pool.overcommit_milli / 1000);
         policies_count(broker);
         r = slices_configure(broker);
         if (r < 0)
@@ -180,7 +199,7 @@ int policies_apply(struct broker *broker) {
                 (void)slice_io_follow(broker, slice, NULL);
 
         /* Of the host's memory and CPUs the reserve is the host's, the rest is the VMs'. */
-        reserve = policy->reserve.amount[RESOURCE_MEMORY];
+        reserve = broker->ledger.reserve.amount[RESOURCE_MEMORY];
         low = broker->host.capacity.amount[RESOURCE_MEMORY];
         low = limits_page_ceil(low > reserve ? low - reserve : 0);
         if (broker->in_scope ? service_protect(low, ROOT_WEIGHT_MAX, &why)

@@ -5,6 +5,7 @@
  * host is touched, the root is locked before anything in it is looked at, everything that runs is
  * adopted before anybody is answered.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -281,9 +282,26 @@ static int open_root(struct broker *broker, struct why *why) {
         return r < 0 ? r : r ? BROKER_E_HOST : 0;
 }
 
+/* What there is of the two, before it is sold how often. */
+static void say_pool(const struct broker *broker) {
+        const struct pool_policy *pool = &broker->policy->broker.pool;
+        const struct demand *capacity = &broker->ledger.capacity;
+        char cpu[UNITS_TEXT_MAX], overcommit[UNITS_TEXT_MAX];
+        bool more = pool->mode == POOL_FIXED && pool->overcommit_milli != 1000;
+
+        log_info("resource pool: %" PRIu64 "M memory, %s CPUs%s%s%s",
+                 capacity->amount[RESOURCE_MEMORY] >> 20,
+                 units_format_milli(capacity->amount[RESOURCE_CPU], cpu, sizeof(cpu)),
+                 more ? ", each sold " : "",
+                 more ? units_format_milli(pool->overcommit_milli, overcommit, sizeof(overcommit))
+                      : "",
+                 more ? " times" : "");
+}
+
 static void say_hello(struct broker *broker) {
         char cpu[UNITS_TEXT_MAX], memory[UNITS_TEXT_MAX];
 
+        say_pool(broker);
         log_info(
                 "%s: %s CPUs and %s of memory may be sold, %zu slices, %llu VMs", broker->root.path,
                 units_format_milli(broker->ledger.effective.amount[RESOURCE_CPU], cpu, sizeof(cpu)),

@@ -43,13 +43,22 @@ static uint64_t scale(uint64_t amount, uint64_t milli) {
         return product;
 }
 
+static uint64_t clamp(uint64_t ratio_milli, uint64_t most, bool *clampedp) {
+        uint64_t clamped = min_u64(max_u64(ratio_milli, RATIO_MIN), most);
+
+        *clampedp = clamped != ratio_milli;
+        return clamped;
+}
+
+uint64_t policy_clamp_overcommit(uint64_t overcommit_milli, bool *clampedp) {
+        return clamp(overcommit_milli, RATIO_MAX_CPU, clampedp);
+}
+
 static void clamp_ratios(struct demand *ratio_milli, bool clamped[_RESOURCE_N]) {
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
                 uint64_t most = i == RESOURCE_CPU ? RATIO_MAX_CPU : RATIO_MAX;
-                uint64_t ratio = min_u64(max_u64(ratio_milli->amount[i], RATIO_MIN), most);
 
-                clamped[i] = ratio != ratio_milli->amount[i];
-                ratio_milli->amount[i] = ratio;
+                ratio_milli->amount[i] = clamp(ratio_milli->amount[i], most, &clamped[i]);
         }
 }
 
@@ -165,6 +174,19 @@ static void check_gpus(const struct unit *unit) {
         }
 }
 
+/* A fixed pool is a budget that somebody has stated. */
+static void check_pool(const struct unit *unit) {
+        struct broker_policy *broker = unit->object;
+        struct pool_policy *pool = &broker->pool;
+
+        pool->overcommit_milli =
+                policy_clamp_overcommit(pool->overcommit_milli, &pool->overcommit_clamped);
+        if (pool->mode == POOL_FIXED &&
+            (pool->memory_bytes == POLICY_AUTO || pool->cpu_milli == POLICY_AUTO))
+                complain_at(unit, offsetof(struct broker_policy, pool.mode),
+                            "fixed needs Memory= and Cpus=, such as 4G and 8");
+}
+
 void check_broker(const struct unit *unit) {
         struct broker_policy *broker = unit->object;
 
@@ -180,6 +202,7 @@ void check_broker(const struct unit *unit) {
         check_disk(unit);
         check_dynamic_users(unit);
         check_gpus(unit);
+        check_pool(unit);
 }
 
 /* Names below /dev that lead nowhere else. */

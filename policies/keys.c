@@ -52,6 +52,11 @@ const struct key policy_keys[] = {
         {B(best_effort), "Broker", "BestEffort", KEY_BOOL, 0, 0, 1, "no",
          "What happens where the kernel cannot set or hold a limit: no refuses the VM, yes starts "
          "it and says in its status which limit is missing."},
+        {B(ksm), "Broker", "KSM", KEY_BOOL, 0, 0, 1, "yes",
+         "Whether the kernel's merging of equal pages (KSM) is switched on while the broker runs, "
+         "and "
+         "put back at its end. By how long a write to a merged page takes, one VM can tell what "
+         "another has in memory: no where users do not trust each other."},
 
         {B(capacity.amount[RESOURCE_CPU]), "Capacity", "CPU", KEY_CPUS, KEY_AUTO, 1, CPUS_MAX,
          "auto", "CPUs of this host. auto: those online within the broker's own cpuset."},
@@ -191,6 +196,58 @@ const struct key policy_keys[] = {
          "The type of mediated devices that are made of a card, by its directory (nvidia-471) or "
          "its name (GRID A100-10C). Empty, or where a card has no such type: the one of which it "
          "has most instances already, or else can make most."},
+
+        {B(pool.mode), "Pool", "Mode", KEY_WORD, 0, 0, _POOL_MODE_N - 1, "oversubscribed",
+         "What is sold of CPUs and memory. oversubscribed: what [Capacity], [Reserve] and [Ratio] "
+         "say. fixed: what the next three keys say and nothing else, so that the same budget "
+         "always gives the same schedule. auto: 80 % of the memory, and the CPUs that are online, "
+         "each once; [Gates] then adds to that. In the last two, CPU and memory of those three "
+         "sections are not heeded.",
+         "oversubscribed, fixed, auto"},
+        {B(pool.memory_bytes), "Pool", "Memory", KEY_SIZE, KEY_AUTO, MEMORY_MIN, ANY, "auto",
+         "The memory of a fixed pool, which needs a number."},
+        {B(pool.cpu_milli), "Pool", "Cpus", KEY_CPUS, KEY_AUTO, 1, CPUS_MAX, "auto",
+         "The CPUs of a fixed pool, likewise."},
+        {B(pool.overcommit_milli), "Pool", "CpuOvercommit", KEY_RATIO, 0, 1, ANY, "1",
+         "How often each CPU of a fixed pool is sold. Values outside 0.5 to 8 are moved to the "
+         "nearest of them, with a notice."},
+
+        {B(gates.psi), "Gates", "PSI", KEY_WORD, 0, 0, _GATE_USE_N - 1, "auto",
+         "Whether VMs wait to be started (psi_pressure) while tasks of this host wait too much for "
+         "what they need, as the kernel measures it. VMs that run are left alone. auto: in every "
+         "pool but a fixed one.",
+         "auto, yes, no"},
+        {B(gates.cpu_pressure_milli), "Gates", "CpuPressure", KEY_SHARE, KEY_INFINITY, 1, 1000,
+         "0.5",
+         "Above which share of time (avg10) with some task waiting for a CPU nothing is started. "
+         "While a tenth of the CPUs' time is idle, what VMs wait for is their own limits, and only "
+         "the waiting of others counts. infinity: not heeded."},
+        {B(gates.memory_pressure_milli), "Gates", "MemoryPressure", KEY_SHARE, KEY_INFINITY, 1,
+         1000, "0.1",
+         "The same with all tasks waiting for memory at once. While a tenth of the memory is "
+         "available, only the waiting of others than VMs counts."},
+        {B(gates.io_pressure_milli), "Gates", "IOPressure", KEY_SHARE, KEY_INFINITY, 1, 1000,
+         "infinity",
+         "The same with all tasks waiting for disks at once. VMs that are held to their disk I/O "
+         "count in it."},
+        {B(gates.resume_milli), "Gates", "Resume", KEY_SHARE, 0, 1, 1000, "0.6",
+         "To what share of these three the pressure has to fall before VMs are started again: 0.6 "
+         "of 0.5 is 0.3."},
+        {B(gates.pace_usec), "Gates", "Pace", KEY_DURATION, 0, SECOND / 10, HOUR, "2s",
+         "After a pause VMs are started one by one: the next when the pressure is still low this "
+         "long after the last."},
+        {B(gates.memory), "Gates", "MemoryAvailable", KEY_WORD, 0, 0, _GATE_USE_N - 1, "auto",
+         "Whether a VM waits (memory_available) until what is available of the host's memory, less "
+         "what VMs were granted and have not touched yet, covers its claim and HostReserve=. auto: "
+         "in an auto pool only.",
+         "auto, yes, no"},
+        {B(gates.host_reserve_bytes), "Gates", "HostReserve", KEY_SIZE, 0, 0, ANY, "1536M",
+         "How much of that is kept for the host itself."},
+        {B(gates.cpu_milli_max), "Gates", "MaxCpus", KEY_CPUS, KEY_AUTO | KEY_INFINITY, 1, CPUS_MAX,
+         "auto",
+         "How many CPUs of VMs may run at a time, whatever was oversold. auto: in an auto pool "
+         "half "
+         "of those that are online, and at least two; else infinity."},
 
         {S(description), "Slice", "Description", KEY_TEXT, 0, SLICE_TEXT(description), "",
          "A few words for people."},

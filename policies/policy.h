@@ -145,6 +145,39 @@ struct sandbox_policy {
         bool batch;                           /* Batch= (no): SCHED_BATCH */
 };
 
+/* What is sold of CPUs and memory; Mode= in this order. */
+enum pool_mode {
+        POOL_OVERSUBSCRIBED, /* [Capacity], [Reserve] and [Ratio] say it */
+        POOL_FIXED,          /* Memory=, Cpus= and CpuOvercommit= do */
+        POOL_AUTO,           /* 80 % of the memory, the CPUs that are online */
+        _POOL_MODE_N,
+};
+
+/* broker.conf, [Pool] */
+struct pool_policy {
+        enum pool_mode mode;       /* Mode= (oversubscribed) */
+        uint64_t memory_bytes;     /* Memory=, POLICY_AUTO: none */
+        uint64_t cpu_milli;        /* Cpus=, POLICY_AUTO: none */
+        uint64_t overcommit_milli; /* CpuOvercommit= (1); clamped like the ratio of CPU */
+        bool overcommit_clamped;   /* to be announced */
+};
+
+/* Whether a gate is there; in this order. */
+enum gate_use { GATE_USE_AUTO, GATE_USE_YES, GATE_USE_NO, _GATE_USE_N };
+
+/* broker.conf, [Gates] */
+struct gates_policy {
+        enum gate_use psi;           /* PSI= (auto: but in a fixed pool) */
+        uint64_t cpu_pressure_milli; /* CpuPressure= (0.5), POLICY_NONE: not heeded */
+        uint64_t memory_pressure_milli;
+        uint64_t io_pressure_milli;
+        uint64_t resume_milli; /* Resume= (0.6): of each of those, for claims to start again */
+        uint64_t pace_usec;    /* Pace= (2s): from one start to the next then, at least */
+        enum gate_use memory;  /* MemoryAvailable= (auto: in an auto pool only) */
+        uint64_t host_reserve_bytes; /* HostReserve= (1536M) */
+        uint64_t cpu_milli_max;      /* MaxCpus=; POLICY_AUTO, POLICY_NONE */
+};
+
 /* broker.conf */
 struct broker_policy {
         /* [Broker] */
@@ -159,6 +192,7 @@ struct broker_policy {
         char dynamic_users[32];            /* DynamicUsers= (524288-589823): for User=dynamic */
         uid_t dynamic_first, dynamic_last; /* the same, as numbers */
         bool best_effort; /* BestEffort= (no): go on, and say so, where a limit cannot be set */
+        bool ksm;         /* KSM= (yes): tune the merging of equal pages */
 
         /* [Capacity], [Reserve], [Ratio]: keys CPU= Memory= Disk= DiskIO= Network= GPU= each */
         struct demand capacity;          /* POLICY_AUTO: discover */
@@ -180,6 +214,8 @@ struct broker_policy {
 
         struct network_policy network;
         struct disk_policy disk;
+        struct pool_policy pool;
+        struct gates_policy gates;
         struct gpu_policy gpu;
 };
 
@@ -275,6 +311,9 @@ struct policy *policy_free(struct policy *policy); /* takes NULL, returns NULL *
 static inline void policy_freep(struct policy **policyp) {
         policy_free(*policyp);
 }
+
+/* @overcommit_milli within 0.5 to 8, as CpuOvercommit= is kept; *clampedp: it was not. */
+uint64_t policy_clamp_overcommit(uint64_t overcommit_milli, bool *clampedp);
 
 /* The slice of that name, borrowed, or NULL. */
 const struct slice_policy *policy_find_slice(const struct policy *policy, const char *name);
