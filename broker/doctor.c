@@ -24,6 +24,7 @@
 #include <broker/doctor.h>
 #include <broker/doctor_network.h>
 #include <broker/finding.h>
+#include <broker/rights.h>
 
 #define FDS_PER_VM 2 /* its pidfd, and the connection of whoever follows it */
 #define FDS_BESIDE 256
@@ -363,6 +364,7 @@ static const struct {
         {"kvm", check_kvm},
         {"descriptors", check_descriptors},
         {"pids", check_pids},
+        {"capabilities", rights_check},
         {"rtnetlink", doctor_check_rtnetlink},
         {"fq_codel", doctor_check_fq_codel},
         {"bridge", doctor_check_bridge},

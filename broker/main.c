@@ -6,6 +6,7 @@
 #include <broker/broker.h>
 #include <broker/control.h>
 #include <broker/filters.h>
+#include <broker/rights.h>
 #include <broker/service.h>
 #include <broker/start.h>
 
@@ -49,8 +50,10 @@ int main(int argc, char **argv) {
         case OPTIONS_USAGE:
                 return EXIT_USAGE;
         }
-        if (options.hold)
+        if (options.hold) {
+                rights_give_up();
                 return service_hold();
+        }
         if (options.check)
                 return check(&options);
 

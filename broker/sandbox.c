@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -277,30 +278,61 @@ static bool read_status(int pid, char *status, size_t size) {
         return pid > 0 && file_read_at(AT_FDCWD, path, status, size) == 0;
 }
 
-static bool has_own(int pid, const char *name) {
-        char path[64];
-        struct stat its, ours;
-
-        snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, name);
-        if (stat(path, &its) < 0)
-                return false;
-        snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
-        return stat(path, &ours) == 0 && its.st_ino != ours.st_ino;
+/* Its namespaces are shown to whoever could trace it: its own user, or one with CAP_SYS_PTRACE,
+ * which would be the memory of every process of the host. */
+static void become(const struct lease *lease) {
+        setfsgid(lease->record.run_gid);
+        setfsuid(lease->record.run_uid);
 }
 
-static void report_namespaces(int pid, json_t *limits) {
-        static const char *const names[] = {"mnt", "pid", "ipc", "uts", "cgroup", "net"};
-        char text[64] = "";
+static void become_root_again(void) {
+        setfsuid(geteuid());
+        setfsgid(getegid());
+}
 
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-                if (has_own(pid, names[i]))
-                        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s",
-                                 *text ? " " : "", names[i]);
-        json_object_set_new(limits, "namespaces", json_string(*text ? text : "none of its own"));
+/* False if it cannot be seen. */
+static bool list_namespaces(int pid, char *text, size_t size) {
+        static const char *const names[] = {"mnt", "pid", "ipc", "uts", "cgroup", "net"};
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                struct stat its, ours;
+                char path[64];
+
+                snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, names[i]);
+                if (stat(path, &its) < 0)
+                        return false;
+                snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
+                if (stat(path, &ours) == 0 && its.st_ino != ours.st_ino)
+                        snprintf(text + strlen(text), size - strlen(text), "%s%s", *text ? " " : "",
+                                 names[i]);
+        }
+        return true;
+}
+
+static void report_namespaces(const struct lease *lease, int pid, json_t *limits) {
+        char text[64] = "";
+        bool seen;
+
+        become(lease);
+        seen = list_namespaces(pid, text, sizeof(text));
+        become_root_again();
+        json_object_set_new(limits, "namespaces",
+                            json_string(!seen   ? "not to be seen"
+                                        : *text ? text
+                                                : "none of its own"));
+}
+
+/* Beside the filter that it has from us, as we have it: broker/rights. */
+static bool has_own_filter(uint64_t n_filters) {
+        char status[4096];
+        uint64_t ours = 0;
+
+        return read_status(getpid(), status, sizeof(status)) &&
+               status_number(status, "\nSeccomp_filters:", 10, &ours) && n_filters > ours;
 }
 
 void sandbox_report(const struct lease *lease, json_t *limits) {
-        uint64_t uid, capabilities, seccomp, nonewprivs;
+        uint64_t uid, capabilities, n_filters, nonewprivs;
         char status[4096], text[64];
         int pid = lease->process.pid;
 
@@ -308,7 +340,7 @@ void sandbox_report(const struct lease *lease, json_t *limits) {
             !read_status(pid, status, sizeof(status)) ||
             !status_number(status, "\nUid:", 10, &uid) ||
             !status_number(status, "\nCapEff:", 16, &capabilities) ||
-            !status_number(status, "\nSeccomp:", 10, &seccomp) ||
+            !status_number(status, "\nSeccomp_filters:", 10, &n_filters) ||
             !status_number(status, "\nNoNewPrivs:", 10, &nonewprivs))
                 return;
         snprintf(text, sizeof(text), "%ju", (uintmax_t)uid);
@@ -316,8 +348,9 @@ void sandbox_report(const struct lease *lease, json_t *limits) {
         snprintf(text, sizeof(text), "%jx", (uintmax_t)capabilities);
         json_object_set_new(limits, "capabilities", json_string(capabilities ? text : "none"));
         json_object_set_new(limits, "no_new_privs", json_string(nonewprivs ? "yes" : "no"));
-        json_object_set_new(limits, "seccomp", json_string(seccomp == 2 ? "filtered" : "none"));
-        report_namespaces(pid, limits);
+        json_object_set_new(limits, "seccomp",
+                            json_string(has_own_filter(n_filters) ? "filtered" : "none"));
+        report_namespaces(lease, pid, limits);
 }
 
 static bool would_end_it(int signo) {

@@ -31,6 +31,7 @@
 #include <broker/release.h>
 #include <broker/reload.h>
 #include <broker/resume.h>
+#include <broker/rights.h>
 #include <broker/service.h>
 #include <broker/slice.h>
 #include <broker/space.h>
@@ -357,6 +358,9 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         r = events_init(&broker->events, broker_now_ns() / 1000);
         if (r < 0)
                 return r;
+        r = rights_limit(options->resume_fd >= 0, why);
+        if (r)
+                return r < 0 ? r : BROKER_E_HOST;
         if (sodium_init() < 0)
                 return why_set(why, BROKER_E_HOST, "libsodium cannot be initialised");
         raise_nofile(broker);

@@ -355,7 +355,8 @@ const struct key policy_keys[] = {
         {S(sandbox.allow_root), "Sandbox", "AllowRoot", KEY_BOOL, 0, 0, 1, "no",
          "Whether a VM may run as root, which root's own would with User=caller."},
         {S(sandbox.drop_capabilities), "Sandbox", "DropCapabilities", KEY_BOOL, 0, 0, 1, "yes",
-         "Whether a VM has no capability, root not excepted, and can gain none."},
+         "Whether a VM has no capability, root not excepted, and can gain none. no: root's own has "
+         "those of the broker."},
         {S(sandbox.seccomp), "Sandbox", "Seccomp", KEY_TEXT, 0, SLICE_TEXT(sandbox.seccomp),
          "generic",
          "The list of system calls that it may make, a file in seccomp/ below /etc/provium or "

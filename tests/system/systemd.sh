@@ -107,6 +107,31 @@ expect 'by a broker that systemd started for it' is_state $unit active
 expect 'the socket is for everybody' test "$(stat -c %a /run/provium/control)" = 666
 expect 'the OOM killer is told to spare it' test "$(<"/proc/$(main_pid)/oom_score_adj")" = -1000
 
+# ---- what it may do, and what its VMs have of that --------------------------------------------------
+
+exposure=$(systemd-analyze security --no-pager $unit | tail -1)
+echo "          $exposure"
+# In tenths, as in tests/lint/unit.sh; here it is the unit as it was loaded.
+exposed_at_most() {
+        systemd-analyze security --no-pager --threshold="$1" $unit >/dev/null
+}
+expect 'it is as little exposed as was measured' \
+        exposed_at_most 63
+expect 'what the unit lets it have is what it keeps' \
+        test "$(awk '/^Cap(Prm|Eff|Bnd)/ { print $2 }' "/proc/$(main_pid)/status" | sort -u | wc -l)" = 1
+small_vm() {
+        provium run --slice demo --cpus 0.1 --mem 64M "$@"
+}
+speaks_ip() {
+        local said
+        said=$(small_vm -- bash -c 'exec 3<>/dev/tcp/127.0.0.1/9' 2>&1) || true
+        grep -q 'Connection refused' <<<"$said"
+}
+expect 'a VM may speak IP, which the broker may not' speaks_ip
+ip link add br7 type bridge
+ip link set br7 up
+expect 'the broker may make taps' small_vm --net br7 -- true
+
 provium run --slice demo --name attached --cpus 0.5 --mem 64M -- sleep 600 2>/tmp/client &
 client=$!
 vm_runs() {
