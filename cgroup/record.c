@@ -99,8 +99,18 @@ static int format_string(const char *text, char *buffer, size_t size) {
         return (int)used;
 }
 
+/* "gpus":[["NAME",LENT],...], */
+static int format_gpus(const struct record *record, char *buffer, size_t size) {
+        int used = snprintf(buffer, size, "\"gpus\":[");
+
+        for (size_t i = 0; i < record->n_gpus; i++)
+                used += snprintf(buffer + used, size - (size_t)used, "%s[\"%s\",%d]", i ? "," : "",
+                                 record->gpus[i].name, record->gpus[i].lent);
+        return used + snprintf(buffer + used, size - (size_t)used, "],");
+}
+
 /* "disk":[READ,WRITE,IOS], "time":[PROMISED,UNTIL], "run":[UID,GID],
- * "quota":[PROJECT,MAJOR,MINOR,IN_FORCE],
+ * "quota":[PROJECT,MAJOR,MINOR,IN_FORCE], "gpus":[...],
  * "net":{"minor":N,"download_minor":N,"taps":[["BRIDGE",QUEUES],...]}, - each only if there is
  * something to say. */
 static int format_extras(const struct record *record, char *buffer, size_t size) {
@@ -123,6 +133,8 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
                 used += snprintf(buffer + used, size - (size_t)used, "\"quota\":[%u,%u,%u,%d],",
                                  record->quota_project, major(record->quota_dev),
                                  minor(record->quota_dev), record->quota_in_force);
+        if (record->n_gpus)
+                used += format_gpus(record, buffer + used, size - (size_t)used);
         if (record->n_nets == 0)
                 return used;
         used += snprintf(buffer + used, size - (size_t)used,
@@ -141,10 +153,12 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
 /*
  * By hand, although jansson reads it back: this stands on the way of every launch, and building the
  * object took longer than writing the attribute. Strings are names and an escaped command; nothing
- * can outgrow the buffer: 17 numbers of at most 20 digits, 3 names of 63 bytes, 2 x 255 of command.
+ * can outgrow the buffer: 17 numbers of at most 20 digits, 3 names of 63 bytes, 2 x 255 of command,
+ * 16 GPUs of 44.
  */
 int record_format(const struct record *record, char buffer[RECORD_MAX]) {
-        char command[2 * RECORD_COMMAND_MAX + 1], extras[704];
+        char command[2 * RECORD_COMMAND_MAX + 1],
+                extras[704 + RECORD_GPUS_MAX * (RECORD_GPU_NAME_MAX + 8)];
         int used, got;
 
         format_extras(record, extras, sizeof(extras));
@@ -227,6 +241,29 @@ static bool parse_quota(const json_t *object, struct record *record) {
         return true;
 }
 
+static bool parse_gpus(const json_t *object, struct record *record) {
+        static const char valid[] = "0123456789abcdef:.-";
+        const json_t *gpus = json_object_get(object, "gpus"), *gpu;
+        const char *name;
+        int lent;
+        size_t i;
+
+        if (!gpus)
+                return true;
+        if (!json_is_array(gpus) || json_array_size(gpus) > RECORD_GPUS_MAX)
+                return false;
+        json_array_foreach(gpus, i, gpu) {
+                struct record_gpu *made = &record->gpus[record->n_gpus++];
+
+                if (json_unpack((json_t *)gpu, "[s,i]", &name, &lent) < 0 || lent < 0 || lent > 1 ||
+                    name[0] == '\0' || name[strspn(name, valid)] ||
+                    !text_copy(made->name, sizeof(made->name), name))
+                        return false;
+                made->lent = lent;
+        }
+        return true;
+}
+
 /* The network, which only those have that asked for one. False: it cannot be. */
 static bool parse_nets(const json_t *object, struct record *record) {
         const json_t *net = json_object_get(object, "net"), *taps, *tap;
@@ -296,7 +333,8 @@ int record_parse(struct record *record, const char *text, size_t length, bool *c
                  uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX || order < 0 || grace < 0 ||
                  cpu < 0 || memory < 0 || download < 0 || upload < 0 || created < 0 ||
                  !parse_disk(object, &result) || !parse_time(object, &result) ||
-                 !parse_quota(object, &result) || !parse_nets(object, &result))
+                 !parse_quota(object, &result) || !parse_gpus(object, &result) ||
+                 !parse_nets(object, &result))
                 r = refuse(why, "holds a value that cannot be");
         if (!r) {
                 result.cpu_milli = (uint64_t)cpu;

@@ -37,6 +37,15 @@ struct record_net {
         unsigned queues;
 };
 
+#define RECORD_GPUS_MAX 16
+#define RECORD_GPU_NAME_MAX 36
+
+/* One of its GPU slots. */
+struct record_gpu {
+        char name[RECORD_GPU_NAME_MAX + 1]; /* a PCI address, or a mediated device's UUID */
+        bool lent;                          /* it was taken from the host's driver */
+};
+
 struct record {
         char id[RECORD_ID_MAX + 1];
         char name[TEXT_NAME_MAX + 1];
@@ -53,7 +62,9 @@ struct record {
         uint32_t quota_project;
         dev_t quota_dev;     /* of their file system */
         bool quota_in_force; /* false: it was still to be set */
-        uid_t uid;           /* who asked for it, and may do with it what he likes */
+        size_t n_gpus;
+        struct record_gpu gpus[RECORD_GPUS_MAX];
+        uid_t uid; /* who asked for it, and may do with it what he likes */
         gid_t gid;
         uid_t run_uid; /* as whom it runs */
         gid_t run_gid;

@@ -28,6 +28,8 @@ static struct record sample(void) {
                 .quota_project = 7,
                 .quota_dev = makedev(8, 1),
                 .quota_in_force = true,
+                .n_gpus = 2,
+                .gpus = {{"0000:01:00.0", true}, {"83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", false}},
                 .command = "qemu -name \\\"x\\\"",
         };
 
@@ -87,7 +89,7 @@ static void the_largest_record_fits_its_attribute(void) {
 }
 
 /* All that only some VMs have, at its longest. */
-static void disks_quota_user_and_taps_are_read_again(void) {
+static void disks_quota_user_gpus_and_taps_are_read_again(void) {
         struct record record = sample(), again = {};
         char text[RECORD_MAX];
         struct why why = {};
@@ -106,6 +108,12 @@ static void disks_quota_user_and_taps_are_read_again(void) {
                 memset(record.nets[record.n_nets].bridge, '"', RECORD_BRIDGE_MAX - 1);
                 record.nets[record.n_nets].queues = RECORD_QUEUES_MAX;
         }
+        for (record.n_gpus = 0; record.n_gpus < RECORD_GPUS_MAX; record.n_gpus++) {
+                memset(record.gpus[record.n_gpus].name, 'f', RECORD_GPU_NAME_MAX);
+                record.gpus[record.n_gpus].name[RECORD_GPU_NAME_MAX] = '\0';
+                record.gpus[record.n_gpus].lent = true;
+        }
+        memset(record.command, '\\', RECORD_COMMAND_MAX);
         n = record_format(&record, text);
         need_that(record_parse(&again, text, (size_t)n, &known, &why) == 0, "%s: %.*s", why.text, n,
                   text);
@@ -257,6 +265,12 @@ static void values_that_cannot_be_are_refused(void) {
                 {"\"quota\":[7,8,1,1]", "\"quota\":[7,4096,1,1]"},
                 {"\"quota\":[7,8,1,1]", "\"quota\":[7,8,1,2]"},
                 {"\"quota\":[7,8,1,1]", "\"quota\":[7,8,1]"},
+                {"\"0000:01:00.0\",1", "\"\",1"},
+                {"\"0000:01:00.0\",1", "\"../01:00.0\",1"},
+                {"\"0000:01:00.0\",1", "\"0000:01:00.0\",2"},
+                {"\"0000:01:00.0\",1", "\"0000:01:00.0\""},
+                {"\"0000:01:00.0\",1", "\"83b8f4f2-509f-382f-3c1e-e6bfe0fa10012\",1"},
+                {"\"gpus\":[", "\"gpus\":[7,"},
                 {"\"id\":\"abcdefghijklmn01\"", "\"id\":\"abcdefghijklmn012\""},
         };
         struct record record = sample(), again;
@@ -299,7 +313,7 @@ static void a_quota_keeps_to_what_the_kernel_can_set(void) {
 
 UNIT_MAIN(TEST(what_was_written_is_what_is_read), TEST(a_command_in_any_script_survives),
           TEST(the_largest_record_fits_its_attribute),
-          TEST(disks_quota_user_and_taps_are_read_again),
+          TEST(disks_quota_user_gpus_and_taps_are_read_again),
           TEST(a_torn_record_is_never_taken_for_whole),
           TEST(an_older_record_has_no_upload_and_means_none),
           TEST(whatever_numbers_are_written_are_read),
