@@ -118,12 +118,14 @@ static _bare_ long execute(const struct child_args *args) {
 }
 
 static _bare_ long set_rlimits(const struct child_args *args) {
-        const struct rlimit none = {};
+        const struct rlimit none = {}, all = {RLIM_INFINITY, RLIM_INFINITY};
         long r;
 
         r = call5(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&args->nofile, 0, 0);
         if (r == 0 && args->walls && !args->walls->core_dumps)
                 r = call5(SYS_prlimit64, 0, RLIMIT_CORE, (long)&none, 0, 0);
+        if (r == 0 && args->lock_memory)
+                r = call5(SYS_prlimit64, 0, RLIMIT_MEMLOCK, (long)&all, 0, 0);
         return r;
 }
 

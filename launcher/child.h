@@ -20,7 +20,8 @@
  *   5. stdio      the client's stdin, stdout and stderr become 0, 1, 2
  *   6. pass       what it is given besides (taps, vhost, sockets) becomes 3, 4, 5 and so on
  *   7. close      every other descriptor is marked to be closed by execve
- *   8. rlimits    the descriptor limit the broker raised for itself is not inherited; no core dumps
+ *   8. rlimits    the descriptor limit the broker raised for itself is not inherited; no core
+ * dumps; memory may be locked if a device is to reach it, for memory.max bounds that, too
  *   9. walls      namespaces, mounts and capabilities: launcher/child_walls.h
  *  10. groups, gid, uid   the caller's, from the socket's credentials, or the policy's; in this
  *                 order, because each needs a right that the next one gives up
@@ -52,7 +53,7 @@
 struct sock_fprog;
 
 #define CHILD_PASS_FIRST 3
-#define CHILD_PASS_MAX 64
+#define CHILD_PASS_MAX 72
 
 enum child_step {
         CHILD_MARK,
@@ -102,6 +103,7 @@ struct child_args {
         const gid_t *groups;
         size_t n_groups;
         struct rlimit nofile;
+        bool lock_memory; /* RLIMIT_MEMLOCK is lifted: DMA needs its memory to stay where it is */
         const struct child_walls *walls;  /* NULL: none */
         const struct sock_fprog *seccomp; /* NULL: no filter */
 

@@ -23,7 +23,7 @@
 
 #include <base/macro.h>
 
-#define CHILD_NODES_MAX 48
+#define CHILD_NODES_MAX 72
 #define CHILD_NODE_PATH_MAX 40
 
 /* A device, or a directory that others lie in, as the host has it. */
