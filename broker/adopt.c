@@ -15,6 +15,7 @@
 #include <broker/broker.h>
 #include <broker/charge.h>
 #include <broker/diskio.h>
+#include <broker/gpu_lease.h>
 #include <broker/lease.h>
 #include <broker/quota.h>
 #include <broker/release.h>
@@ -151,6 +152,7 @@ static int take_charge(struct lease *lease) {
         lease->claim.demand = record->charge;
         charge_network(lease->broker, record, &lease->claim.demand);
         record->charge = lease->claim.demand;
+        gpu_lease_adopt(lease);
         r = quota_adopt(lease);
         return r < 0 ? r : diskio_adopt(lease);
 }
@@ -289,8 +291,10 @@ static int adopt_group(struct broker *broker, struct slice *slice, const char *n
                 known = why_set(&why, CGROUP_E_RECORD, "the lease record is of another group");
         if (known == 0)
                 known = record_read_main(lease->dir_fd, &pid, &why);
-        /* A quota goes first, and takes its time. */
-        if (!populated && !(known == 0 && (is_our_zombie(pid) || lease->record.quota_project)) &&
+        /* A quota goes first, and GPUs, and take their time. */
+        if (!populated &&
+            !(known == 0 &&
+              (is_our_zombie(pid) || lease->record.quota_project || lease->record.n_gpus)) &&
             cgroup_remove_tree_at(slice->dir_fd, name, NULL) == 0) {
                 lease->record = (struct record){};
                 lease_free(lease);

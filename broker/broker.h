@@ -95,6 +95,10 @@ struct broker {
         int cleared_fd;           /* where their threads tell it */
         uint64_t n_clearing;
 
+        sd_event_source *gpu_told; /* what was done to GPUs; NULL: nothing ever was */
+        int gpu_told_fd;           /* where its threads tell it */
+        uint64_t n_gpu_errands;
+
         sd_event_source *settle; /* after releases: the queue goes on */
         sd_event_source *tick;   /* the next deadline of anything */
         uint64_t tick_usec;      /* when it is set for; UINT64_MAX: not */

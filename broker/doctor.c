@@ -22,6 +22,7 @@
 #include <base/file.h>
 #include <broker/broker.h>
 #include <broker/doctor.h>
+#include <broker/doctor_gpu.h>
 #include <broker/doctor_network.h>
 #include <broker/finding.h>
 #include <broker/rights.h>
@@ -365,6 +366,7 @@ static const struct {
         {"descriptors", check_descriptors},
         {"pids", check_pids},
         {"capabilities", rights_check},
+        {"gpu", doctor_check_gpus},
         {"rtnetlink", doctor_check_rtnetlink},
         {"fq_codel", doctor_check_fq_codel},
         {"bridge", doctor_check_bridge},

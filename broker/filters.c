@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 
 #include <base/fd.h>
 #include <broker/broker.h>
@@ -115,7 +114,7 @@ static size_t make_rules(struct device_rule rules[RULES_MAX], const char *device
 
         for (size_t i = 0; i < ARRAY_SIZE(always); i++)
                 n += device_rule_parse(&rules[n], dev_fd, always[i], NULL) == 0;
-        while (*(devices += strspn(devices, " ")) && n < RULES_MAX / 2) {
+        while (*(devices += strspn(devices, " ")) && n < RULES_MAX - FILTERS_EXTRA_MAX) {
                 size_t length = strcspn(devices, " ");
 
                 /* What this host has not got nobody can open. */
@@ -148,25 +147,20 @@ static int find_fence(struct filters *filters, const char *devices, int *prog_fd
         return 0;
 }
 
-int filters_confine(struct filters *filters, int dir_fd, const char *devices, const dev_t *extra,
-                    size_t n_extra, struct why *why) {
+int filters_confine(struct filters *filters, int dir_fd, const char *devices,
+                    const struct device_rule *extra, size_t n_extra, struct why *why) {
         _cleanup_(fd_closep) int own_fd = -1;
         struct device_rule rules[RULES_MAX];
         size_t n;
         int prog_fd, r;
 
+        assert(n_extra <= FILTERS_EXTRA_MAX);
         if (n_extra == 0) {
                 r = find_fence(filters, devices, &prog_fd, why);
                 return r ?: devices_attach(dir_fd, prog_fd, why);
         }
         n = make_rules(rules, devices);
-        for (size_t i = 0; i < n_extra && n < RULES_MAX; i++)
-                rules[n++] = (struct device_rule){
-                        .type = 'b',
-                        .major = major(extra[i]),
-                        .minor = minor(extra[i]),
-                        .access = DEVICE_READ | DEVICE_WRITE,
-                };
-        r = devices_load(rules, n, &own_fd, why);
+        memcpy(rules + n, extra, n_extra * sizeof(*extra));
+        r = devices_load(rules, n + n_extra, &own_fd, why);
         return r ?: devices_attach(dir_fd, own_fd, why);
 }

@@ -10,6 +10,7 @@
 
 #include <base/macro.h>
 
+struct device_rule;
 struct filters;
 struct options;
 struct policy;
@@ -32,10 +33,11 @@ const struct sock_fprog *filters_seccomp(const struct filters *filters, const ch
 
 /*
  * Puts it in force for the group @dir_fd that its processes open no devices but those named in
- * @devices (Devices=), terminals of their own, and @extra of theirs (block devices that are its
- * disks). Answers CGROUP_E_*.
+ * @devices (Devices=), terminals of their own, and what @extra allows (its disks that are block
+ * devices, its GPUs), at most FILTERS_EXTRA_MAX rules. Answers CGROUP_E_*.
  */
+#define FILTERS_EXTRA_MAX 48
 _must_check_ int filters_confine(struct filters *filters, int dir_fd, const char *devices,
-                                 const dev_t *extra, size_t n_extra, struct why *why);
+                                 const struct device_rule *extra, size_t n_extra, struct why *why);
 
 #endif

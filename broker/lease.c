@@ -30,6 +30,8 @@ struct lease *lease_new(struct broker *broker) {
         lease->dir_fd = lease->watch_id = lease->qmp_fd = -1;
         for (size_t i = 0; i < WATCH_HELD; i++)
                 lease->held_fds[i] = -1;
+        for (size_t i = 0; i < RECORD_GPUS_MAX; i++)
+                lease->gpu_fds[i] = -1;
         lease->process = (struct process)PROCESS_NULL;
         lease->fds = (struct lease_fds)LEASE_FDS_NULL;
         lease->exit_code = lease->exit_signal = -1;
@@ -144,6 +146,8 @@ void lease_drop_launch(struct lease *lease) {
         fd_close_many(fds, n);
         lease->fds = (struct lease_fds)LEASE_FDS_NULL;
         lease->dir_fd = lease->qmp_fd = -1;
+        if (lease->gpu_fds_asked)
+                fd_close_many(lease->gpu_fds, RECORD_GPUS_MAX);
         /* The hypervisor has them: whoever closes the last one waits for the link to be destroyed.
          */
         if (lease->taps)

@@ -135,15 +135,18 @@ struct lease {
         struct quota *quota;   /* NULL: its disk space is counted only; owned */
         int *pass;             /* descriptors for the hypervisor, 3 and on; borrowed; owned array */
         size_t n_pass;
-        int qmp_fd;                /* the socket of broker/qmp, until the VM has it; -1 */
-        bool has_qmp;              /* the command asks for one; after a restart: it is there */
-        bool releasing_quota;      /* a thread takes its quota away */
-        struct filters *filters;   /* a reference, until it is executed */
-        struct child_walls *walls; /* owned; until it is executed */
-        char *cwd;                 /* owned; the name of the working directory, if it needs one */
-        bool launching;            /* the child may still share our memory */
-        uint64_t number;           /* counts up along broker->leases */
-        bool told_started;         /* the follower has had its "started" */
+        int qmp_fd;                   /* the socket of broker/qmp, until the VM has it; -1 */
+        bool has_qmp;                 /* the command asks for one; after a restart: it is there */
+        int gpu_fds[RECORD_GPUS_MAX]; /* the files of its GPUs, until the VM has them; -1 */
+        uint32_t gpu_fds_asked;       /* bits: those that the command asks for */
+        bool gpu_busy;                /* a thread prepares its GPUs, or gives them back */
+        bool releasing_quota;         /* a thread takes its quota away */
+        struct filters *filters;      /* a reference, until it is executed */
+        struct child_walls *walls;    /* owned; until it is executed */
+        char *cwd;         /* owned; the name of the working directory, if it needs one */
+        bool launching;    /* the child may still share our memory */
+        uint64_t number;   /* counts up along broker->leases */
+        bool told_started; /* the follower has had its "started" */
 
         struct process process;
         int dir_fd;

@@ -8,6 +8,7 @@
 #include <broker/burst.h>
 #include <broker/charge.h>
 #include <broker/diskio.h>
+#include <broker/gpu_lease.h>
 #include <broker/lease.h>
 #include <broker/provision.h>
 #include <broker/qmp.h>
@@ -24,7 +25,8 @@
         UINT64_C(30000000) /* from clone to execve, at most: a path may never answer               \
                             */
 
-int provision_prepare(struct lease *lease, struct connection *connection, struct why *why) {
+/* Argv and candidates, with what is known by now. */
+static int expand(struct lease *lease, struct why *why) {
         char cpus[24], mib[24];
         struct words words;
         struct placeholder table[WORDS_MAX + 4] = {
@@ -42,17 +44,23 @@ int provision_prepare(struct lease *lease, struct connection *connection, struct
                  (unsigned long long)max_u64(1, lease->record.memory_bytes >> 20));
         words_make(lease, &words);
         memcpy(table + 4, words.table, words.n * sizeof(*table));
+        free(take(lease->argv));
+        free(take(lease->paths));
         r = command_expand(lease->request.argv, table, 4 + words.n, &lease->argv, why);
         if (r)
                 return r;
         words_note_used(lease, table, 4 + words.n);
-        r = command_candidates(lease->argv[0], lease->request.envp, &lease->paths);
-        if (r < 0)
-                return r;
-        return connection_groups(connection, &lease->groups, &lease->n_groups);
+        return command_candidates(lease->argv[0], lease->request.envp, &lease->paths);
 }
 
-_Static_assert(REQUEST_TAP_FDS_MAX + REQUEST_DISKS_MAX + 1 <= CHILD_PASS_MAX,
+int provision_prepare(struct lease *lease, struct connection *connection, struct why *why) {
+        int r;
+
+        r = expand(lease, why);
+        return r ?: connection_groups(connection, &lease->groups, &lease->n_groups);
+}
+
+_Static_assert(REQUEST_TAP_FDS_MAX + REQUEST_DISKS_MAX + 1 + RECORD_GPUS_MAX <= CHILD_PASS_MAX,
                "all that are asked for");
 
 /* 3 and on, in the order in which broker/words has numbered them. */
@@ -60,6 +68,7 @@ static int collect_pass(struct lease *lease) {
         const struct taps *taps = lease->taps;
         size_t n = lease->fds.n_disks + (taps ? taps->n_fds : 0) + lease->has_qmp, queues = 0;
 
+        n += (size_t)__builtin_popcount(lease->gpu_fds_asked);
         if (n == 0)
                 return 0;
         lease->pass = calloc(n, sizeof(*lease->pass));
@@ -73,6 +82,9 @@ static int collect_pass(struct lease *lease) {
                 lease->pass[lease->n_pass++] = lease->fds.disk[i];
         if (lease->has_qmp)
                 lease->pass[lease->n_pass++] = lease->qmp_fd;
+        for (size_t i = 0; i < RECORD_GPUS_MAX && lease->gpu_fds_asked; i++)
+                if (lease->gpu_fds_asked & 1U << i)
+                        lease->pass[lease->n_pass++] = lease->gpu_fds[i];
         for (size_t i = queues; taps && i < taps->n_fds; i++)
                 lease->pass[lease->n_pass++] = taps->fds[i];
         return 0;
@@ -98,6 +110,7 @@ static void fill_args(struct lease *lease) {
                 .n_groups = lease->n_groups,
                 .nofile = lease->broker->control->nofile,
         };
+        args->lock_memory = lease->record.n_gpus > 0;
         args->walls = lease->walls;
         args->seccomp = sandbox_filter(lease);
         args->quota = lease->record.quota_project ? &lease->quota->child : NULL;
@@ -115,7 +128,7 @@ static int go_without(struct lease *lease) {
         return 0;
 }
 
-/* Everything between the charge and the process. On a refusal what was made is still there. */
+/* Everything between the charge and the GPUs. On a refusal what was made is still there. */
 static int make(struct lease *lease, struct why *why) {
         struct broker *broker = lease->broker;
         char name[RECORD_ID_MAX + 8];
@@ -140,6 +153,9 @@ static int make(struct lease *lease, struct why *why) {
         if (lease->record.time_usec)
                 lease->record.until_usec =
                         min_u64(INT64_MAX, lease->admitted_usec + lease->record.time_usec);
+        r = gpu_lease_reserve(lease, why);
+        if (r)
+                return r;
         r = record_write(lease->dir_fd, &lease->record, why);
         if (r)
                 return r;
@@ -162,11 +178,18 @@ static int make(struct lease *lease, struct why *why) {
         r = lease_watch(lease, why);
         if (r)
                 return r;
-        r = qmp_make(lease, why);
+        return qmp_make(lease, why);
+}
+
+/* The process itself. */
+static int launch(struct lease *lease, struct why *why) {
+        struct broker *broker = lease->broker;
+        int r;
+
+        r = sandbox_fence(lease, why);
         if (r)
                 return r;
         lease->made_usec = broker_now_usec();
-
         r = collect_pass(lease);
         if (r)
                 return r;
@@ -181,28 +204,59 @@ static int make(struct lease *lease, struct why *why) {
         return 0;
 }
 
+/* A refusal, to whoever waits for it; what was made is taken away. */
+static int refuse(struct lease *lease, const struct why *why) {
+        struct connection *connection = lease->follower;
+        int r;
+
+        log_error("VM '%s': not started: %s", lease->record.name, why->text);
+        snprintf(lease->end_reason, sizeof(lease->end_reason), "host");
+        lease_detach_follower(lease);
+        r = connection ? connection_error(connection, "Failed", NULL, why->text) : 0;
+        return r < 0 ? r : release_unmade(lease);
+}
+
+/* From here on there are no refusals but the child's. */
+static int finish(struct lease *lease, int r, const struct why *why) {
+        if (r)
+                return r < 0 ? r : refuse(lease, why);
+        lease->launch_until_usec = lease->made_usec + LAUNCH_USEC;
+        broker_tick_at(lease->broker, lease->launch_until_usec);
+        return 0;
+}
+
+/* Its GPUs are there, or will not be, or nobody wants them any more. */
+static int on_gpus_prepared(struct lease *lease, int answer, const struct why *refusal) {
+        struct why why = *refusal;
+        int r = answer;
+
+        if (lease->state != LEASE_STARTING) {
+                taps_discard(lease);
+                return release_try(lease);
+        }
+        if (r == 0)
+                r = expand(lease, &why);
+        if (r == 0)
+                r = gpu_lease_open(lease, &why);
+        if (r == 0) {
+                lease->main_gone = false;
+                r = launch(lease, &why);
+        }
+        return finish(lease, r, &why);
+}
+
 int provision_start(struct lease *lease) {
-        struct broker *broker = lease->broker;
         struct why why = {};
         int r;
 
         r = make(lease, &why);
-        if (r < 0)
-                return r;
-        if (r) {
-                struct connection *connection = lease->follower;
-
-                log_error("VM '%s': not started: %s", lease->record.name, why.text);
-                snprintf(lease->end_reason, sizeof(lease->end_reason), "host");
-                lease_detach_follower(lease);
-                r = connection ? connection_error(connection, "Failed", NULL, why.text) : 0;
-                if (r < 0)
-                        return r;
-                return release_unmade(lease);
+        if (r == 0 && lease->record.n_gpus > 0) {
+                /* There is no process whose end could be news. */
+                lease->main_gone = true;
+                r = gpu_lease_prepare(lease, on_gpus_prepared);
+                return r < 0 ? r : 0;
         }
-        lease->launch_until_usec = lease->made_usec + LAUNCH_USEC;
-        broker_tick_at(broker, lease->launch_until_usec);
-        return 0;
+        return finish(lease, r ?: launch(lease, &why), &why);
 }
 
 int provision_tell_started(struct lease *lease) {

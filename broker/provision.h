@@ -5,12 +5,13 @@
 /*
  * The order in which an admitted claim becomes a running VM, and how it unwinds.
  *
- *     directory -> record -> limits, each read back -> slice's weights up -> watch -> clone3
+ *     directory -> record -> limits, each read back -> slice's weights up -> watch -> (GPUs) ->
+ *     fence -> clone3
  *
  * The record comes before the first limit and the first limit before the first process, so that a
  * broker that dies at any point leaves something the next one can name. A "no" before the clone
  * goes back in reverse, the charge last. After the clone there is a process, and what follows is a
- * release.
+ * release. GPUs are prepared by a thread: meanwhile the lease is STARTING and has no process.
  */
 
 #include <base/macro.h>

@@ -7,6 +7,7 @@
 #include <base/fd.h>
 #include <base/units.h>
 #include <broker/broker.h>
+#include <broker/gpu_lease.h>
 #include <broker/lease.h>
 #include <broker/qmp.h>
 #include <broker/quota.h>
@@ -283,20 +284,42 @@ static int remove_group(struct lease *lease, struct why *why) {
         return cgroup_remove_tree_at(lease->slice->dir_fd, name, why);
 }
 
-/*
- * The group names the quota to whoever comes after us, so it goes last. 1: in a moment, and then
- * this is tried again.
- */
-static int free_quota(struct lease *lease, struct why *why) {
-        bool was_open = lease->dir_fd >= 0, populated = false;
+/* The kernel may still use it, and so may a VM that comes next: it goes on being charged. */
+static int on_gpus_released(struct lease *lease, int answer, const struct why *why) {
+        uint64_t wait;
 
-        if (lease->record.quota_project == 0)
+        if (answer == 0) {
+                lease->record.n_gpus = 0;
+                return release_try(lease);
+        }
+        lease->state = LEASE_LINGERING;
+        snprintf(lease->detail, sizeof(lease->detail),
+                 "its GPU cannot be given back: %.400s; it is held, and tried again", why->text);
+        log_error("VM '%s': lingering: %s", lease->record.name, lease->detail);
+        wait = min_u64(RETRY_USEC << min_u64(lease->retries++, 10), RETRY_MAX_USEC);
+        lease->retry_at_usec = broker_now_usec() + wait;
+        broker_tick_at(lease->broker, lease->retry_at_usec);
+        return 0;
+}
+
+/*
+ * The group names quota and GPUs to whoever comes after us, so it goes last. 1: in a moment, and
+ * then this is tried again.
+ */
+static int free_aside(struct lease *lease, struct why *why) {
+        bool was_open = lease->dir_fd >= 0, populated = false;
+        int r;
+
+        if (lease->record.quota_project == 0 && lease->record.n_gpus == 0)
                 return 0;
         if (lease_open_dir(lease, why) == 0 && cgroup_populated(lease->dir_fd, &populated, why))
                 populated = false;
         if (!was_open)
                 lease_close_dir(lease);
-        return populated ? 0 : quota_release(lease, release_try);
+        if (populated)
+                return 0;
+        r = quota_release(lease, release_try);
+        return r ?: gpu_lease_release(lease, on_gpus_released);
 }
 
 int release_try(struct lease *lease) {
@@ -306,7 +329,9 @@ int release_try(struct lease *lease) {
 
         if (lease->own_child)
                 return 0; /* its status is not collected yet: SIGCHLD is on its way */
-        r = free_quota(lease, &why);
+        if (lease->gpu_busy)
+                return 0; /* and then this is tried again */
+        r = free_aside(lease, &why);
         if (r)
                 return r < 0 ? r : 0;
         r = remove_group(lease, &why);
@@ -339,14 +364,16 @@ int release_retry(struct lease *lease) {
         uint64_t vms = broker->ledger.vms;
         int r;
 
-        if (quota_is_released(lease))
-                return 0; /* it waits for its disk */
+        if (quota_is_released(lease) || lease->gpu_busy)
+                return 0; /* it waits for its disk, or its GPUs */
         if (lease->own_child || !lease->main_gone)
                 return kill_now(lease);
         r = release_try(lease);
         /* One VM less: it is gone, and the lease with it. */
         if (r < 0 || broker->ledger.vms < vms)
                 return r;
+        if (lease->gpu_busy)
+                return 0;
         return lease->state >= LEASE_KILLING ? kill_now(lease) : 0;
 }
 
@@ -355,12 +382,17 @@ int release_unmade(struct lease *lease) {
         struct why why = {};
         int r;
 
+        lease->main_gone = true;
+        if (lease->record.n_gpus > 0) {
+                taps_discard(lease);
+                lease->state = LEASE_KILLING;
+                return release_try(lease);
+        }
         if (lease->dir_fd >= 0) {
                 r = cgroup_remove_tree_at(lease->slice->dir_fd,
                                           lease_directory(lease, name, sizeof(name)), &why);
                 if (r) {
                         log_error("VM '%s': %s", lease->record.name, why.text);
-                        lease->main_gone = true;
                         return kill_now(lease);
                 }
         }

@@ -6,6 +6,7 @@
 #include <broker/broker.h>
 #include <broker/charge.h>
 #include <broker/diskio.h>
+#include <broker/gpu_lease.h>
 #include <broker/gpu_report.h>
 #include <broker/lease.h>
 #include <broker/qmp.h>
@@ -65,7 +66,7 @@ json_t *report_vm(const struct lease *lease) {
         json_t *vm;
 
         cgroup_path(lease, path, sizeof(path));
-        vm = json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o s:o s:o s:s*}", "id",
+        vm = json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o s:o s:o s:o s:s*}", "id",
                        lease->record.id, "name", lease->record.name, "slice", lease->slice->name,
                        "state", lease_state_name(lease->state), "detail", lease->detail, "uid",
                        (json_int_t)lease->record.uid, "pid",
@@ -73,7 +74,8 @@ json_t *report_vm(const struct lease *lease) {
                        lease->record.detached, "command", lease->record.command, "created_ns",
                        (json_int_t)lease->record.created_ns, "cgroup", path, "charge",
                        report_demand(&lease->claim.demand), "nets", taps_list(lease), "disks",
-                       diskio_list(lease), "qmp", made ? qmp_path(lease, qmp) : NULL);
+                       diskio_list(lease), "gpus", gpu_lease_list(lease), "qmp",
+                       made ? qmp_path(lease, qmp) : NULL);
         return add_time(vm, &lease->record);
 }
 
@@ -162,6 +164,7 @@ json_t *report_show(struct lease *lease) {
         taps_report(lease, limits, stats, notes);
         diskio_report(lease, limits, notes);
         quota_report(lease, limits, notes);
+        gpu_lease_report(lease, limits, notes);
         sandbox_report(lease, limits);
         return json_pack("{s:o s:o s:o s:o}", "vm", report_vm(lease), "limits", limits, "stats",
                          stats, "notes", notes);

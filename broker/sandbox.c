@@ -13,9 +13,12 @@
 #include <base/file.h>
 #include <broker/broker.h>
 #include <broker/filters.h>
+#include <broker/gpu.h>
+#include <broker/gpu_lease.h>
 #include <broker/lease.h>
 #include <broker/sandbox.h>
 #include <broker/slice.h>
+#include <cgroup/device_rule.h>
 
 #define CWD_MAX 4096
 #define SECCOMP_NONE "none"
@@ -190,7 +193,7 @@ static int name_directory(struct lease *lease, struct why *why) {
 }
 
 /* Its disks that are block devices: by their path it opens them anew. */
-static size_t block_devices(const struct lease *lease, dev_t devices[REQUEST_DISKS_MAX]) {
+static size_t add_disk_rules(const struct lease *lease, struct device_rule *rules) {
         size_t n = 0;
 
         for (size_t i = 0; i < lease->fds.n_disks; i++) {
@@ -199,20 +202,58 @@ static size_t block_devices(const struct lease *lease, dev_t devices[REQUEST_DIS
                 if (statx(lease->fds.disk[i], "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE,
                           &st) == 0 &&
                     S_ISBLK(st.stx_mode))
-                        devices[n++] = makedev(st.stx_rdev_major, st.stx_rdev_minor);
+                        rules[n++] = (struct device_rule){'b', st.stx_rdev_major, st.stx_rdev_minor,
+                                                          DEVICE_READ | DEVICE_WRITE};
         }
         return n;
 }
 
-static int fence(struct lease *lease, const struct sandbox_policy *policy, struct why *why) {
-        dev_t disks[REQUEST_DISKS_MAX];
+/* A file below /dev/vfio, which the child makes: its user's own, for the host's is root's. */
+static size_t add_gpu_file(struct lease *lease, const char *name, dev_t dev,
+                           struct device_rule *rule) {
+        const struct stat st = {.st_mode = S_IFCHR | 0600,
+                                .st_rdev = dev,
+                                .st_uid = lease->record.run_uid,
+                                .st_gid = lease->record.run_gid};
+
+        add_node(lease->walls, name, &st);
+        *rule = (struct device_rule){'c', major(dev), minor(dev), DEVICE_ALL};
+        return 1;
+}
+
+/* The groups of its GPUs, and no others. */
+static size_t add_gpu_rules(struct lease *lease, struct device_rule *rules) {
+        const struct stat directory = {.st_mode = S_IFDIR | 0755};
+        const struct gpu_slot *slot = NULL;
+        size_t n = 0;
+
+        if (lease->record.n_gpus == 0)
+                return 0;
+        add_node(lease->walls, "vfio", &directory);
+        n += add_gpu_file(lease, GPU_CONTAINER, makedev(GPU_CONTAINER_MAJOR, GPU_CONTAINER_MINOR),
+                          &rules[n]);
+        while ((slot = gpu_next(lease->broker->gpus, lease->record.id, slot))) {
+                char name[CHILD_NODE_PATH_MAX];
+
+                snprintf(name, sizeof(name), "vfio/%d", slot->group);
+                n += add_gpu_file(lease, name, slot->dev, &rules[n]);
+        }
+        return n;
+}
+
+_Static_assert(REQUEST_DISKS_MAX + 1 + RECORD_GPUS_MAX <= FILTERS_EXTRA_MAX, "all disks and GPUs");
+
+int sandbox_fence(struct lease *lease, struct why *why) {
+        const struct sandbox_policy *policy = policy_of(lease);
+        struct device_rule rules[FILTERS_EXTRA_MAX];
         size_t n;
         int r;
 
-        if (!policy->private_devices)
+        if (!policy || !policy->private_devices)
                 return 0;
-        n = block_devices(lease, disks);
-        r = filters_confine(lease->filters, lease->dir_fd, policy->devices, disks, n, why);
+        n = add_disk_rules(lease, rules);
+        n += add_gpu_rules(lease, rules + n);
+        r = filters_confine(lease->filters, lease->dir_fd, policy->devices, rules, n, why);
         if (r <= 0 || !lease->broker->policy->broker.best_effort)
                 return r;
         snprintf(lease->detail, sizeof(lease->detail), "devices: not enforced: %.400s", why->text);
@@ -242,8 +283,7 @@ int sandbox_make(struct lease *lease, struct why *why) {
         if (walls->own_dev)
                 add_devices(walls, policy->devices);
         lease->filters = filters_ref(lease->broker->filters);
-        r = walls->namespaces & CLONE_NEWNS ? name_directory(lease, why) : 0;
-        return r ?: fence(lease, policy, why);
+        return walls->namespaces & CLONE_NEWNS ? name_directory(lease, why) : 0;
 }
 
 const struct sock_fprog *sandbox_filter(const struct lease *lease) {

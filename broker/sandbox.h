@@ -26,12 +26,15 @@ enum {
 _must_check_ int sandbox_check(const struct lease *lease, struct why *why);
 
 /*
- * Its user, into the record, its walls, and the fence around its group's devices; before the record
- * is written. Stats the devices of this host, which may have come since the last VM. Answers
- * REFUSED (all dynamic users are in use, the directory cannot be told), CGROUP_E_*; negative: out
- * of memory.
+ * Its user, into the record, and its walls; before the record is written. Stats the devices of this
+ * host, which may have come since the last VM. Answers REFUSED (all dynamic users are in use, the
+ * directory cannot be told); negative: out of memory.
  */
 _must_check_ int sandbox_make(struct lease *lease, struct why *why);
+
+/* The fence around its group's devices, before its first process; its GPUs are prepared. Answers
+ * CGROUP_E_*. */
+_must_check_ int sandbox_fence(struct lease *lease, struct why *why);
 
 /* The seccomp program that it is to have, borrowed from lease->filters; NULL: none. */
 const struct sock_fprog *sandbox_filter(const struct lease *lease);

@@ -23,6 +23,7 @@
 #include <broker/drift.h>
 #include <broker/filters.h>
 #include <broker/gpu.h>
+#include <broker/gpu_lease.h>
 #include <broker/lease.h>
 #include <broker/network.h>
 #include <broker/provision.h>
@@ -390,6 +391,8 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         if (r == 0)
                 qmp_adopt(broker);
         if (r == 0)
+                r = gpu_lease_sweep(broker);
+        if (r == 0)
                 taps_sweep(broker);
         if (r == 0)
                 taps_check_suspects(broker);
@@ -431,6 +434,7 @@ void broker_deinit(struct broker *broker) {
         slices_deinit(broker, broker->root.dir_fd >= 0);
         network_close(broker);
         quota_close(broker);
+        gpu_lease_close(broker);
         space_close(broker);
         gpus_free(broker->gpus);
         tick_deinit(broker);

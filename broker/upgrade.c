@@ -285,8 +285,9 @@ int upgrade_execute(struct broker *broker, struct why *why) {
         char path[512], number[16];
         int r;
 
-        /* A child between clone and execve reads our memory: it goes first. */
-        if (broker->n_launching > 0 || space_is_asked(broker)) {
+        /* A child between clone and execve reads our memory, and execve ends threads: they go
+         * first. */
+        if (broker->n_launching > 0 || space_is_asked(broker) || broker->n_gpu_errands > 0) {
                 broker_tick_at(broker, broker_now_usec() + DELAY_USEC);
                 return 0;
         }

@@ -5,6 +5,8 @@
 
 #include <broker/broker.h>
 #include <broker/diskio.h>
+#include <broker/gpu.h>
+#include <broker/gpu_lease.h>
 #include <broker/lease.h>
 #include <broker/taps.h>
 #include <broker/words.h>
@@ -115,16 +117,66 @@ static unsigned add_disk_words(struct words *words, const struct lease *lease, u
         return first;
 }
 
-/* The one descriptor that has a place only if it is asked for. Returns the number after it. */
-static unsigned add_qmp_word(struct words *words, const struct lease *lease, unsigned first) {
+static bool is_asked(const struct lease *lease, const char *name) {
+        char braced[48];
         bool asked = false;
+
+        snprintf(braced, sizeof(braced), "{%s}", name);
+        for (char *const *word = lease->request.argv; *word && !asked; word++)
+                asked = strstr(*word, braced);
+        return asked;
+}
+
+/* A descriptor that has a place only if it is asked for. Returns the number after it. */
+static unsigned add_qmp_word(struct words *words, const struct lease *lease, unsigned first) {
         char value[24];
 
-        for (char *const *word = lease->request.argv; *word && !asked; word++)
-                asked = strstr(*word, "{" QMP "}");
         list_fds(value, sizeof(value), first, 1);
         add_word(words, QMP, value, NULL);
-        return first + asked;
+        return first + is_asked(lease, QMP);
+}
+
+/* {gpu.N} is what QEMU's host= takes, or a mediated device's UUID; {gpu.N.path} is for all. */
+static unsigned add_one_gpu(struct words *words, const struct lease *lease, size_t i,
+                            const struct gpu_slot *slot, unsigned first) {
+        char name[24], value[96] = "?";
+
+        snprintf(name, sizeof(name), "gpu.%zu", i);
+        add_word(words, name, slot ? slot->name : value, NULL);
+        snprintf(name, sizeof(name), "gpu.%zu.path", i);
+        if (slot)
+                snprintf(value, sizeof(value), "/sys/bus/%s/devices/%s",
+                         slot->kind == GPU_MDEV ? "mdev" : "pci", slot->name);
+        add_word(words, name, value, NULL);
+        snprintf(name, sizeof(name), "gpu.%zu.group", i);
+        if (slot)
+                snprintf(value, sizeof(value), "/dev/vfio/%d", slot->group);
+        add_word(words, name, value, NULL);
+        snprintf(name, sizeof(name), "gpu.%zu.fd", i);
+        list_fds(value, sizeof(value), first, 1);
+        add_word(words, name, value, NULL);
+        return first + is_asked(lease, name);
+}
+
+/* Returns the number after their descriptors. */
+static unsigned add_gpu_words(struct words *words, const struct lease *lease, unsigned first) {
+        static const char *const names[] = {"gpu.0", "gpu.0.path", "gpu.0.group", "gpu.0.fd"};
+        uint64_t n = min_u64(lease->claim.demand.amount[RESOURCE_GPU], RECORD_GPUS_MAX);
+        const struct gpu_slot *slot = NULL;
+
+        if (n == 0 || !gpu_lease_is_real(lease->broker)) {
+                for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                        add_word(words, names[i], NULL,
+                                 n ? "no GPU of this host can be handed over"
+                                   : "it has no GPU; --gpus 1 gives one");
+                return first;
+        }
+        for (size_t i = 0; i < n; i++) {
+                if (lease->record.n_gpus)
+                        slot = gpu_next(lease->broker->gpus, lease->record.id, slot);
+                first = add_one_gpu(words, lease, i, slot, first);
+        }
+        return first;
 }
 
 void words_make(const struct lease *lease, struct words *words) {
@@ -136,6 +188,7 @@ void words_make(const struct lease *lease, struct words *words) {
         words->n = 0;
         first = add_disk_words(words, lease, FIRST_FD + (taps ? (unsigned)taps->n_fds : 0));
         first = add_qmp_word(words, lease, first);
+        first = add_gpu_words(words, lease, first);
         if (!taps) {
                 for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                         add_word(words, names[i], NULL,
@@ -156,6 +209,14 @@ void words_make(const struct lease *lease, struct words *words) {
         }
 }
 
+static void note_gpu(struct lease *lease, const char *name) {
+        unsigned i;
+        int end = 0;
+
+        if (sscanf(name, "gpu.%u.fd%n", &i, &end) == 1 && end > 0)
+                lease->gpu_fds_asked |= 1U << i;
+}
+
 void words_note_used(struct lease *lease, const struct placeholder *table, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 if (!table[i].used)
@@ -164,5 +225,6 @@ void words_note_used(struct lease *lease, const struct placeholder *table, size_
                         lease->taps->vhost = true;
                 if (strcmp(table[i].name, QMP) == 0)
                         lease->has_qmp = true;
+                note_gpu(lease, table[i].name);
         }
 }

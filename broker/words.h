@@ -7,16 +7,23 @@
  * {vhost.fd}, {vhost.fds}, {mac}, and the same of the Nth tap, {tap.N.fd}. Descriptors have their
  * numbers before they are open: the queues of all taps from 3 on, then the disks ({disk.N} is the
  * path of its descriptor: the hypervisor opens exactly the file that was resolved), then the socket
- * {qmp.fd} if the command names it, then as many of vhost-net as there are queues.
+ * {qmp.fd} if the command names it, then the files of GPUs ({gpu.N.fd}) that it names, then as many
+ * of vhost-net as there are queues.
+ *
+ * Which GPUs they are is known only when they are taken, after the claim was granted: until then
+ * their words have a value that means nothing, and the command is made once more.
  */
 
+#include <cgroup/record.h>
 #include <launcher/command.h>
 #include <proto/request.h>
 #include <tc/shape.h>
 
 struct lease;
 
-#define WORDS_MAX ((SHAPE_TAPS_MAX + 1) * 6 + REQUEST_DISKS_MAX * 2 + 1)
+#define WORDS_GPU 4 /* of each */
+#define WORDS_MAX                                                                                  \
+        ((SHAPE_TAPS_MAX + 1) * 6 + REQUEST_DISKS_MAX * 2 + 1 + RECORD_GPUS_MAX * WORDS_GPU)
 #define WORDS_VALUE_MAX 512
 
 struct words {
@@ -28,8 +35,8 @@ struct words {
 /* The words of @lease, whose taps are prepared; without a value if it has none. */
 void words_make(const struct lease *lease, struct words *words);
 
-/* After @table was put in: vhost-net will be opened if one of its words occurred, and a socket for
- * QMP made if {qmp.fd} did. */
+/* After @table was put in: vhost-net will be opened if one of its words occurred, a socket for QMP
+ * made if {qmp.fd} did, and the file of a GPU opened if its {gpu.N.fd} did. */
 void words_note_used(struct lease *lease, const struct placeholder *table, size_t n);
 
 #endif

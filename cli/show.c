@@ -65,6 +65,24 @@ static void print_time(FILE *file, const json_t *vm) {
         print_pair(file, "time", text, "");
 }
 
+static void print_gpus(FILE *file, const json_t *gpus) {
+        for (size_t i = 0; i < json_array_size(gpus); i++) {
+                const json_t *gpu = json_array_get(gpus, i);
+                char slot[HUMAN_TEXT_MAX], device[HUMAN_TEXT_MAX], type[HUMAN_TEXT_MAX], name[32];
+                bool made = *human_string(gpu, "type");
+                uint64_t group;
+
+                snprintf(name, sizeof(name), "gpu.%zu", i);
+                fprintf(file, "  %-*s %s", NAME_WIDTH, name, human_member(gpu, "name", slot));
+                if (made)
+                        fprintf(file, ", %s of %s", human_member(gpu, "type", type),
+                                human_member(gpu, "device", device));
+                if (human_number(gpu, "group", &group))
+                        fprintf(file, ", IOMMU group %" PRIu64, group);
+                fputc('\n', file);
+        }
+}
+
 static void print_vm(FILE *file, const json_t *vm) {
         static const char *const members[] = {"id",      "slice",  "state", "detail",
                                               "command", "cgroup", "qmp"};
@@ -89,6 +107,7 @@ static void print_vm(FILE *file, const json_t *vm) {
                 print_pair(file, "detached", "yes", "");
         print_nets(file, json_object_get(vm, "nets"));
         print_disks(file, json_object_get(vm, "disks"));
+        print_gpus(file, json_object_get(vm, "gpus"));
 }
 
 static void print_charge(FILE *file, const json_t *charge) {
