@@ -46,9 +46,12 @@ static void check_slots(struct findings *findings) {
 
 void doctor_check_gpus(struct findings *findings) {
         const struct broker *broker = findings->broker;
-        const struct gpu_found *found = gpus_found(broker->gpus);
+        const struct gpu_found *found;
         char path[512];
 
+        if (!broker->gpus)
+                return;
+        found = gpus_found(broker->gpus);
         for (size_t i = 0; i < found->n_devices; i++)
                 check_device(findings, &found->devices[i]);
         if (gpus_total(broker->gpus) == 0)
