@@ -6,13 +6,15 @@
 
 #include <launcher/bare.h>
 #include <launcher/child.h>
+#include <launcher/child_learn.h>
 #include <launcher/child_quota.h>
 
 /* What the child has that its arguments, which the broker reads too, do not hold. */
 struct child {
         const struct child_args *args;
-        long bell_fd; /* -1: none */
-        long cwd_fd;  /* -1: stay */
+        long bell_fd;  /* -1: none */
+        long cwd_fd;   /* -1: stay */
+        long learn_fd; /* the socket of args->learn; -1: none */
 };
 
 static _bare_ long set_stdio(const struct child_args *args) {
@@ -65,6 +67,7 @@ static _bare_ long lift(long fd, long end) {
 
 static _bare_ long set_pass(struct child *child) {
         const struct child_args *args = child->args;
+        long *own[] = {&child->bell_fd, &child->cwd_fd, &child->learn_fd};
         long from[CHILD_PASS_MAX], end = CHILD_PASS_FIRST + (long)args->n_pass, r;
 
         if (args->n_pass == 0)
@@ -75,15 +78,12 @@ static _bare_ long set_pass(struct child *child) {
                 if (from[i] < 0)
                         return from[i];
         }
-        if (child->bell_fd >= 0) {
-                child->bell_fd = lift(child->bell_fd, end);
-                if (child->bell_fd < 0)
-                        return child->bell_fd;
-        }
-        if (child->cwd_fd >= 0) {
-                child->cwd_fd = lift(child->cwd_fd, end);
-                if (child->cwd_fd < 0)
-                        return child->cwd_fd;
+        for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+                if (*own[i] < 0)
+                        continue;
+                *own[i] = lift(*own[i], end);
+                if (*own[i] < 0)
+                        return *own[i];
         }
         for (long i = 0, to = CHILD_PASS_FIRST; to < end; i++, to++) {
                 /* dup3 onto itself is EINVAL, and would not be what makes it survive execve. */
@@ -212,6 +212,8 @@ static _bare_ long run_step(struct child *child, enum child_step step) {
         case CHILD_SIGNALS:
                 return set_signals();
         case CHILD_SECCOMP:
+                if (args->learn)
+                        return child_start_learning(args->learn, child->learn_fd);
                 return args->seccomp ? call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, args->seccomp)
                                      : 0;
         case CHILD_EXEC:
@@ -224,7 +226,10 @@ static _bare_ long run_step(struct child *child, enum child_step step) {
 
 _bare_ int launcher_child(void *userdata) {
         struct child_args *args = userdata;
-        struct child child = {.args = args, .bell_fd = -1, .cwd_fd = args->cwd_fd};
+        struct child child = {.args = args, .bell_fd = -1, .cwd_fd = args->cwd_fd, .learn_fd = -1};
+
+        if (args->learn)
+                child.learn_fd = args->learn->socket_fd;
 
         for (enum child_step step = 0; step < _CHILD_STEP_N; step++) {
                 long r = run_step(&child, step);

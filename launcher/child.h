@@ -30,14 +30,15 @@
  *  13. nonewprivs nothing it executes may gain a right (setuid programs)
  *  14. batch      its scheduling, if asked
  *  15. signals    mask emptied (handlers were reset by CLONE_CLEAR_SIGHAND)
- *  16. seccomp    from here on it may do what its filter lets it
+ *  16. seccomp    from here on it may do what its filter lets it; or the client is asked at each
+ *                 call, to learn what it does (launcher/child_learn.h)
  *  17. exec       the candidates in order
  *
  * The table of descriptors is its own (no CLONE_FILES), so it may put them where it likes. But the
  * places that pass fills are taken: by what is to be passed, in any order, by the bell, which would
- * ring if it were closed, by the caller's directory. So these are first duplicated to above the
- * places, and only then are the places filled, each of which may be overwritten by then. The
- * group's directory is not needed after the bell.
+ * ring if it were closed, by the caller's directory, by the socket for what is learnt. So these are
+ * first duplicated to above the places, and only then are the places filled, each of which may be
+ * overwritten by then. The group's directory is not needed after the bell.
  *
  * What it must not do here is touch oom_score_adj: while memory is shared the kernel would change
  * the broker's own with it. The parent does that once the child is on its own.
@@ -50,6 +51,7 @@
 #include <launcher/child_quota.h>
 #include <launcher/child_walls.h>
 
+struct child_learn;
 struct sock_fprog;
 
 #define CHILD_PASS_FIRST 3
@@ -106,6 +108,7 @@ struct child_args {
         bool lock_memory; /* RLIMIT_MEMLOCK is lifted: DMA needs its memory to stay where it is */
         const struct child_walls *walls;  /* NULL: none */
         const struct sock_fprog *seccomp; /* NULL: no filter */
+        struct child_learn *learn;        /* NULL; else in its place */
 
         volatile pid_t pid; /* written by clone3, before the child runs */
 

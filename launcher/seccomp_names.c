@@ -101,3 +101,11 @@ bool seccomp_names_constant(const char *name, uint64_t *valuep, bool *intp) {
                 }
         return false;
 }
+
+const char *seccomp_names_show_constant(const char *prefix, uint32_t value) {
+        for (size_t i = 0; i < ARRAY_SIZE(constants); i++)
+                if (constants[i].is_int && constants[i].value == value &&
+                    strncmp(constants[i].name, prefix, strlen(prefix)) == 0)
+                        return constants[i].name;
+        return NULL;
+}

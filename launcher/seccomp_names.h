@@ -30,4 +30,7 @@ _must_check_ bool seccomp_names_errno(const char *name, int *errnump);
  */
 _must_check_ bool seccomp_names_constant(const char *name, uint64_t *valuep, bool *intp);
 
+/* The name of a constant made for ints that begins with @prefix and has @value; NULL: none. */
+const char *seccomp_names_show_constant(const char *prefix, uint32_t value);
+
 #endif

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <launcher/seccomp_learn.h>
+#include <launcher/seccomp_program.h>
 
 #include "lists.h"
 #include "unit.h"
@@ -333,35 +337,113 @@ static void includes_are_bounded_in_depth_and_number(void) {
         expect_str(why.text, "a:2: this is more than 32 lists");
 }
 
-static void what_was_learned_can_be_read_and_allows_just_that(void) {
-        static const int numbers[] = {SYS_write, SYS_read, SYS_write, 99999, SYS_read, -1, 99999};
-        struct seccomp_list list = SECCOMP_LIST_NULL;
+static void note(struct seccomp_learned *learned, int number, uint64_t first, uint64_t second) {
+        seccomp_learn_note(learned, number,
+                           (const uint64_t[SECCOMP_ARGUMENTS]){first, second, 3, 4, 5, 6});
+}
+
+/* What the list from @learned is, read again, and that it can be compiled. */
+static char *learn(struct seccomp_list *list, const struct seccomp_learned *learned) {
+        struct seccomp_program program = SECCOMP_PROGRAM_NULL;
+        struct why why = {};
         char *text = NULL;
 
-        need_int(seccomp_learn_format(&text, numbers, ARRAY_SIZE(numbers)), 0);
+        need_int(seccomp_learn_format(&text, learned), 0);
+        lists_need(list, text);
+        need_that(seccomp_program_compile(&program, list, &why) == 0, "%s", why.text);
+        seccomp_program_deinit(&program);
+        return text;
+}
+
+static void what_was_learned_can_be_read_and_allows_just_that(void) {
+        static const int numbers[] = {SYS_write, SYS_read, SYS_write, 999, SYS_read, -1, 99999};
+        struct seccomp_list list = SECCOMP_LIST_NULL;
+        struct seccomp_learned learned = {};
+        char *text;
+
+        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+                note(&learned, numbers[i], 1, 2);
+        expect_uint(learned.n_called, 3);
+        text = learn(&list, &learned);
         expect_str(text, "# Written from what a program was seen to call; calls that it needs only "
-                         "now and\n# then may be missing.\ndefault errno ENOSYS\n\n"
-                         "allow exit exit_group read restart_syscall rt_sigreturn write\n"
-                         "# call 99999 was seen, too, but has no name here\n"
-                         "# call -1 was seen, too, but has no name here\n");
-        lists_need(&list, text);
+                         "now and\n# then may be missing.\ndefault errno ENOSYS\n"
+                         "# Its flags are where no filter can look; so it was not there, nor will "
+                         "it be.\nerrno ENOSYS clone3\n\n"
+                         "allow clock_getres clock_gettime exit exit_group getcpu gettimeofday "
+                         "read\nallow restart_syscall rt_sigreturn time write\n\n"
+                         "# call 999 was seen, too, but has no name here\n"
+                         "# calls were seen, too, that no kernel has\n");
         expect_int(says(&list, SYS_write, 0, 0), 0);
         expect_int(says(&list, SYS_open, 0, 0), ENOSYS);
-        expect_uint(list.n_rules, 6);
+        expect_uint(list.n_rules, 12);
         seccomp_list_deinit(&list);
         free(text);
 }
 
-static void all_calls_learned_fit(void) {
+static void of_calls_that_are_many_in_one_those_seen_are_allowed(void) {
         struct seccomp_list list = SECCOMP_LIST_NULL;
-        int numbers[1000];
-        char *text = NULL;
+        struct seccomp_learned learned = {};
+        char *text;
 
-        for (int i = 0; i < 1000; i++)
-                numbers[i] = i;
-        need_int(seccomp_learn_format(&text, numbers, ARRAY_SIZE(numbers)), 0);
-        lists_need(&list, text);
+        note(&learned, SYS_socket, AF_UNIX, SOCK_STREAM);
+        note(&learned, SYS_socket, AF_INET6, SOCK_STREAM);
+        note(&learned, SYS_ioctl, 0, 0x5401);
+        note(&learned, SYS_ioctl, 7, UINT64_C(0xffffffff0000ae00)); /* the kernel takes an int */
+        note(&learned, SYS_ioctl, 3, 0xae00);
+        note(&learned, SYS_clone, CLONE_VM | CLONE_THREAD, 0);
+        text = learn(&list, &learned);
+        expect_in(text, "allow ioctl if int1 == TCGETS\nallow ioctl if int1 == 0xae00\n"
+                        "allow socket if int0 == AF_UNIX\nallow socket if int0 == AF_INET6\n"
+                        "allow clone if arg0 & CLONE_THREAD == CLONE_THREAD\n");
+        expect_int(says(&list, SYS_socket, AF_UNIX, 0), 0);
+        expect_int(says(&list, SYS_socket, AF_INET, 0), ENOSYS);
+        expect_int(says(&list, SYS_ioctl, 5, 0xae00), 0);
+        expect_int(says(&list, SYS_ioctl, 5, TIOCSTI), ENOSYS);
+        expect_int(says(&list, SYS_clone, CLONE_THREAD | CLONE_FS, 0), 0);
+        expect_int(says(&list, SYS_clone, SIGCHLD, 0), ENOSYS);
+        seccomp_list_deinit(&list);
+        free(text);
+
+        note(&learned, SYS_clone, SIGCHLD, 0);
+        text = learn(&list, &learned);
+        expect_int(says(&list, SYS_clone, CLONE_THREAD | CLONE_FS, 0), 0);
+        expect_int(says(&list, SYS_clone, CLONE_VFORK | SIGCHLD, 0), 0);
+        expect_int(says(&list, SYS_clone, CLONE_NEWUSER | SIGCHLD, 0), ENOSYS);
+        seccomp_list_deinit(&list);
+        free(text);
+
+        note(&learned, SYS_clone, CLONE_NEWUSER | SIGCHLD, 0);
+        text = learn(&list, &learned);
+        expect_int(says(&list, SYS_clone, CLONE_NEWNET, 0), 0);
+        seccomp_list_deinit(&list);
+        free(text);
+}
+
+static void all_that_is_learned_fits(void) {
+        struct seccomp_list list = SECCOMP_LIST_NULL;
+        struct seccomp_learned learned = {};
+        char *text;
+
+        for (int i = 0; i < SECCOMP_LEARN_MAX; i++)
+                note(&learned, i, CLONE_THREAD, 1);
+        for (unsigned i = 0; i < SECCOMP_LEARN_VALUES - 1; i++) {
+                note(&learned, SYS_ioctl, i, 0xae00 + i);
+                note(&learned, SYS_prctl, 1000 + i, 0);
+                note(&learned, SYS_socket, 1000 + i, 0);
+                note(&learned, SYS_socketpair, 1000 + i, 0);
+        }
+        text = learn(&list, &learned);
         expect_that(list.n_rules > 300, "%zu", list.n_rules);
+        expect_int(says(&list, SYS_ioctl, 5, 0xae00), 0);
+        expect_int(says(&list, SYS_ioctl, 5, 0xbe00), ENOSYS);
+        seccomp_list_deinit(&list);
+        free(text);
+
+        /* One more than is told apart: all. */
+        note(&learned, SYS_ioctl, 0, 0xce00);
+        text = learn(&list, &learned);
+        expect_in(text, "# ioctl: more than 64 different ones, so all are allowed\n");
+        expect_int(says(&list, SYS_ioctl, 5, 0xbe00), 0);
         seccomp_list_deinit(&list);
         free(text);
 }
@@ -376,4 +458,6 @@ UNIT_MAIN(TEST(each_action_is_understood), TEST(windows_line_ends_and_a_byte_ord
           TEST(what_is_wrong_with_a_condition_is_said),
           TEST(conditions_that_exclude_each_other_may_have_different_actions),
           TEST(everything_is_bounded), TEST(includes_are_bounded_in_depth_and_number),
-          TEST(what_was_learned_can_be_read_and_allows_just_that), TEST(all_calls_learned_fit), )
+          TEST(what_was_learned_can_be_read_and_allows_just_that),
+          TEST(of_calls_that_are_many_in_one_those_seen_are_allowed),
+          TEST(all_that_is_learned_fits), )
