@@ -120,6 +120,7 @@ static int identify(struct lease *lease, struct connection *connection, struct w
         record->gid = connection->gid;
         record->created_ns = broker_realtime_ns();
         record->detached = request->detach;
+        record->learns = request->learn;
         record->grace_usec = lease->slice->policy->grace_usec != POLICY_AUTO
                                      ? lease->slice->policy->grace_usec
                                      : broker->policy->broker.grace_usec;

@@ -129,10 +129,11 @@ void lease_fds_close(struct lease_fds *fds) {
         fd_close_many(fds->fd, _REQUEST_FDS_N);
         fd_close_many(fds->disk, fds->n_disks);
         fds->n_disks = 0;
+        fds->learn = fd_close(fds->learn);
 }
 
 void lease_drop_launch(struct lease *lease) {
-        int fds[_REQUEST_FDS_N + REQUEST_DISKS_MAX + 2];
+        int fds[_REQUEST_FDS_N + REQUEST_DISKS_MAX + 3];
         size_t n = 0;
 
         /* The directory goes with the client's descriptors, in as few calls as their numbers allow.
@@ -143,6 +144,7 @@ void lease_drop_launch(struct lease *lease) {
                 fds[n++] = lease->fds.disk[i];
         fds[n++] = lease->dir_fd;
         fds[n++] = lease->qmp_fd;
+        fds[n++] = lease->fds.learn;
         fd_close_many(fds, n);
         lease->fds = (struct lease_fds)LEASE_FDS_NULL;
         lease->dir_fd = lease->qmp_fd = -1;
@@ -159,6 +161,7 @@ void lease_drop_launch(struct lease *lease) {
         free(take(lease->groups));
         free(take(lease->pass));
         free(take(lease->walls));
+        free(take(lease->learn));
         lease->filters = filters_unref(lease->filters);
         free(take(lease->cwd));
         lease->n_groups = lease->n_pass = 0;

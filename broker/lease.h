@@ -102,12 +102,11 @@ struct lease_fds {
         int fd[_REQUEST_FDS_N];
         int disk[REQUEST_DISKS_MAX]; /* O_PATH */
         size_t n_disks;
+        int learn; /* the socket for the listener, if it is to learn */
 };
 
 #define LEASE_FDS_NULL                                                                             \
-        {                                                                                          \
-                .fd = { -1, -1, -1, -1 }                                                           \
-        }
+        { .fd = {-1, -1, -1, -1}, .learn = -1 }
 
 /* Closes what a claim came with that comes to nothing. */
 void lease_fds_close(struct lease_fds *fds);
@@ -143,6 +142,7 @@ struct lease {
         bool releasing_quota;         /* a thread takes its quota away */
         struct filters *filters;      /* a reference, until it is executed */
         struct child_walls *walls;    /* owned; until it is executed */
+        struct child_learn *learn;    /* NULL: it does not; likewise */
         char *cwd;         /* owned; the name of the working directory, if it needs one */
         bool launching;    /* the child may still share our memory */
         uint64_t number;   /* counts up along broker->leases */

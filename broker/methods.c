@@ -42,19 +42,22 @@ static int denied(struct connection *connection, const char *message) {
         return connection_error(connection, "Denied", NULL, message);
 }
 
-/* Four descriptors always, and one for each disk. */
+/* Four descriptors always, one for each disk, and one to learn. */
 static int take_fds(struct lease_fds *lease_fds, const struct run_request *request, const int *fds,
                     size_t n_fds, struct why *why) {
         *lease_fds = (struct lease_fds)LEASE_FDS_NULL;
-        if (n_fds != _REQUEST_FDS_N + request->n_disks)
+        if (n_fds != _REQUEST_FDS_N + request->n_disks + request->learn)
                 return why_set(
                         why, 1,
                         "descriptors: %zu came with the call; Run takes four (stdin, stdout, "
-                        "stderr, the working directory) and one for each of %zu disks",
+                        "stderr, the working directory), one for each of %zu disks, and with "
+                        "learn one more",
                         n_fds, request->n_disks);
         memcpy(lease_fds->fd, fds, sizeof(lease_fds->fd));
         memcpy(lease_fds->disk, fds + _REQUEST_FDS_N, request->n_disks * sizeof(*fds));
         lease_fds->n_disks = request->n_disks;
+        if (request->learn)
+                lease_fds->learn = fds[n_fds - 1];
         return 0;
 }
 
@@ -69,6 +72,8 @@ static int method_run(struct connection *connection, const struct call *call, in
         if (r == 0 && !call->more && !request.detach && !request.dry_run)
                 r = why_set(&why, 1,
                             "detach: Run without 'more' needs it: nobody would follow the VM");
+        if (r == 0 && request.learn && request.detach)
+                r = why_set(&why, 1, "learn: not with detach: the VM's calls wait for its client");
         if (r == 0)
                 r = take_fds(&lease_fds, &request, fds, n_fds, &why);
         if (r) {

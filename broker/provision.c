@@ -113,6 +113,7 @@ static void fill_args(struct lease *lease) {
         args->lock_memory = lease->record.n_gpus > 0;
         args->walls = lease->walls;
         args->seccomp = sandbox_filter(lease);
+        args->learn = lease->learn;
         args->quota = lease->record.quota_project ? &lease->quota->child : NULL;
         args->pass = lease->pass;
         args->n_pass = lease->n_pass;
@@ -334,5 +335,10 @@ int provision_progress(struct lease *lease) {
         lease_event(lease, "vm_spawned", event_number("pid", lease->process.pid),
                     event_number("setup_us", lease->made_usec - lease->admitted_usec),
                     event_number("exec_us", lease->executed_usec - lease->made_usec));
+        if (lease->record.learns) {
+                log_warning("VM '%s': learning for uid %u: no list of system calls is in force",
+                            lease->record.name, lease->record.uid);
+                lease_event(lease, "vm_learning", event_number("pid", lease->process.pid));
+        }
         return provision_tell_started(lease);
 }

@@ -154,6 +154,8 @@ static int resume_waiting(struct connection *connection, json_t *waiting) {
         for (size_t i = 0; i < _REQUEST_FDS_N; i++)
                 hold_back(fds.fd[i]);
         take_disk_fds(&fds, json_object_get(waiting, "disk_fds"));
+        if (json_unpack(waiting, "{s:i}", "learn_fd", &fds.learn) == 0 && fds.learn >= 0)
+                hold_back(fds.learn);
         r = run_request_parse(&request, parameters, &why);
         if (r) {
                 lease_fds_close(&fds);

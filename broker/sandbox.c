@@ -19,12 +19,29 @@
 #include <broker/sandbox.h>
 #include <broker/slice.h>
 #include <cgroup/device_rule.h>
+#include <launcher/child_learn.h>
 
 #define CWD_MAX 4096
 #define SECCOMP_NONE "none"
 
 static const struct sandbox_policy *policy_of(const struct lease *lease) {
         return lease->slice->policy ? &lease->slice->policy->sandbox : NULL;
+}
+
+static bool has_list(const struct sandbox_policy *policy) {
+        return policy && *policy->seccomp && strcmp(policy->seccomp, SECCOMP_NONE) != 0;
+}
+
+/* While it learns no list is in force. */
+static int check_learning(const struct lease *lease, const struct sandbox_policy *policy,
+                          struct why *why) {
+        if (!lease->record.learns || lease->record.uid == 0 || !has_list(policy) ||
+            policy->seccomp_learn)
+                return 0;
+        return why_set(why, SANDBOX_E_REFUSED,
+                       "slice '%s' does not let its users learn a list of system calls, for none "
+                       "is in force then; ask as root, or see SeccompLearn= in its [Sandbox]",
+                       lease->slice->name);
 }
 
 int sandbox_check(const struct lease *lease, struct why *why) {
@@ -38,7 +55,7 @@ int sandbox_check(const struct lease *lease, struct why *why) {
                                "it would run as root, which slice '%s' does not let VMs do; ask as "
                                "another user, or see User= and AllowRoot= in its [Sandbox]",
                                lease->slice->name);
-        return 0;
+        return check_learning(lease, policy, why);
 }
 
 /* ---- as whom ---- */
@@ -260,12 +277,24 @@ int sandbox_fence(struct lease *lease, struct why *why) {
         return 0;
 }
 
+static int make_learn(struct lease *lease) {
+        if (!lease->record.learns)
+                return 0;
+        lease->learn = calloc(1, sizeof(*lease->learn));
+        if (!lease->learn)
+                return fault(-ENOMEM);
+        child_learn_init(lease->learn, lease->fds.learn);
+        return 0;
+}
+
 int sandbox_make(struct lease *lease, struct why *why) {
         const struct sandbox_policy *policy = policy_of(lease);
         struct child_walls *walls;
         int r;
 
         r = choose_user(lease, policy, why);
+        if (r == 0)
+                r = make_learn(lease);
         if (r || !policy)
                 return r;
         walls = calloc(1, sizeof(*walls));
@@ -289,7 +318,7 @@ int sandbox_make(struct lease *lease, struct why *why) {
 const struct sock_fprog *sandbox_filter(const struct lease *lease) {
         const struct sandbox_policy *policy = policy_of(lease);
 
-        if (!lease->filters || !policy || strcmp(policy->seccomp, SECCOMP_NONE) == 0)
+        if (!lease->filters || !has_list(policy) || lease->record.learns)
                 return NULL;
         return filters_seccomp(lease->filters, policy->seccomp);
 }
@@ -389,7 +418,9 @@ void sandbox_report(const struct lease *lease, json_t *limits) {
         json_object_set_new(limits, "capabilities", json_string(capabilities ? text : "none"));
         json_object_set_new(limits, "no_new_privs", json_string(nonewprivs ? "yes" : "no"));
         json_object_set_new(limits, "seccomp",
-                            json_string(has_own_filter(n_filters) ? "filtered" : "none"));
+                            json_string(!has_own_filter(n_filters) ? "none"
+                                        : lease->record.learns     ? "learning"
+                                                                   : "filtered"));
         report_namespaces(lease, pid, limits);
 }
 

@@ -22,7 +22,8 @@ enum {
         SANDBOX_E_REFUSED = 320, /* the policy does not let it run so */
 };
 
-/* Whether it may run as the policy has it; before the claim counts. Answers REFUSED. */
+/* Whether it may run as the policy has it, and learn if it is to; before the claim counts. Answers
+ * REFUSED. */
 _must_check_ int sandbox_check(const struct lease *lease, struct why *why);
 
 /*
@@ -36,7 +37,8 @@ _must_check_ int sandbox_make(struct lease *lease, struct why *why);
  * CGROUP_E_*. */
 _must_check_ int sandbox_fence(struct lease *lease, struct why *why);
 
-/* The seccomp program that it is to have, borrowed from lease->filters; NULL: none. */
+/* The seccomp program that it is to have, borrowed from lease->filters; NULL: none, or it learns.
+ */
 const struct sock_fprog *sandbox_filter(const struct lease *lease);
 
 /* In `show`, as the kernel tells it of its main process. */

@@ -4,7 +4,7 @@
  *
  *     {version, listen_fd, inherited, root_fd, nofile: [soft, hard],
  *      clients: [{fd, unread, unsent, fds, busy, more, following, killing, subscribed, next_event,
- *                 waiting: {request, fds, id, order, left_usec}}],
+ *                 waiting: {request, fds, disk_fds, learn_fd, id, order, left_usec}}],
  *      leases: [{id, ...}], events: {next, ring}}
  *
  * and the descriptors it names, which are let through execve. If execve fails they are
@@ -109,11 +109,12 @@ static json_t *pack_waiting(const struct lease *lease, uint64_t now) {
 
         if (lease->wait_until_usec)
                 left = lease->wait_until_usec > now ? lease->wait_until_usec - now : 1;
-        return json_pack(
-                "{s:o s:[i,i,i,i] s:o s:s s:I s:I}", "request", run_request_format(&lease->request),
-                "fds", lease->fds.fd[0], lease->fds.fd[1], lease->fds.fd[2], lease->fds.fd[3],
-                "disk_fds", pack_disk_fds(&lease->fds), "id", lease->record.id, "order",
-                (json_int_t)lease->record.order, "left_usec", (json_int_t)min_u64(left, INT64_MAX));
+        return json_pack("{s:o s:[i,i,i,i] s:o s:i s:s s:I s:I}", "request",
+                         run_request_format(&lease->request), "fds", lease->fds.fd[0],
+                         lease->fds.fd[1], lease->fds.fd[2], lease->fds.fd[3], "disk_fds",
+                         pack_disk_fds(&lease->fds), "learn_fd", lease->fds.learn, "id",
+                         lease->record.id, "order", (json_int_t)lease->record.order, "left_usec",
+                         (json_int_t)min_u64(left, INT64_MAX));
 }
 
 static json_t *pack_fds(const struct stream *stream) {
@@ -221,6 +222,8 @@ static void each_fd(const struct broker *broker, void (*fn)(int fd)) {
                      following && following->state == LEASE_WAITING && i < following->fds.n_disks;
                      i++)
                         fn(following->fds.disk[i]);
+                if (following && following->state == LEASE_WAITING && following->fds.learn >= 0)
+                        fn(following->fds.learn);
         }
 }
 

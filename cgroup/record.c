@@ -110,7 +110,7 @@ static int format_gpus(const struct record *record, char *buffer, size_t size) {
 }
 
 /* "disk":[READ,WRITE,IOS], "time":[PROMISED,UNTIL], "run":[UID,GID],
- * "quota":[PROJECT,MAJOR,MINOR,IN_FORCE], "gpus":[...],
+ * "quota":[PROJECT,MAJOR,MINOR,IN_FORCE], "gpus":[...], "learns":true,
  * "net":{"minor":N,"download_minor":N,"taps":[["BRIDGE",QUEUES],...]}, - each only if there is
  * something to say. */
 static int format_extras(const struct record *record, char *buffer, size_t size) {
@@ -135,6 +135,8 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
                                  minor(record->quota_dev), record->quota_in_force);
         if (record->n_gpus)
                 used += format_gpus(record, buffer + used, size - (size_t)used);
+        if (record->learns)
+                used += snprintf(buffer + used, size - (size_t)used, "\"learns\":true,");
         if (record->n_nets == 0)
                 return used;
         used += snprintf(buffer + used, size - (size_t)used,
@@ -348,6 +350,7 @@ int record_parse(struct record *record, const char *text, size_t length, bool *c
                 result.created_ns = (uint64_t)created;
                 result.grace_usec = (uint64_t)grace;
                 result.detached = detached;
+                result.learns = json_is_true(json_object_get(object, "learns"));
                 *record = result;
         }
         json_decref(object);

@@ -74,6 +74,7 @@ struct record {
         uint64_t time_usec;  /* how long it will run, as was promised; 0: nothing was */
         uint64_t until_usec; /* when that is over, CLOCK_BOOTTIME; 0: it has not started */
         bool detached;
+        bool learns; /* its system calls are recorded by its client, under no list */
         char command[RECORD_COMMAND_MAX + 1]; /* for people: the words of the command, escaped */
 };
 

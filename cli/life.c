@@ -52,6 +52,7 @@ static void on_started(struct session *session, const json_t *run) {
         session->phase = PHASE_STARTED;
         session->forward.vm = session->id;
         run_options_close_disks(session->options);
+        learn_started(&session->learn);
         if (!session->options->request.detach)
                 return;
         if (!session->cli->json)

@@ -3,9 +3,9 @@
 #define PROVIUM_CLI_RUN_H
 
 /*
- * provium run, in four pieces: the options (run_options.c), the life of the claim as the client
- * sees it (session.c), the signals that go to the VM (forward.c), and what is told meanwhile
- * (tell.c).
+ * provium run, in five pieces: the options (run_options.c), the life of the claim as the client
+ * sees it (session.c), the signals that go to the VM (forward.c), what is told meanwhile
+ * (tell.c), and what is learnt of it (learn.c).
  */
 
 #include <proto/request.h>
@@ -20,6 +20,7 @@ struct run_options {
         uint64_t reconnect_usec;         /* how long a broker that went away may stay away */
         int disk_fds[REQUEST_DISKS_MAX]; /* O_PATH of request.disks; open until the VM is started */
         size_t n_disk_fds;
+        const char *learn_path; /* --seccomp learn:FILE, borrowed; "" without FILE */
 };
 
 #define RUN_OPTIONS_NULL                                                                           \

@@ -19,6 +19,7 @@
 #include <base/units.h>
 #include <base/why.h>
 #include <cli/human.h>
+#include <cli/learn.h>
 #include <cli/run.h>
 
 enum {
@@ -43,6 +44,7 @@ enum {
         OPTION_DETACH,
         OPTION_DRY_RUN,
         OPTION_RECONNECT,
+        OPTION_SECCOMP,
 };
 
 const struct option_row run_option_rows[] = {
@@ -71,6 +73,8 @@ const struct option_row run_option_rows[] = {
         {OPTION_DRY_RUN, "dry-run", NULL, "only tell what would happen"},
         {OPTION_RECONNECT, "reconnect", "DURATION",
          "how long to look for a broker that left (60s)"},
+        {OPTION_SECCOMP, "seccomp", "learn[:FILE]",
+         "write a list of the system calls it makes (NAME.seccomp)"},
         {},
 };
 
@@ -235,6 +239,9 @@ static int set_option(struct run_options *options, int option, const char *value
         case OPTION_DRY_RUN:
                 request->dry_run = true;
                 return 0;
+        case OPTION_SECCOMP:
+                request->learn = true;
+                return learn_parse(value, &options->learn_path, why);
         case OPTION_RECONNECT:
                 return set_amount(&options->reconnect_usec, value, 0, units_parse_duration, why);
         default:
@@ -372,6 +379,9 @@ int run_options_parse(struct run_options *options, struct cli *cli, struct words
         }
         if (option < 0)
                 return option;
+        if (request->learn && request->detach)
+                return misuse(words, cli_misused(cli, "--seccomp learn needs this command for as "
+                                                      "long as the VM runs; leave --detach out"));
 
         r = copy_command(request, cli, words);
         if (!r)

@@ -97,20 +97,26 @@ static void take_all_signals(struct session *session) {
  * Calls
  */
 
-static int open_fd(const struct run_options *options, size_t i) {
+static int open_fd(const struct session *session, size_t i) {
+        const struct run_options *options = session->options;
+        int fd = (int)i;
+
         if (i == REQUEST_FD_CWD)
                 return open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        return fcntl(i < _REQUEST_FDS_N ? (int)i : options->disk_fds[i - _REQUEST_FDS_N],
-                     F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        if (i >= _REQUEST_FDS_N + options->n_disk_fds)
+                fd = session->learn.peer_fd;
+        else if (i >= _REQUEST_FDS_N)
+                fd = options->disk_fds[i - _REQUEST_FDS_N];
+        return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
-/* What goes with Run: our own three, the directory, and the disks. Copies, since the call may have
- * to be sent again. */
-static int open_fds(const struct run_options *options, int fds[REQUEST_RUN_FDS_MAX], size_t *np) {
-        size_t n = _REQUEST_FDS_N + options->n_disk_fds;
+/* What goes with Run: our own three, the directory, the disks, and what learns. Copies, since the
+ * call may have to be sent again. */
+static int open_fds(const struct session *session, int fds[REQUEST_RUN_FDS_MAX], size_t *np) {
+        size_t n = _REQUEST_FDS_N + session->options->n_disk_fds + session->options->request.learn;
 
         for (size_t i = 0; i < n; i++) {
-                fds[i] = open_fd(options, i);
+                fds[i] = open_fd(session, i);
                 if (fds[i] < 0) {
                         int error = errno;
 
@@ -132,7 +138,7 @@ static int call_run(struct session *session, struct why *why) {
         if (session->wait_until_usec != UINT64_MAX)
                 request->wait_usec =
                         session->wait_until_usec > now ? session->wait_until_usec - now : 0;
-        r = open_fds(session->options, fds, &n);
+        r = open_fds(session, fds, &n);
         if (r)
                 return why_errno(why, CLIENT_E_TOO_BIG, r,
                                  "cannot pass on the working directory, the standard streams and "
@@ -272,16 +278,29 @@ static int poll_timeout_msec(const struct session *session) {
         return at > now ? (int)min_u64((at - now + 999) / 1000, 60000) : 0;
 }
 
+#define LEARN_TURNS 64 /* before we look after the rest again */
+
+/* Waits, and serves the VM's calls if it learns: while nothing else comes, these alone, for each of
+ * them is a VM that stands still. */
 static int wait_for_news(struct session *session) {
+        int n, timeout = poll_timeout_msec(session);
         struct pollfd fds[] = {
                 {.fd = session->signal_fd, .events = POLLIN},
                 {.fd = session->client.stream.fd, .events = client_poll_events(&session->client)},
                 {.fd = session->forward.client.stream.fd,
                  .events = client_poll_events(&session->forward.client)},
+                {.fd = learn_poll_fd(&session->learn), .events = POLLIN},
         };
-        int n;
 
-        n = poll(fds, ARRAY_SIZE(fds), poll_timeout_msec(session));
+        for (unsigned i = 0; i < LEARN_TURNS; i++) {
+                n = poll(fds, ARRAY_SIZE(fds), timeout);
+                if (n <= 0 || !fds[3].revents)
+                        break;
+                learn_step(&session->learn);
+                fds[3].fd = learn_poll_fd(&session->learn);
+                if (n > 1)
+                        break;
+        }
         if (n < 0 && errno != EINTR)
                 return fault(-errno);
         if (n == 0 && session->tell.shown)
@@ -329,6 +348,7 @@ int session_run(struct cli *cli, struct run_options *options) {
                 .options = options,
                 .client = CLIENT_NULL,
                 .forward = FORWARD_NULL,
+                .learn = LEARN_NULL,
                 .signal_fd = -1,
                 .wait_until_usec =
                         wait_usec == REQUEST_WAIT_FOREVER ? UINT64_MAX : cli_now_usec() + wait_usec,
@@ -337,7 +357,9 @@ int session_run(struct cli *cli, struct run_options *options) {
 
         session.forward.cli = cli;
         tell_init(&session.tell, cli);
-        r = begin(&session);
+        session.status = learn_begin(&session.learn, cli, &options->request, options->learn_path);
+        session.done = session.status != STATUS_OK;
+        r = session.done ? 0 : begin(&session);
         if (r == 0)
                 r = loop(&session);
         if (r < 0) {
@@ -345,6 +367,7 @@ int session_run(struct cli *cli, struct run_options *options) {
                 session.status = cli_fault(cli, r);
         }
 
+        session.status = learn_end(&session.learn, session.status);
         client_deinit(&session.client);
         forward_deinit(&session.forward);
         /* The signals stay blocked: one that comes now must not change what we exit with. */

@@ -8,6 +8,7 @@
  */
 
 #include <base/why.h>
+#include <cli/learn.h>
 #include <cli/run.h>
 
 enum phase {
@@ -22,6 +23,7 @@ struct session {
         struct client client;
         struct forward forward;
         struct tell tell;
+        struct learn learn;
         int signal_fd;
 
         enum phase phase;

@@ -362,6 +362,9 @@ const struct key policy_keys[] = {
          "The list of system calls that it may make, a file in seccomp/ below /etc/provium or "
          "/usr/lib/provium: qemu, cloud-hypervisor, firecracker, generic for any other, or one of "
          "your own. none: all."},
+        {S(sandbox.seccomp_learn), "Sandbox", "SeccompLearn", KEY_BOOL, 0, 0, 1, "no",
+         "Whether those who may use the slice may also run a VM with --seccomp learn, which writes "
+         "such a list: while it learns, none is in force. Root may."},
         {S(sandbox.private_tmp), "Sandbox", "PrivateTmp", KEY_BOOL, 0, 0, 1, "no",
          "Whether /tmp and /var/tmp are empty directories of its own, which count as its memory "
          "and end with it. Files that others put into /tmp are then out of its reach."},

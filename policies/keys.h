@@ -54,7 +54,7 @@ struct key {
         const char *choices;  /* KEY_WORD: the valid words, in the order of the enum: "a, b, c" */
 };
 
-#define KEYS_N 130
+#define KEYS_N 131
 extern const struct key policy_keys[KEYS_N];
 
 /* The key of that name, or NULL. */

@@ -134,6 +134,7 @@ struct sandbox_policy {
         bool private_tmp;                 /* PrivateTmp= (no) */
         bool private_devices;             /* PrivateDevices= (yes) */
         char seccomp[TEXT_NAME_MAX + 1];  /* Seccomp= (generic): a list below seccomp/; "": none */
+        bool seccomp_learn;               /* SeccompLearn= (no) */
         char devices[POLICY_DEVICES_MAX]; /* Devices=: names below /dev */
         bool read_only_root;              /* ReadOnlyRoot= (no) */
         bool private_pids;                /* PrivatePIDs= (yes) */

@@ -410,9 +410,10 @@ static int get_program(struct run_request *request, const json_t *parameters, st
 }
 
 int run_request_parse(struct run_request *request, const json_t *parameters, struct why *why) {
-        static const char *const names[] = {
-                "slice",  "name",    "claim",       "priority", "wait_usec", "detach",    "dry_run",
-                "ticket", "command", "environment", "net",      "disks",     "time_usec", NULL};
+        static const char *const names[] = {"slice",     "name",        "claim",   "priority",
+                                            "wait_usec", "detach",      "dry_run", "ticket",
+                                            "command",   "environment", "net",     "disks",
+                                            "time_usec", "learn",       NULL};
         _cleanup_(run_request_deinit) struct run_request parsed = RUN_REQUEST_NULL;
         int r;
 
@@ -442,6 +443,8 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
                 r = get_bool(&parsed.detach, parameters, "detach", why);
         if (!r)
                 r = get_bool(&parsed.dry_run, parameters, "dry_run", why);
+        if (!r)
+                r = get_bool(&parsed.learn, parameters, "learn", why);
         if (!r)
                 r = get_text(parsed.ticket, sizeof(parsed.ticket), parameters, "ticket", why);
         if (!r)

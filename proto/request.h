@@ -31,9 +31,10 @@ struct why;
 #define REQUEST_SIGNAL_MAX 64
 
 #define PROTO_INTERFACE "dev.provium.Broker"
-/* Descriptors that go with Run, in this order; then one for each of its disks. */
+/* Descriptors that go with Run, in this order; then one for each of its disks, and one if it is to
+ * learn. */
 enum { REQUEST_FD_STDIN, REQUEST_FD_STDOUT, REQUEST_FD_STDERR, REQUEST_FD_CWD, _REQUEST_FDS_N };
-#define REQUEST_RUN_FDS_MAX (_REQUEST_FDS_N + REQUEST_DISKS_MAX)
+#define REQUEST_RUN_FDS_MAX (_REQUEST_FDS_N + REQUEST_DISKS_MAX + 1)
 
 enum {
         _REQUEST_E_SUCCESS,
@@ -61,6 +62,7 @@ struct run_request {
         uint64_t wait_usec; /* 0: refuse at once; REQUEST_WAIT_FOREVER */
         uint64_t time_usec; /* how long it will run, as a promise; 0: nobody says */
         bool detach, dry_run;
+        bool learn; /* no list of system calls is in force, and the caller is asked at each */
         char ticket[REQUEST_TOKEN_MAX +
                     1]; /* from an earlier "queued" reply: keeps the place; "" */
         char **argv;    /* n_argv strings and a NULL; at least one; owned */

@@ -97,6 +97,7 @@ json_t *run_request_format(const struct run_request *request) {
               (request->time_usec == 0 || set_amount(object, "time_usec", request->time_usec)) &&
               (!request->detach || set(object, "detach", json_true())) &&
               (!request->dry_run || set(object, "dry_run", json_true())) &&
+              (!request->learn || set(object, "learn", json_true())) &&
               set_text(object, "ticket", request->ticket) &&
               set(object, "command", format_strings(request->argv, request->n_argv)) &&
               set(object, "environment", format_strings(request->envp, request->n_envp)))) {

@@ -14,7 +14,7 @@ struct why;
 
 #define STREAM_MESSAGE_MAX (512 * 1024)  /* bytes in one call, with its NUL */
 #define STREAM_OUT_MAX (4 * 1024 * 1024) /* bytes waiting for a peer that does not read */
-#define STREAM_FDS_MAX 40                /* descriptors held at a time: two sets of Run's */
+#define STREAM_FDS_MAX 42                /* descriptors held at a time: two sets of Run's */
 #define STREAM_KEEP 4096                 /* bytes of each buffer that an idle stream keeps */
 
 enum {

@@ -251,13 +251,21 @@ static void as_many_disks_as_there_may_be_go_along(void) {
         struct peer peer = PEER_NULL;
         struct fake fake;
         char disk[] = "--disk-image=/";
+        char dir[] = "/tmp/provium-learn-XXXXXX", learn[128];
 
+        need(mkdtemp(dir));
+        snprintf(learn, sizeof(learn), "--seccomp=learn:%s/list", dir);
         fake_init(&fake);
         fake_start(&fake, "run", disk, disk, disk, disk, disk, disk, disk, disk, disk, disk, disk,
-                   disk, disk, disk, disk, disk, "vmm", NULL);
+                   disk, disk, disk, disk, disk, learn, "vmm", NULL);
         peer_expect(&fake, &peer, "Run");
         expect_uint(peer.n_fds, REQUEST_RUN_FDS_MAX);
+        expect(json_is_true(json_object_get(peer.call.parameters, "learn")));
+        kill(fake.child, SIGTERM);
+        expect_int(fake_wait(&fake), 143);
         end(&fake, &peer);
+        /* Nothing was learned: nothing is left. */
+        expect_int(rmdir(dir), 0);
 }
 
 /* A path may mean another file by the time the call is sent again. */
