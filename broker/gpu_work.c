@@ -129,13 +129,27 @@ static bool give_back(int sys_fd, struct gpu_part *part, struct gpu_function *fu
         return true;
 }
 
+/* A binding, or the way back from one, that was cut short. */
+static void mend_function(int sys_fd, const char *address) {
+        char path[PATH_SIZE], driver[GPU_WORD_SIZE];
+
+        snprintf(path, sizeof(path), PCI "%s", address);
+        gpu_read_link(sys_fd, path, "driver", driver, sizeof(driver));
+        (void)!write_pci(sys_fd, address, "driver_override", "\n");
+        if (!driver[0])
+                (void)!file_write_at(sys_fd, "bus/pci/drivers_probe", address);
+}
+
 static bool release_function(const struct gpu_work *work, int sys_fd, struct gpu_part *part,
                              struct gpu_function *function) {
         int r;
 
-        /* With its own driver it was never given away. */
-        if (!is_bound(sys_fd, function->address))
+        /* With its own driver, or none, it was never given away. */
+        if (!is_bound(sys_fd, function->address)) {
+                if (part->slot.lent)
+                        mend_function(sys_fd, function->address);
                 return true;
+        }
         r = write_pci(sys_fd, function->address, "reset", "1");
         if (r && r != ENOENT)
                 return fail(part, r, "the reset", function->address);

@@ -459,6 +459,20 @@ static void what_came_from_the_host_s_driver_goes_back_to_it(void) {
         expect_str(sysfs_get(&place.sysfs, "bus/pci/drivers_probe"), "0000:01:00.1");
         expect_uint(gpus_used(place.gpus), 0);
 
+        /* A broker that was killed between the two drivers. */
+        sysfs_unlink(&place.sysfs, "bus/pci/devices/0000:01:00.0/driver");
+        sysfs_put(&place.sysfs, "bus/pci/drivers_probe", "");
+        sysfs_put_device(&place.sysfs, "0000:01:00.0", "driver_override", "");
+        sysfs_put_device(&place.sysfs, "0000:01:00.0", "reset", "");
+        need_int(gpu_claim(place.gpus, "a", "0000:01:00.0", true, &place.why), 0);
+        sysfs_bind(&place.sysfs, "0000:01:00.1", "snd_hda_intel");
+        expect_int(release(&place, "a"), 0);
+        expect_str(sysfs_get(&place.sysfs, "bus/pci/drivers_probe"), "0000:01:00.0");
+        expect_str(sysfs_get_device(&place.sysfs, "0000:01:00.0", "driver_override"), "\n");
+        expect_str(sysfs_get_device(&place.sysfs, "0000:01:00.0", "reset"), "");
+        sysfs_bind(&place.sysfs, "0000:01:00.0", "vfio-pci");
+        sysfs_bind(&place.sysfs, "0000:01:00.1", "vfio-pci");
+
         /* One that somebody had bound for us before stays where it was put. */
         sysfs_put(&place.sysfs, "bus/pci/drivers_probe", "");
         need_int(gpu_claim(place.gpus, "b", "0000:01:00.0", false, &place.why), 0);
