@@ -18,6 +18,7 @@ enum {
         STATUS_OK = 0,
         STATUS_PROBLEM = 1,     /* doctor has found one; bench cannot measure; QEMU says no */
         STATUS_USAGE = 64,      /* the command line, or a value in it */
+        STATUS_BAD_DATA = 65,   /* a trace has an error */
         STATUS_NOT_FOUND = 66,  /* no such VM, claim, slice or file */
         STATUS_NO_BROKER = 69,  /* nobody answers on the socket, or on a VM's */
         STATUS_EXISTS = 73,     /* the name is taken */
@@ -122,6 +123,7 @@ int command_policy_show(struct cli *cli, struct words *words);
 int command_policy_reload(struct cli *cli, struct words *words);
 int command_doctor(struct cli *cli, struct words *words);
 int command_events(struct cli *cli, struct words *words);
+int command_simulate(struct cli *cli, struct words *words);
 int command_bench_disk(struct cli *cli, struct words *words);
 int command_upgrade(struct cli *cli, struct words *words);
 int command_version(struct cli *cli, struct words *words);
@@ -135,6 +137,7 @@ extern const struct option_row qmp_option_rows[];
 extern const struct option_row policy_option_rows[];
 extern const struct option_row policy_show_option_rows[];
 extern const struct option_row events_option_rows[];
+extern const struct option_row simulate_option_rows[];
 extern const struct option_row bench_option_rows[];
 
 #endif

@@ -117,6 +117,20 @@ const struct command commands[] = {
                 .call = command_policy_reload,
         },
         {
+                .name = "simulate",
+                .arguments = "TRACE",
+                .help = "Tell how long the claims of a trace would wait, on this host or on others",
+                .more = "TRACE (-: the standard input) is CSV, whose first line names the columns, "
+                        "or what\n'provium events --json' printed:\n\n"
+                        "  arrival_s,duration_s,cpus,memory,priority\n"
+                        "  0,60,2,1G,0\n"
+                        "  1.5,600,0.5,512M,10\n\n"
+                        "Also disk_io, download, upload, disk, gpus, user and slice. Needs no "
+                        "broker; provium(1) tells what\nis simulated and what is not.",
+                .options = simulate_option_rows,
+                .call = command_simulate,
+        },
+        {
                 .name = "bench disk",
                 .arguments = "[PATH]",
                 .help = "Measure what the disk beneath a directory carries",

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+
+#include <base/why.h>
+#include <cli/fleet.h>
+#include <cli/trace.h>
+#include <policies/policy.h>
+
+void fleet_moved(struct fleet *fleet, struct host *host) {
+        static const struct room empty;
+        struct room room;
+
+        if (fleet->n == 1)
+                return;
+        /* Where others wait nobody starts at once. */
+        place_room(&host->ledger, host->queue.n == 0, &room);
+        placement_put(&fleet->rooms, &host->room, place_key(&host->ledger, fleet->place), &room);
+        if (!host->shortest.placed || host->shortest.key != host->queue.n)
+                placement_put(&fleet->queues, &host->shortest, host->queue.n, &empty);
+}
+
+struct candidate {
+        const struct demand *demand;
+        uint32_t books;
+};
+
+static bool fits(const struct spot *spot, const void *userdata) {
+        const struct host *host = container_of(spot, struct host, room);
+        const struct candidate *candidate = userdata;
+
+        return ledger_check(&host->ledger, &host->accounts[candidate->books], candidate->demand,
+                            NULL) == 0;
+}
+
+struct host *fleet_choose(const struct fleet *fleet, const struct demand *demand, uint32_t books) {
+        const struct candidate candidate = {.demand = demand, .books = books};
+        const struct spot *spot;
+
+        if (fleet->n == 1)
+                return &fleet->hosts[0];
+        spot = placement_find(&fleet->rooms, demand, fits, &candidate);
+        if (spot)
+                return container_of(spot, struct host, room);
+        for (spot = fleet->queues.root; spot->left;)
+                spot = spot->left;
+        return container_of(spot, struct host, shortest);
+}
+
+static void books_init(const struct fleet *fleet, struct host *host, size_t i) {
+        const struct slice_policy *policy =
+                fleet->policy->n_slices > 0 ? &fleet->policy->slices[i] : NULL;
+        struct account *account = &host->accounts[i];
+
+        lane_init(&host->lanes[i], account);
+        for (unsigned axis = 0; axis < _RESOURCE_N; axis++) {
+                uint64_t limit = policy ? policy->limit.amount[axis] : POLICY_NONE;
+
+                account->ratio_milli.amount[axis] =
+                        policy ? policy->ratio_milli.amount[axis] : 1000;
+                account->limit.amount[axis] =
+                        limit == POLICY_NONE
+                                ? LEDGER_NO_LIMIT
+                                : ledger_effective(limit, 0, account->ratio_milli.amount[axis]);
+        }
+        account->vms_max = policy ? policy->vms_max : LEDGER_NO_LIMIT;
+        if (policy)
+                ledger_set_guarantee(&host->ledger, account, &policy->guarantee);
+}
+
+static void host_init(struct fleet *fleet, struct host *host, uint32_t number) {
+        const struct broker_policy *policy = &fleet->policy->broker;
+        struct demand capacity = policy->capacity;
+        bool enforced[_RESOURCE_N];
+
+        for (unsigned i = 0; i < _RESOURCE_N; i++) {
+                enforced[i] = capacity.amount[i] != POLICY_AUTO;
+                if (!enforced[i])
+                        capacity.amount[i] = 0;
+        }
+        enforced[RESOURCE_NETWORK_UPLOAD] &= policy->network.full_duplex;
+        ledger_configure(&host->ledger, &capacity, &policy->reserve, &policy->ratio_milli, enforced,
+                         policy->vms_max);
+        queue_init(&host->queue);
+        host->accounts = fleet->accounts + number * fleet->n_books;
+        host->lanes = fleet->lanes + number * fleet->n_books;
+        host->room.number = host->shortest.number = number;
+        for (size_t i = 0; i < fleet->n_books; i++)
+                books_init(fleet, host, i);
+        fleet_moved(fleet, host);
+}
+
+static uint32_t find_books(const struct policy *policy, const struct trace *trace, uint32_t slice) {
+        const char *name = trace->slices.list[slice];
+        const struct slice_policy *found;
+
+        if (policy->n_slices == 0)
+                return slice;
+        found = policy_find_slice(policy, *name ? name : "default");
+        return found ? (uint32_t)(found - policy->slices) : FLEET_NO_BOOKS;
+}
+
+int fleet_init(struct fleet *fleet, const struct policy *policy, const struct trace *trace,
+               uint64_t n, enum place_policy place, struct why *why) {
+        size_t n_books = policy->n_slices ?: trace->slices.n;
+
+        assert(n > 0);
+        *fleet = (struct fleet){.policy = policy, .n = n, .place = place, .n_books = n_books};
+        if (n > FLEET_HOSTS_MAX || n * n_books > FLEET_BOOKS_MAX)
+                return why_set(why, FLEET_E_TOO_MANY,
+                               "%" PRIu64 " hosts with %zu slices each are too many; hosts times "
+                               "slices may be %d",
+                               n, n_books, FLEET_BOOKS_MAX);
+        fleet->hosts = calloc(n, sizeof(*fleet->hosts));
+        fleet->accounts = calloc(n * n_books, sizeof(*fleet->accounts));
+        fleet->lanes = calloc(n * n_books, sizeof(*fleet->lanes));
+        fleet->books = calloc(trace->slices.n, sizeof(*fleet->books));
+        if (!fleet->hosts || !fleet->accounts || !fleet->lanes || !fleet->books)
+                return fault(-ENOMEM);
+        for (uint32_t i = 0; i < trace->slices.n; i++)
+                fleet->books[i] = find_books(policy, trace, i);
+        for (uint32_t i = 0; i < n; i++)
+                host_init(fleet, &fleet->hosts[i], i);
+        return 0;
+}
+
+void fleet_deinit(struct fleet *fleet) {
+        free(fleet->hosts);
+        free(fleet->accounts);
+        free(fleet->lanes);
+        free(fleet->books);
+        *fleet = (struct fleet){};
+}
