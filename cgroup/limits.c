@@ -160,6 +160,23 @@ void limits_apply_best(int dir_fd, struct limits *limits, char *missing, size_t 
         }
 }
 
+void limits_keep(struct limits *limits, const struct limits *known) {
+        static const size_t fields[] = {
+                offsetof(struct limits, cpu_quota_usec),
+                offsetof(struct limits, cpu_weight),
+                offsetof(struct limits, memory_max_bytes),
+                offsetof(struct limits, memory_high_bytes),
+                offsetof(struct limits, memory_low_bytes),
+                offsetof(struct limits, swap_max_bytes),
+                offsetof(struct limits, oom_group),
+                offsetof(struct limits, pids_max),
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+                if (*(const uint64_t *)((const char *)known + fields[i]) == LIMIT_KEEP)
+                        *(uint64_t *)((char *)limits + fields[i]) = LIMIT_KEEP;
+}
+
 int limits_verify(int dir_fd, const struct limits *limits, struct why *why) {
         return limits_run(dir_fd, limits, false, why);
 }

@@ -61,6 +61,9 @@ _must_check_ int limits_apply(int dir_fd, const struct limits *limits, struct wh
  */
 void limits_apply_best(int dir_fd, struct limits *limits, char *missing, size_t size);
 
+/* What is LIMIT_KEEP in @known becomes so in @limits: it was not wanted, or could not be set. */
+void limits_keep(struct limits *limits, const struct limits *known);
+
 /* Compares the group's files with @limits without writing. Answers LIMIT for the first that
  * differs. */
 _must_check_ int limits_verify(int dir_fd, const struct limits *limits, struct why *why);
