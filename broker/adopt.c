@@ -224,6 +224,8 @@ static int adopt_running(struct lease *lease, pid_t pid) {
         lease->told_started = true;
         lease->arrived_usec = lease->admitted_usec = lease->made_usec = lease->executed_usec = now;
         charge_limits(broker, lease, &lease->limits);
+        /* The last broker may have ended while it took memory from this VM. */
+        lease->limits.memory_high_bytes = charge_memory_high(lease, lease->limits.memory_max_bytes);
         r = limits_verify(lease->dir_fd, &lease->limits, &why);
         if (r)
                 r = limits_apply(lease->dir_fd, &lease->limits, &why);

@@ -99,6 +99,10 @@ struct broker {
         int gpu_told_fd;           /* where its threads tell it */
         uint64_t n_gpu_errands;
 
+        sd_event_source *shrunk; /* memory that was taken from VMs; NULL: none ever was */
+        int shrunk_fd;           /* where its threads tell it */
+        uint64_t n_shrinking;
+
         sd_event_source *settle; /* after releases: the queue goes on */
         sd_event_source *tick;   /* the next deadline of anything */
         uint64_t tick_usec;      /* when it is set for; UINT64_MAX: not */

@@ -6,6 +6,7 @@
 #include <broker/burst.h>
 #include <broker/diskio.h>
 #include <broker/lease.h>
+#include <broker/shrink.h>
 #include <broker/slice.h>
 #include <cgroup/freeze.h>
 #include <cgroup/iomax.h>
@@ -232,6 +233,11 @@ int burst_step(struct lease *lease) {
 
         if (!diskio || diskio->stepping)
                 return 0;
+        if (shrink_freezes(lease)) {
+                diskio->step_usec = broker_now_usec() + STEP_LOOK_USEC;
+                broker_tick_at(lease->broker, diskio->step_usec);
+                return 0;
+        }
         diskio->step_usec = 0;
         r = lease_open_dir(lease, &why);
         if (r == 0 && diskio_verify(lease, NULL) == 0) {

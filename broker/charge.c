@@ -149,6 +149,17 @@ void charge_network(const struct broker *broker, const struct record *record,
         charge->amount[RESOURCE_NETWORK_UPLOAD] = apart ? upload : 0;
 }
 
+uint64_t charge_memory(const struct broker *broker, uint64_t memory_bytes) {
+        uint64_t memory;
+
+        if (__builtin_add_overflow(memory_bytes, broker->policy->broker.memory_overhead_bytes,
+                                   &memory) ||
+            memory > INT64_MAX / 2)
+                return UINT64_MAX;
+        /* Whole pages, and never so little that the hypervisor cannot be executed in it. */
+        return limits_page_ceil(max_u64(memory, MEMORY_MAX_FLOOR));
+}
+
 /* What is charged, and what the record says about the claim. Answers positive with a sentence. */
 int charge_size(struct lease *lease, struct why *why) {
         struct broker *broker = lease->broker;
@@ -189,17 +200,15 @@ int charge_size(struct lease *lease, struct why *why) {
                 return r;
         if (values[RESOURCE_CPU] == 0 || values[RESOURCE_MEMORY] == 0)
                 return why_set(why, 1, "a VM needs some CPU and some memory; 0 was asked");
-        memory = values[RESOURCE_MEMORY];
-        if (__builtin_add_overflow(memory, policy->memory_overhead_bytes, &memory) ||
-            memory > INT64_MAX / 2)
+        memory = charge_memory(broker, values[RESOURCE_MEMORY]);
+        if (memory == UINT64_MAX)
                 return why_set(why, 1, "memory: the claim is larger than any host");
 
         record->cpu_milli = values[RESOURCE_CPU];
         record->memory_bytes = values[RESOURCE_MEMORY];
         for (unsigned i = 0; i < _RESOURCE_N; i++)
                 charge->amount[i] = values[i];
-        /* Whole pages, and never so little that the hypervisor cannot be executed in it. */
-        charge->amount[RESOURCE_MEMORY] = limits_page_ceil(max_u64(memory, MEMORY_MAX_FLOOR));
+        charge->amount[RESOURCE_MEMORY] = memory;
         charge_network(broker, record, charge);
         record->charge = *charge;
         return 0;
@@ -207,6 +216,16 @@ int charge_size(struct lease *lease, struct why *why) {
 
 static uint64_t pick_policy(uint64_t slice_value, uint64_t broker_value) {
         return slice_value != POLICY_AUTO ? slice_value : broker_value;
+}
+
+uint64_t charge_memory_high(const struct lease *lease, uint64_t max_bytes) {
+        const struct slice_policy *slice = lease->slice->policy;
+        uint64_t milli = pick_policy(slice ? slice->memory_high_milli : POLICY_AUTO,
+                                     lease->broker->policy->broker.memory_high_milli);
+
+        if (milli == POLICY_NONE || milli == POLICY_AUTO)
+                return LIMIT_NONE;
+        return limits_page_ceil((uint64_t)((unsigned __int128)max_bytes * milli / 1000));
 }
 
 void charge_limits(const struct broker *broker, const struct lease *lease, struct limits *limits) {
@@ -223,11 +242,9 @@ void charge_limits(const struct broker *broker, const struct lease *lease, struc
                 &broker->ledger, RESOURCE_MEMORY, charge->amount[RESOURCE_MEMORY]));
         limits->oom_group = 1;
 
-        high = pick_policy(slice ? slice->memory_high_milli : POLICY_AUTO,
-                           policy->memory_high_milli);
-        if (high != POLICY_NONE && high != POLICY_AUTO)
-                limits->memory_high_bytes = limits_page_ceil(
-                        (uint64_t)((unsigned __int128)limits->memory_max_bytes * high / 1000));
+        high = charge_memory_high(lease, limits->memory_max_bytes);
+        if (high != LIMIT_NONE)
+                limits->memory_high_bytes = high;
         swap = pick_policy(slice ? slice->swap_max_bytes : POLICY_AUTO, policy->swap_max_bytes);
         limits->swap_max_bytes = swap == POLICY_NONE ? LIMIT_NONE : limits_page_ceil(swap);
         pids = pick_policy(slice ? slice->pids_max : POLICY_AUTO, policy->pids_max);

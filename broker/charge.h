@@ -39,6 +39,13 @@ _must_check_ int charge_size(struct lease *lease, struct why *why);
 void charge_network(const struct broker *broker, const struct record *record,
                     struct demand *charge);
 
+/* What is charged for @memory_bytes of a guest: with what the hypervisor needs, in whole pages.
+ * UINT64_MAX: larger than any host. */
+uint64_t charge_memory(const struct broker *broker, uint64_t memory_bytes);
+
+/* The memory.high that the policy wants beside a memory.max; LIMIT_NONE: none. */
+uint64_t charge_memory_high(const struct lease *lease, uint64_t max_bytes);
+
 /* The VM's limits, as they will be written. */
 void charge_limits(const struct broker *broker, const struct lease *lease, struct limits *limits);
 

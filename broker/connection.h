@@ -68,6 +68,7 @@ struct connection {
 
         struct lease *following; /* Run, Attach: the lease whose life is told here */
         struct lease *killing;   /* Kill: the lease whose end is waited for */
+        struct lease *resizing;  /* Resize: the lease whose memory comes down */
         bool listing;            /* List: parts of it are still to be told */
         struct list_cursor list;
         bool asking; /* ImageCheck: a walk of the disk is waited for */

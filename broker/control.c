@@ -15,6 +15,7 @@
 #include <broker/lease.h>
 #include <broker/methods.h>
 #include <broker/waiting.h>
+#include <broker/shrink.h>
 #include <broker/space.h>
 
 /* All users wait in it together, first come, first served: so it is short, and connect(2) waits. */
@@ -49,6 +50,8 @@ static int on_reap(sd_event_source *source, void *userdata) {
                         TAILQ_REMOVE(&control->subscribers, connection, subscriber);
                 if (connection->killing)
                         TAILQ_REMOVE(&connection->killing->killers, connection, killer);
+                if (connection->resizing)
+                        shrink_unfollow(connection->resizing);
                 space_forget(connection);
                 if (connection->following) {
                         struct lease *lease = connection->following;
@@ -367,6 +370,8 @@ void control_deinit(struct control *control) {
                         lease_detach_follower(connection->following);
                 if (connection->killing)
                         TAILQ_REMOVE(&connection->killing->killers, connection, killer);
+                if (connection->resizing)
+                        shrink_unfollow(connection->resizing);
                 space_forget(connection);
                 connection_free(connection);
         }

@@ -31,6 +31,7 @@
 struct broker;
 struct connection;
 struct filters;
+struct shrink;
 struct slice;
 
 enum lease_state {
@@ -131,6 +132,7 @@ struct lease {
         char **argv, **paths;
         struct taps *taps;     /* NULL: it has no network of ours; owned */
         struct diskio *diskio; /* NULL: its I/O is not limited; owned */
+        struct shrink *shrink; /* its memory is being taken down; NULL: it is not */
         struct quota *quota;   /* NULL: its disk space is counted only; owned */
         int *pass;             /* descriptors for the hypervisor, 3 and on; borrowed; owned array */
         size_t n_pass;

@@ -14,6 +14,7 @@
 #include <broker/release.h>
 #include <broker/report.h>
 #include <broker/sandbox.h>
+#include <broker/shrink.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
 #include <broker/violation.h>
@@ -254,7 +255,8 @@ static int finish(struct lease *lease) {
                 snprintf(lease->end_reason, sizeof(lease->end_reason), "exit");
         end_events(lease);
         lease_detach_follower(lease);
-        if (follower)
+        r = shrink_vm_ended(lease);
+        if (r == 0 && follower)
                 r = tell_exited(lease, follower);
         while (r == 0 && (connection = TAILQ_FIRST(&lease->killers))) {
                 TAILQ_REMOVE(&lease->killers, connection, killer);

@@ -67,6 +67,9 @@ static void follow_ratios(struct lease *lease) {
         if (lease->state == LEASE_UNKNOWN)
                 return;
         charge_limits(lease->broker, lease, &limits);
+        /* What memory is guaranteed while some is taken away is settled when that is over. */
+        if (lease->shrink)
+                limits.memory_low_bytes = lease->limits.memory_low_bytes;
         if (limits.cpu_weight == lease->limits.cpu_weight &&
             limits.memory_low_bytes == lease->limits.memory_low_bytes)
                 return;

@@ -34,6 +34,7 @@
 #include <broker/resume.h>
 #include <broker/rights.h>
 #include <broker/service.h>
+#include <broker/shrink.h>
 #include <broker/slice.h>
 #include <broker/space.h>
 #include <broker/start.h>
@@ -420,6 +421,7 @@ void broker_deinit(struct broker *broker) {
 
         if (broker->control)
                 control_deinit(broker->control);
+        shrinks_close(broker);
         while ((claim = TAILQ_FIRST(&broker->queue.claims))) {
                 queue_remove(&broker->queue, claim);
                 lease_free(claim_lease(claim));

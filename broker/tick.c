@@ -8,6 +8,7 @@
 #include <broker/lease.h>
 #include <broker/provision.h>
 #include <broker/release.h>
+#include <broker/shrink.h>
 #include <broker/slice.h>
 #include <broker/slice_io.h>
 #include <broker/taps_check.h>
@@ -46,6 +47,8 @@ static int lease_tick(struct lease *lease, uint64_t now, uint64_t *nextp) {
         if (due(lease->kill_at_usec, now, nextp))
                 return release_start(lease, "kill", 0, 0);
         r = burst_tick(lease, now, nextp);
+        if (r == 0)
+                r = shrink_tick(lease, now, nextp);
         if (r < 0)
                 return r;
         if (due(lease->retry_at_usec, now, nextp)) {

@@ -28,6 +28,7 @@
 #include <broker/broker.h>
 #include <broker/burst.h>
 #include <broker/lease.h>
+#include <broker/shrink.h>
 #include <broker/space.h>
 #include <broker/upgrade.h>
 
@@ -290,7 +291,8 @@ int upgrade_execute(struct broker *broker, struct why *why) {
 
         /* A child between clone and execve reads our memory, and execve ends threads: they go
          * first. */
-        if (broker->n_launching > 0 || space_is_asked(broker) || broker->n_gpu_errands > 0) {
+        if (broker->n_launching > 0 || space_is_asked(broker) || broker->n_gpu_errands > 0 ||
+            shrinks_give_up(broker)) {
                 broker_tick_at(broker, broker_now_usec() + DELAY_USEC);
                 return 0;
         }

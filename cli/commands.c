@@ -55,8 +55,10 @@ const struct command commands[] = {
         {
                 .name = "resize",
                 .arguments = "VM",
-                .help = "Change what a running VM is sold of the network and of its disks",
-                .more = "What is not named stays. A growth that does not fit now is refused.",
+                .help = "Change what a running VM is sold: CPUs, memory, network, disk I/O",
+                .more = "What is not named stays. A growth that does not fit now is refused. "
+                        "Memory is taken from the VM before\nits limit comes down; what cannot be "
+                        "taken is left to it, and told.",
                 .options = resize_option_rows,
                 .call = command_resize,
         },

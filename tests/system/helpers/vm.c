@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,8 +78,9 @@ static void bomb(void) {
         rest();
 }
 
-/* Writes @mib MiB to @path and reads them back: all of it page cache. */
-static void cache(const char *path, unsigned long long mib) {
+/* Writes @mib MiB to @path and reads them back: all of it page cache, as long as the file is there.
+ */
+static void cache(const char *path, unsigned long long mib, bool keep) {
         static char block[1 << 16];
         int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
@@ -92,7 +94,8 @@ static void cache(const char *path, unsigned long long mib) {
         while (read(fd, block, sizeof(block)) > 0)
                 ;
         close(fd);
-        unlink(path);
+        if (!keep)
+                unlink(path);
 }
 
 /* Two forks and a session of its own, as hypervisors with -daemonize do it. */
@@ -199,9 +202,16 @@ int main(int argc, char **argv) {
         if (strcmp(mode, "bomb") == 0)
                 bomb();
         if (strcmp(mode, "cache") == 0) {
-                cache(first, number(argc > 3 ? argv[3] : "0"));
+                cache(first, number(argc > 3 ? argv[3] : "0"), false);
                 say("ready\n");
                 return 0;
+        }
+        /* And of its own as much as the fifth word says. */
+        if (strcmp(mode, "keep") == 0) {
+                cache(first, number(argc > 3 ? argv[3] : "0"), true);
+                eat(number(argc > 4 ? argv[4] : "0"));
+                say("ready\n");
+                rest();
         }
         if (strcmp(mode, "daemon") == 0) {
                 daemonise();

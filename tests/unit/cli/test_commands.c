@@ -108,12 +108,13 @@ static void mistakes_are_64_and_say_what_is_valid(void) {
                 {"provium qmp a \xff", "not UTF-8"},
                 {"provium qmp --timeout 5 a", "--timeout: "},
                 {"provium resize", "give VM"},
-                {"provium resize web", "give at least one of --download, --upload and --disk-io"},
+                {"provium resize web", "give at least one of --cpus, --mem, --download"},
                 {"provium resize web api --upload 1Mbps", "one word too many"},
                 {"provium resize ../x --upload 1Mbps", "not a valid"},
                 {"provium resize web --download 5", "--download: "},
                 {"provium resize web --upload -1Mbps", "--upload: "},
-                {"provium resize web --mem 1G", "unknown option --mem"},
+                {"provium resize web --mem 1Q", "--mem: "},
+                {"provium resize web --cpus 1.2345", "--cpus: "},
                 {"provium resize web --disk-io 5", "--disk-io: "},
                 {"provium resize web --disk-iops 5", "unknown option --disk-iops"},
                 {"provium image-check", "give SIZE"},
@@ -513,6 +514,34 @@ static void resize_changes_the_disks_too(void) {
         fake_deinit(&fake);
 }
 
+static void resize_follows_memory_on_its_way_down(void) {
+        struct peer peer = PEER_NULL;
+        const json_t *claim;
+        struct fake fake;
+
+        fake_init(&fake);
+        fake_start(&fake, "resize", "web", "--cpus", "1.5", "--mem", "64M", NULL);
+        peer_expect(&fake, &peer, "Resize");
+        expect(peer.call.more);
+        claim = json_object_get(peer.call.parameters, "claim");
+        expect_uint(json_object_size(claim), 2);
+        expect_int(json_integer_value(json_object_get(claim, "cpu")), 1500);
+        expect_int(json_integer_value(json_object_get(claim, "memory")), 64 << 20);
+        peer_reply(&peer,
+                   json_pack("{s{} si si s{si si}}", "charge", "cpu", 1500, "memory", 128 << 20,
+                             "reclaiming", "in_use", 100 << 20, "target", 62 << 20),
+                   true);
+        peer_reply(&peer,
+                   json_pack("{s{} si si si si}", "charge", "cpu", 1500, "memory", 64 << 20,
+                             "download", 0, "upload", 0),
+                   false);
+        expect_int(fake_wait(&fake), 0);
+        expect_str(fake.output, "web: cpu 1.5, memory 64M, download 0B/s, upload 0B/s\n");
+        expect_str(fake.errors, "");
+        peer_deinit(&peer);
+        fake_deinit(&fake);
+}
+
 static json_t *image_answer(bool allowed, const char *reason) {
         return json_pack("{sb ss si si si}", "allowed", allowed, "reason", reason, "free", 7,
                          "images", 5, "images_limit", 6);
@@ -859,6 +888,7 @@ UNIT_MAIN(TEST(mistakes_are_64_and_say_what_is_valid), TEST(a_disk_that_cannot_b
           TEST(ps_gives_raw_values_as_json), TEST(ps_takes_a_list_in_parts),
           TEST(answers_of_odd_shape_are_survived), TEST(show_tells_what_the_kernel_holds),
           TEST(show_tells_of_the_network), TEST(resize_tells_what_is_sold_then),
+          TEST(resize_follows_memory_on_its_way_down),
           TEST(resize_sends_what_was_named_and_no_more),
           TEST(resize_has_the_exit_statuses_of_the_others), TEST(resources_are_a_table),
           TEST(doctor_prints_the_mending_line_below_its_finding),
