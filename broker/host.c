@@ -13,6 +13,7 @@
 #include <broker/options.h>
 #include <cgroup/root.h>
 #include <policies/policy.h>
+#include <policies/pool.h>
 #include <tc/uplink.h>
 
 #define DISK_IO_BYTES_PER_S UINT64_C(1000000000) /* of one disk, until somebody measures it */
@@ -151,21 +152,22 @@ static bool is_pooled(enum resource resource) {
         return resource == RESOURCE_CPU || resource == RESOURCE_MEMORY;
 }
 
-static void set_pool(struct host *host, const struct pool_policy *pool) {
-        uint64_t memory = host->capacity.amount[RESOURCE_MEMORY];
+static void set_pool(struct host *host, const struct broker_policy *policy) {
+        struct demand pool = host->capacity;
         char detail[96];
 
-        switch (pool->mode) {
+        pool_apply_capacity(policy, &pool);
+        switch (policy->pool.mode) {
         case POOL_FIXED:
-                set(host, RESOURCE_CPU, pool->cpu_milli, "a fixed pool");
-                set(host, RESOURCE_MEMORY, pool->memory_bytes, "a fixed pool");
+                set(host, RESOURCE_CPU, pool.amount[RESOURCE_CPU], "a fixed pool");
+                set(host, RESOURCE_MEMORY, pool.amount[RESOURCE_MEMORY], "a fixed pool");
                 host->source[RESOURCE_CPU] = host->source[RESOURCE_MEMORY] = SOURCE_CONFIGURED;
                 break;
         case POOL_AUTO:
                 if (host->source[RESOURCE_MEMORY] == SOURCE_UNKNOWN)
                         break;
                 snprintf(detail, sizeof(detail), "80 %% of %.80s", host->detail[RESOURCE_MEMORY]);
-                set(host, RESOURCE_MEMORY, memory / 5 * 4, detail);
+                set(host, RESOURCE_MEMORY, pool.amount[RESOURCE_MEMORY], detail);
                 break;
         case POOL_OVERSUBSCRIBED:
         case _POOL_MODE_N:
@@ -173,28 +175,10 @@ static void set_pool(struct host *host, const struct pool_policy *pool) {
         }
 }
 
-void host_apply_mode(const struct broker_policy *policy, struct demand *reserve,
-                     struct demand *ratio_milli) {
-        const struct pool_policy *pool = &policy->pool;
-
-        for (unsigned i = 0; i < _RESOURCE_N && pool->mode != POOL_OVERSUBSCRIBED; i++) {
-                if (!is_pooled(i))
-                        continue;
-                reserve->amount[i] = 0;
-                ratio_milli->amount[i] = i == RESOURCE_CPU && pool->mode == POOL_FIXED
-                                                 ? pool->overcommit_milli
-                                                 : 1000;
-        }
-}
-
 uint64_t host_cpus_at_a_time(const struct host *host, const struct broker_policy *policy) {
-        uint64_t most = policy->gates.cpu_milli_max;
+        bool known = host->source[RESOURCE_CPU] != SOURCE_UNKNOWN;
 
-        if (most != POLICY_AUTO)
-                return most == POLICY_NONE ? UINT64_MAX : most;
-        if (policy->pool.mode != POOL_AUTO || host->source[RESOURCE_CPU] == SOURCE_UNKNOWN)
-                return UINT64_MAX;
-        return max_u64(2, host->capacity.amount[RESOURCE_CPU] / 2000) * 1000;
+        return pool_cpus_at_a_time(policy, known ? host->capacity.amount[RESOURCE_CPU] : 0);
 }
 
 void host_discover(struct host *host, const struct options *options,
@@ -215,7 +199,7 @@ void host_discover(struct host *host, const struct options *options,
                 host->source[i] = SOURCE_CONFIGURED;
                 snprintf(host->detail[i], sizeof(host->detail[i]), "broker.conf");
         }
-        set_pool(host, &policy->pool);
+        set_pool(host, policy);
         discover_upload(host, policy->network.full_duplex);
 }
 

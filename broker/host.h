@@ -31,14 +31,6 @@ const char *capacity_source_name(enum capacity_source source);
 void host_discover(struct host *host, const struct options *options,
                    const struct broker_policy *policy, const struct cgroup_root *root);
 
-/*
- * What is kept for the host and how often the rest is sold, as the mode of the pool has it: of CPUs
- * and memory @reserve and @ratio_milli, which hold what the policy says, are changed where the pool
- * is a fixed or an auto one.
- */
-void host_apply_mode(const struct broker_policy *policy, struct demand *reserve,
-                     struct demand *ratio_milli);
-
 /* How many CPUs may run at a time, in thousandths, or UINT64_MAX. */
 uint64_t host_cpus_at_a_time(const struct host *host, const struct broker_policy *policy);
 

@@ -15,6 +15,7 @@
 #include <broker/slice_io.h>
 #include <broker/taps.h>
 #include <broker/taps_adopt.h>
+#include <policies/pool.h>
 
 #define ROOT_WEIGHT_MAX 10000
 #define RATIO_ONE_MILLI 1000
@@ -149,7 +150,7 @@ void policies_count(struct broker *broker) {
         for (unsigned i = 0; i < _RESOURCE_N; i++)
                 enforced[i] = broker->host.source[i] != SOURCE_UNKNOWN;
         enforced[RESOURCE_NETWORK_UPLOAD] &= policy->network.full_duplex;
-        host_apply_mode(policy, &reserve, &ratio_milli);
+        pool_apply_terms(policy, &reserve, &ratio_milli);
         ledger_configure(&broker->ledger, &broker->host.capacity, &reserve, &ratio_milli, enforced,
                          policy->vms_max);
 }

@@ -5,15 +5,24 @@
 #include <cli/fleet.h>
 #include <cli/trace.h>
 #include <policies/policy.h>
+#include <policies/pool.h>
 
 void fleet_moved(struct fleet *fleet, struct host *host) {
         static const struct room empty;
         struct room room;
+        uint64_t cpus;
 
         if (fleet->n == 1)
                 return;
         /* Where others wait nobody starts at once. */
         place_room(&host->ledger, host->queue.n == 0, &room);
+        cpus = host->gates.rules.cpu_milli_max;
+        if (cpus != LEDGER_NO_LIMIT) {
+                uint64_t used = host->ledger.allocated.amount[RESOURCE_CPU];
+
+                room.amount[RESOURCE_CPU] =
+                        min_u64(room.amount[RESOURCE_CPU], cpus > used ? cpus - used : 0);
+        }
         placement_put(&fleet->rooms, &host->room, place_key(&host->ledger, fleet->place), &room);
         if (!host->shortest.placed || host->shortest.key != host->queue.n)
                 placement_put(&fleet->queues, &host->shortest, host->queue.n, &empty);
@@ -27,9 +36,10 @@ struct candidate {
 static bool fits(const struct spot *spot, const void *userdata) {
         const struct host *host = container_of(spot, struct host, room);
         const struct candidate *candidate = userdata;
+        struct shortage shortage;
 
-        return ledger_check(&host->ledger, &host->accounts[candidate->books], candidate->demand,
-                            NULL) == 0;
+        return queue_check(&host->queue, &host->ledger, &host->lanes[candidate->books],
+                           candidate->demand, &shortage) == 0;
 }
 
 struct host *fleet_choose(const struct fleet *fleet, const struct demand *demand, uint32_t books) {
@@ -69,18 +79,25 @@ static void books_init(const struct fleet *fleet, struct host *host, size_t i) {
 
 static void host_init(struct fleet *fleet, struct host *host, uint32_t number) {
         const struct broker_policy *policy = &fleet->policy->broker;
-        struct demand capacity = policy->capacity;
+        struct demand capacity = policy->capacity, reserve = policy->reserve,
+                      ratio_milli = policy->ratio_milli;
         bool enforced[_RESOURCE_N];
 
+        pool_apply_capacity(policy, &capacity);
+        pool_apply_terms(policy, &reserve, &ratio_milli);
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
                 enforced[i] = capacity.amount[i] != POLICY_AUTO;
                 if (!enforced[i])
                         capacity.amount[i] = 0;
         }
         enforced[RESOURCE_NETWORK_UPLOAD] &= policy->network.full_duplex;
-        ledger_configure(&host->ledger, &capacity, &policy->reserve, &policy->ratio_milli, enforced,
+        ledger_configure(&host->ledger, &capacity, &reserve, &ratio_milli, enforced,
                          policy->vms_max);
         queue_init(&host->queue);
+        gates_init(&host->gates);
+        host->gates.rules.cpu_milli_max =
+                pool_cpus_at_a_time(policy, capacity.amount[RESOURCE_CPU]);
+        host->queue.gates = &host->gates;
         host->accounts = fleet->accounts + number * fleet->n_books;
         host->lanes = fleet->lanes + number * fleet->n_books;
         host->room.number = host->shortest.number = number;

@@ -26,6 +26,7 @@ enum {
 struct host {
         struct ledger ledger;
         struct queue queue;
+        struct gates gates; /* but for MaxCpus= all open */
         struct account *accounts; /* of each slice */
         struct lane *lanes;
         struct spot room;     /* in fleet.rooms: by what it has left */

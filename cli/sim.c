@@ -199,8 +199,8 @@ static bool is_refused(struct sim *sim, const struct sim_claim *claim) {
                 reject(sim, order, SIM_VM_MAX, 0, 0);
                 return true;
         }
-        if (ledger_check(&host->ledger, &host->accounts[claim->books], demand, &shortage) ==
-            LEDGER_E_NEVER) {
+        if (queue_check(&host->queue, &host->ledger, &host->lanes[claim->books], demand,
+                        &shortage) == LEDGER_E_NEVER) {
                 reject_never(sim, &claim->claim, &shortage);
                 return true;
         }

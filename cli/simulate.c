@@ -19,6 +19,7 @@
 #include <cli/sim_svg.h>
 #include <cli/trace_read.h>
 #include <policies/policy.h>
+#include <policies/pool.h>
 
 enum { OPTION_HOSTS = 1, OPTION_HOST, OPTION_ORDER, OPTION_PLACE, OPTION_SVG };
 
@@ -174,6 +175,7 @@ static int load_host(struct cli *cli, const struct simulate_options *options,
         _cleanup_(freep) struct policy_errors *errors = calloc(1, sizeof(*errors));
         _cleanup_(fd_closep) int fd = -1;
         char safe[HUMAN_TEXT_MAX];
+        struct demand capacity;
         struct stat st;
         int r;
 
@@ -197,8 +199,10 @@ static int load_host(struct cli *cli, const struct simulate_options *options,
                 return tell_errors(cli, errors);
         if (!options->host)
                 discover(*policyp);
+        capacity = (*policyp)->broker.capacity;
+        pool_apply_capacity(&(*policyp)->broker, &capacity);
         for (unsigned i = RESOURCE_CPU; i <= RESOURCE_MEMORY; i++)
-                if ((*policyp)->broker.capacity.amount[i] == POLICY_AUTO)
+                if (capacity.amount[i] == POLICY_AUTO)
                         return cli_fail(
                                 cli, STATUS_BAD_POLICY,
                                 "%s: say in [Capacity] what the host has: CPU= and Memory=; "

@@ -3,6 +3,7 @@
 #include <broker/options.h>
 #include <cgroup/root.h>
 #include <policies/policy.h>
+#include <policies/pool.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static void discover(struct place *place) {
         host_discover(&place->host, &options, &place->policy, &root);
         place->reserve = place->policy.reserve;
         place->ratio_milli = place->policy.ratio_milli;
-        host_apply_mode(&place->policy, &place->reserve, &place->ratio_milli);
+        pool_apply_terms(&place->policy, &place->reserve, &place->ratio_milli);
 }
 
 static void place_init(struct place *place) {

@@ -99,6 +99,13 @@ static void the_hosts_own_bounds_hold(void) {
                      (const double[]){0, 0});
         expect_waits(HEAD "0,10,2,1G,0\n1,5,2,1G,0\n", "[Reserve]\nCPU=1\n", 1, 0,
                      (const double[]){0, 9});
+        /* The pool's own terms: 2 CPUs, each once; half of them at a time, and 80 % of memory. */
+        expect_waits(HEAD "0,10,2,1G,0\n1,5,1,1G,0\n2,5,3,1G,0\n",
+                     "[Pool]\nMode=fixed\nCpus=2\nMemory=2G\n", 1, 0, (const double[]){0, 9, -1});
+        expect_waits(HEAD "0,10,2,1G,0\n1,5,2,1G,0\n2,5,1,3355440K,0\n", "[Pool]\nMode=auto\n", 1,
+                     0, (const double[]){0, 9, 13});
+        expect_waits(HEAD "0,10,2,1G,0\n1,5,2,1G,0\n2,5,3,1G,0\n", "[Gates]\nMaxCpus=2\n", 2, 0,
+                     (const double[]){0, 0, -1});
         /* What is added to a claim, as the broker does. */
         expect_waits(HEAD "0,10,1,4G,0\n0,5,1,3G,0\n", "[Enforce]\nMemoryOverhead=1M\n", 1, 0,
                      (const double[]){-1, 0});
