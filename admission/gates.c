@@ -70,10 +70,7 @@ bool gates_look(struct gates *gates, const struct pressure pressure[_GATE_RESOUR
         for (unsigned i = 0; i < _GATE_RESOURCE_N; i++)
                 gates->pressure[i] = pressure[i];
         if (find_cause(gates, &cause)) {
-                if (before != PRESSURE_CLOSED) {
-                        gates->cause = cause;
-                        gates->cause_share = gates_count_pressure(&pressure[cause]);
-                }
+                gates->cause = cause;
                 gates->state = PRESSURE_CLOSED;
                 return before != PRESSURE_CLOSED;
         }

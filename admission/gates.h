@@ -72,8 +72,7 @@ struct gates {
 
         enum pressure_state state;
         struct pressure pressure[_GATE_RESOURCE_N]; /* as last looked at */
-        enum gate_resource cause;                   /* what it was closed for; valid unless OPEN */
-        uint64_t cause_share;                       /* and how much there was of it then */
+        enum gate_resource cause;                   /* what it is, or was, closed for */
         bool may_start;                             /* PACED: the next one may */
         uint64_t started_usec;                      /* PACED: the last one */
         uint64_t calm_usec;                         /* PACED: since when it is low */

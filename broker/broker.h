@@ -32,6 +32,7 @@ struct filters;
 struct gpus;
 struct lease;
 struct network;
+struct pressures;
 struct slice;
 struct space;
 
@@ -73,6 +74,8 @@ struct broker {
         struct disk_slot disk_slots[DEMAND_DISKS];
         struct ledger ledger;
         struct queue queue;
+        struct gates gates;
+        struct pressures *pressures;   /* how the host is, for those */
         struct slice *slices;          /* by name */
         struct slice *slices_by_watch; /* those with a directory */
         struct slice_list unbalanced;  /* whose weights are to come down */

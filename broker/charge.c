@@ -7,6 +7,7 @@
 #include <broker/broker.h>
 #include <broker/charge.h>
 #include <broker/lease.h>
+#include <broker/pressure_report.h>
 #include <broker/slice.h>
 
 #define MEMORY_MAX_FLOOR (UINT64_C(16) * 1024 * 1024) /* below, execve itself could run out */
@@ -38,6 +39,24 @@ void shortage_describe(const struct shortage *shortage, bool never, char *text, 
                  resource_format(resource, shortage->effective_limit, limit, sizeof(limit)),
                  units_format_milli(shortage->ratio_milli, ratio, sizeof(ratio)),
                  resource_format(resource, shortage->allocated, sold, sizeof(sold)));
+}
+
+const char *answer_reason(int answer) {
+        return answer == LEDGER_E_NEVER ? "too_large" : wait_reason_name(queue_reason(answer));
+}
+
+void answer_describe(const struct broker *broker, int answer, const struct shortage *shortage,
+                     char *text, size_t size) {
+        enum wait_reason reason = queue_reason(answer);
+
+        text[0] = '\0';
+        if (answer == LEDGER_E_NEVER || reason == WAIT_POOL_FULL || reason == WAIT_SLICE_FULL)
+                shortage_describe(shortage, answer == LEDGER_E_NEVER, text, size);
+        else if (reason == WAIT_QUEUED)
+                snprintf(text, size,
+                         "others wait for the pool already, and this claim may not pass them");
+        else
+                pressure_describe(broker, reason, shortage, text, size);
 }
 
 json_t *shortage_json(const struct shortage *shortage, const char *reason) {
@@ -286,6 +305,9 @@ void claim_detail(const struct lease *lease, uint64_t position, char *text, size
         text[0] = '\0';
         if (lease->claim.reason == WAIT_POOL_FULL || lease->claim.reason == WAIT_SLICE_FULL)
                 shortage_describe(&lease->claim.shortage, false, text, size);
+        else if (pressure_describe(lease->broker, lease->claim.reason, &lease->claim.shortage, text,
+                                   size))
+                return;
         else if (lease->broker->window_usec)
                 snprintf(text, size, "the broker was started again and collects who waited before");
         else

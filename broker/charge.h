@@ -60,6 +60,14 @@ void claim_detail(const struct lease *lease, uint64_t position, char *text, size
  */
 void shortage_describe(const struct shortage *shortage, bool never, char *text, size_t size);
 
+/*
+ * The same of what queue_check() answered: the name of its reason ("too_large" where it can never
+ * fit, "none" if it would start), and the sentence to it; both are what a waiting claim is told.
+ */
+const char *answer_reason(int answer);
+void answer_describe(const struct broker *broker, int answer, const struct shortage *shortage,
+                     char *text, size_t size);
+
 /* The parameters of a refusal. New reference, or NULL. */
 json_t *shortage_json(const struct shortage *shortage, const char *reason);
 

@@ -10,6 +10,7 @@
 #include <broker/claim.h>
 #include <broker/diskio.h>
 #include <broker/lease.h>
+#include <broker/pressure.h>
 #include <broker/provision.h>
 #include <broker/sandbox.h>
 #include <broker/report.h>
@@ -134,7 +135,7 @@ static int dry_run(struct lease *lease, struct connection *connection) {
         struct broker *broker = lease->broker;
         struct shortage shortage = {};
         char detail[WHY_TEXT_MAX] = "";
-        const char *verdict, *reason = "none";
+        const char *verdict, *reason;
         json_t *limits;
         int r;
 
@@ -142,17 +143,12 @@ static int dry_run(struct lease *lease, struct connection *connection) {
         limits = report_limits(&lease->limits);
         diskio_plan(lease, limits);
         taps_plan(lease, limits);
+        pressure_refresh(broker);
         r = queue_check(&broker->queue, &broker->ledger, &lease->slice->lane, &lease->claim.demand,
                         &shortage);
         verdict = r == 0 ? "start" : r == LEDGER_E_NEVER ? "refuse" : "wait";
-        if (r == QUEUE_E_BEHIND)
-                reason = "queued";
-        else if (r)
-                reason = r == LEDGER_E_SLICE_FULL ? "slice_full"
-                         : r == LEDGER_E_NEVER    ? "too_large"
-                                                  : "pool_full";
-        if (r && r != QUEUE_E_BEHIND)
-                shortage_describe(&shortage, r == LEDGER_E_NEVER, detail, sizeof(detail));
+        reason = answer_reason(r);
+        answer_describe(broker, r, &shortage, detail, sizeof(detail));
         return connection_reply(connection,
                                 json_pack("{s:s s:{s:s s:s s:s s:o s:o}}", "state", "dry_run",
                                           "run", "verdict", verdict, "reason", reason, "detail",
@@ -161,33 +157,25 @@ static int dry_run(struct lease *lease, struct connection *connection) {
                                 false);
 }
 
-static int refuse_shortage(struct lease *lease, struct connection *connection, int code,
-                           const struct shortage *shortage) {
-        const char *reason = code == LEDGER_E_NEVER       ? "too_large"
-                             : code == LEDGER_E_POOL_FULL ? "pool_full"
-                                                          : "slice_full";
-        char text[WHY_TEXT_MAX];
-
-        shortage_describe(shortage, code == LEDGER_E_NEVER, text, sizeof(text));
-        return connection_error(connection, "Refused", shortage_json(shortage, reason), text);
-}
-
 /* --no-wait: it starts at once or not at all. */
 static int refuse_unless_fits(struct lease *lease, struct connection *connection, bool *refusedp) {
         struct broker *broker = lease->broker;
         struct shortage shortage = {};
+        char text[WHY_TEXT_MAX];
         int r;
 
+        pressure_refresh(broker);
         r = queue_check(&broker->queue, &broker->ledger, &lease->slice->lane, &lease->claim.demand,
                         &shortage);
         *refusedp = r == LEDGER_E_NEVER || (r && lease->request.wait_usec == 0);
         if (!*refusedp)
                 return 0;
-        if (r == QUEUE_E_BEHIND)
-                return connection_error(
-                        connection, "Refused", shortage_json(&shortage, "pool_full"),
-                        "others wait for the pool already, and this claim may not pass them");
-        return refuse_shortage(lease, connection, r, &shortage);
+        answer_describe(broker, r, &shortage, text, sizeof(text));
+        /* Who may not pass others that wait for the pool finds it full. */
+        return connection_error(
+                connection, "Refused",
+                shortage_json(&shortage, r == QUEUE_E_BEHIND ? "pool_full" : answer_reason(r)),
+                text);
 }
 
 static int check_queue_bounds(struct lease *lease, struct connection *connection, struct why *why) {

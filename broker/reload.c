@@ -9,6 +9,7 @@
 #include <broker/gpu.h>
 #include <broker/lease.h>
 #include <broker/network.h>
+#include <broker/pressure.h>
 #include <broker/reload.h>
 #include <broker/service.h>
 #include <broker/slice.h>
@@ -181,7 +182,9 @@ int policies_apply(struct broker *broker) {
                 log_warning("CPU overcommit clamped to %.3g",
                             (double)policy->pool.overcommit_milli / 1000);
         policies_count(broker);
-        r = slices_configure(broker);
+        r = pressure_configure(broker);
+        if (r == 0)
+                r = slices_configure(broker);
         if (r < 0)
                 return r;
 

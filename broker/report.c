@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <base/file.h>
 #include <broker/broker.h>
 #include <broker/charge.h>
 #include <broker/diskio.h>
 #include <broker/gpu_lease.h>
 #include <broker/gpu_report.h>
 #include <broker/lease.h>
+#include <broker/pressure_report.h>
 #include <broker/qmp.h>
 #include <broker/quota.h>
 #include <broker/report.h>
@@ -149,6 +151,21 @@ json_t *report_list(const struct broker *broker, uid_t uid, size_t max, struct l
         return json_pack("{s:o s:o}", "vms", vms, "waiting", waiting);
 }
 
+/* That of its slice, as of a file above its own. */
+static void add_slice_pressure(const struct lease *lease, json_t *stats) {
+        for (unsigned i = 0; stats && i < _GATE_RESOURCE_N && lease->slice->dir_fd >= 0; i++) {
+                char name[32], text[512];
+                int r;
+
+                snprintf(name, sizeof(name), "../%s.pressure", gate_resource_name(i));
+                r = file_read_at(lease->slice->dir_fd, name + strlen("../"), text, sizeof(text));
+                if (r != ENOENT)
+                        json_object_set_new(stats, name,
+                                            r ? json_sprintf("error: %s", strerrordesc_np(r))
+                                              : json_string(text));
+        }
+}
+
 json_t *report_show(struct lease *lease) {
         json_t *limits = json_object(), *stats = json_object(), *notes = json_array();
         bool was_open = lease->dir_fd >= 0;
@@ -156,6 +173,7 @@ json_t *report_show(struct lease *lease) {
         if (lease->state != LEASE_WAITING && lease_open_dir(lease, NULL) == 0 && limits && stats) {
                 stats_each_limit(lease->dir_fd, add_text, limits);
                 stats_each_statistic(lease->dir_fd, add_text, stats);
+                add_slice_pressure(lease, stats);
                 if (!was_open)
                         lease_close_dir(lease);
         }
@@ -219,12 +237,13 @@ static json_t *report_slices(const struct broker *broker) {
                                         json_integer((json_int_t)slice->account.limit.amount[i]));
                 json_array_append_new(
                         array,
-                        json_pack("{s:s s:s s:I s:I s:o s:o s:o}", "name", slice->name,
+                        json_pack("{s:s s:s s:I s:I s:o s:o s:o s:o}", "name", slice->name,
                                   "description", slice->policy ? slice->policy->description : "",
                                   "vms", (json_int_t)slice->account.vms, "waiting",
                                   (json_int_t)slice->lane.n, "allocated",
                                   report_demand(&slice->account.allocated), "limit", limit,
-                                  "guarantee", report_demand(&slice->account.guarantee)));
+                                  "guarantee", report_demand(&slice->account.guarantee), "pressure",
+                                  pressure_report_group(slice->dir_fd)));
         }
         return array;
 }
@@ -276,6 +295,11 @@ json_t *report_resources(struct broker *broker, uid_t uid, const char *instance)
         if (gpu)
                 json_object_update(json_object_get(object, resource_name(RESOURCE_GPU)), gpu);
         json_decref(gpu);
+        json_object_set_new(object, "pressure", pressure_report(broker));
+        json_object_set_new(object, "gates",
+                            json_pack("{s:s s:b}", "pressure",
+                                      pressure_state_name(broker->gates.state), "draining",
+                                      broker->gates.draining));
         json_object_set_new(object, "queue",
                             json_pack("{s:I s:I s:I}", "waiting", (json_int_t)broker->queue.n,
                                       "vms", (json_int_t)broker->ledger.vms, "vms_max",

@@ -26,6 +26,7 @@
 #include <broker/gpu_lease.h>
 #include <broker/lease.h>
 #include <broker/network.h>
+#include <broker/pressure.h>
 #include <broker/provision.h>
 #include <broker/qmp.h>
 #include <broker/quota.h>
@@ -400,6 +401,8 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         if (r == 0)
                 r = open_window(broker);
         if (r == 0)
+                pressure_begin(broker, broker->marked_waiting || broker->resume);
+        if (r == 0)
                 r = control_init(broker->control, broker, why);
         if (r == 0 && options->resume_fd >= 0)
                 r = resume_clients(broker, why);
@@ -434,6 +437,7 @@ void broker_deinit(struct broker *broker) {
                         lease_free(lease);
         }
         slices_deinit(broker, broker->root.dir_fd >= 0);
+        pressure_end(broker);
         network_close(broker);
         quota_close(broker);
         gpu_lease_close(broker);

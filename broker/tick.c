@@ -6,6 +6,7 @@
 #include <broker/burst.h>
 #include <broker/drift.h>
 #include <broker/lease.h>
+#include <broker/pressure.h>
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/shrink.h>
@@ -117,6 +118,8 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
                 broker->window_usec = 0;
                 r = claims_advance(broker);
         }
+        if (r == 0)
+                r = pressure_tick(broker, now, &next);
         if (r == 0)
                 r = waits_tick(broker, now, &next);
         if (r < 0)

@@ -6,6 +6,7 @@
 #include <broker/broker.h>
 #include <broker/charge.h>
 #include <broker/lease.h>
+#include <broker/pressure.h>
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/report.h>
@@ -83,6 +84,7 @@ static int granted(struct lease *lease) {
                 user->n_waiting--;
         lease->state = LEASE_STARTING;
         lease->admitted_usec = broker_now_usec();
+        gates_started(&broker->gates, lease->admitted_usec);
         lease->wait_until_usec = 0;
         lease_list_add(lease);
         lease_event(lease, "claim_acquired",
@@ -159,6 +161,8 @@ int claims_advance(struct broker *broker) {
         int r;
 
         if (broker->window_usec == 0 && !broker->stopping && !broker->upgrading) {
+                if (broker->queue.n > 0)
+                        pressure_refresh(broker);
                 while ((claim = queue_next(&broker->queue, &broker->ledger, &never))) {
                         struct lease *lease = claim_lease(claim);
 

@@ -17,7 +17,7 @@
 #include <cgroup/root.h>
 
 #define ATTR_KEY "trusted.provium.key"
-#define ATTR_WAITING "trusted.provium.waiting"
+#define ATTR_PREFIX "trusted.provium."
 
 static const char *const controllers[] = {"cpu", "memory", "io", "pids"};
 
@@ -247,22 +247,40 @@ int cgroup_root_key(struct cgroup_root *root, unsigned char key[CGROUP_ROOT_KEY_
         return 0;
 }
 
-int cgroup_root_mark_waiting(struct cgroup_root *root, bool waiting, struct why *why) {
+int cgroup_root_note(const struct cgroup_root *root, const char *name, const char *text,
+                     struct why *why) {
+        char attribute[64];
         int r;
 
-        if (waiting)
-                r = fsetxattr(root->dir_fd, ATTR_WAITING, "1", 1, 0);
+        snprintf(attribute, sizeof(attribute), ATTR_PREFIX "%s", name);
+        if (text)
+                r = fsetxattr(root->dir_fd, attribute, text, strlen(text), 0);
         else
-                r = fremovexattr(root->dir_fd, ATTR_WAITING);
+                r = fremovexattr(root->dir_fd, attribute);
         if (r < 0 && errno != ENODATA)
-                return why_errno(why, CGROUP_E_HOST, errno, "cannot mark '%s'", root->path);
+                return why_errno(why, CGROUP_E_HOST, errno, "cannot note '%s' on '%s'", name,
+                                 root->path);
         return 0;
 }
 
-bool cgroup_root_was_waiting(struct cgroup_root *root) {
-        char byte;
+bool cgroup_root_noted(const struct cgroup_root *root, const char *name, char *text, size_t size) {
+        char attribute[64];
+        ssize_t n;
 
-        return fgetxattr(root->dir_fd, ATTR_WAITING, &byte, 1) == 1;
+        snprintf(attribute, sizeof(attribute), ATTR_PREFIX "%s", name);
+        n = fgetxattr(root->dir_fd, attribute, text, size - 1);
+        text[n > 0 ? n : 0] = '\0';
+        return n >= 0;
+}
+
+int cgroup_root_mark_waiting(struct cgroup_root *root, bool waiting, struct why *why) {
+        return cgroup_root_note(root, "waiting", waiting ? "1" : NULL, why);
+}
+
+bool cgroup_root_was_waiting(struct cgroup_root *root) {
+        char text[8];
+
+        return cgroup_root_noted(root, "waiting", text, sizeof(text));
 }
 
 int cgroup_root_protect(struct cgroup_root *root, uint64_t memory_low_bytes, uint64_t cpu_weight,

@@ -56,7 +56,16 @@ _must_check_ int cgroup_missing_controllers(const char *mount, char *missing, si
 _must_check_ int cgroup_root_key(struct cgroup_root *root, unsigned char key[CGROUP_ROOT_KEY_SIZE],
                                  struct why *why);
 
-/* A mark on the root that outlives the broker: claims are waiting. */
+/*
+ * A note on the root that outlives the broker and goes with the tree, "trusted.provium.@name":
+ * @text, or none if NULL. Answers HOST.
+ */
+_must_check_ int cgroup_root_note(const struct cgroup_root *root, const char *name,
+                                  const char *text, struct why *why);
+/* Reads it into @text, ended with a NUL. False: there is none, or it does not fit. */
+bool cgroup_root_noted(const struct cgroup_root *root, const char *name, char *text, size_t size);
+
+/* Such a note: claims are waiting. */
 _must_check_ int cgroup_root_mark_waiting(struct cgroup_root *root, bool waiting, struct why *why);
 bool cgroup_root_was_waiting(struct cgroup_root *root);
 

@@ -59,3 +59,23 @@ int stats_memory_events(int dir_fd, struct memory_events *events, struct why *wh
         *events = result;
         return 0;
 }
+
+int stats_memory_held(int dir_fd, uint64_t *bytesp, struct why *why) {
+        /* Memory of a hypervisor that shares it with others (memfd) is shmem. Keys that this kernel
+         * has not got count as nothing. */
+        static const char *const keys[] = {"anon", "shmem", "kernel_stack", "pagetables",
+                                           "slab_unreclaimable"};
+        char text[STATS_TEXT_MAX];
+        uint64_t sum = 0, value;
+        int r;
+
+        r = file_read_at(dir_fd, "memory.stat", text, sizeof(text));
+        if (r)
+                return why_errno(why, r == ENODEV || r == ENOENT ? CGROUP_E_GONE : CGROUP_E_HOST, r,
+                                 "cannot read memory.stat");
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+                if (file_keyed_u64(text, keys[i], &value))
+                        sum += value;
+        *bytesp = sum;
+        return 0;
+}

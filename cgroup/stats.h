@@ -30,4 +30,11 @@ struct memory_events {
 /* From memory.events. Answers GONE, HOST. */
 _must_check_ int stats_memory_events(int dir_fd, struct memory_events *events, struct why *why);
 
+/*
+ * How much memory of the group and all below it, those that are gone included, is not available to
+ * others: from memory.stat, without what is page cache, which MemAvailable counts. Answers GONE,
+ * HOST.
+ */
+_must_check_ int stats_memory_held(int dir_fd, uint64_t *bytesp, struct why *why);
+
 #endif

@@ -160,6 +160,12 @@ void house_conf(const char *conf) {
         write_file(HOUSE_ETC "/broker.conf", conf);
 }
 
+void house_gates(const char *text) {
+        mkdir(HOUSE_DIR "/vendor", 0755);
+        mkdir(HOUSE_DIR "/vendor/broker.conf.d", 0755);
+        write_file(HOUSE_DIR "/vendor/broker.conf.d/gates.conf", text ?: HOUSE_GATES);
+}
+
 void house_slice(const char *name, const char *text) {
         char path[256];
 
@@ -234,6 +240,7 @@ void house_open(struct house *house, const char *conf, const char *slice) {
         mkdir(HOUSE_ETC "/slices", 0755);
         unlink(HOUSE_LOG);
         house_conf(conf ?: HOUSE_CONF);
+        house_gates(NULL);
         house_slice("t", slice ?: HOUSE_SLICE);
         notify_open(house);
         setenv("PROVIUM_SOCKET", HOUSE_SOCKET, 1);
@@ -676,8 +683,13 @@ char *ledger_text(void) {
                 json_array_append(sorted, items[i]);
         free(items);
         json_object_set_new(object, "allocations", sorted);
-        /* What lies on the disk is not in the books, and comes when it was counted. */
+        /* What lies on the disk is not in the books, and comes when it was counted; nor is how the
+         * host is at the moment. */
         json_object_del(object, "disk_breakdown");
+        json_object_del(object, "pressure");
+        list = json_object_get(object, "slices");
+        for (size_t i = 0; i < json_array_size(list); i++)
+                json_object_del(json_array_get(list, i), "pressure");
         text = json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT);
         json_decref(object);
         return text;

@@ -94,6 +94,9 @@ done
 hash -r
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 cp /usr/share/doc/provium/examples/slices/demo.slice /etc/provium/slices/
+# This machine is short of CPUs, and nobody here shall wait for that.
+mkdir -p /etc/provium/broker.conf.d
+printf '[Gates]\nPSI=no\n' >/etc/provium/broker.conf.d/gates.conf
 systemctl daemon-reload
 expect 'the units are sound' systemd-analyze verify --man=no $unit provium-broker.socket
 systemctl --quiet enable --now provium-broker.socket $unit 2>/tmp/enable || cat /tmp/enable

@@ -36,7 +36,6 @@ static void the_gate_closes_above_one_threshold_and_opens_below_another(void) {
         expect(look(&gates, 5001, 0, true, 2));
         expect_int(gates_check(&gates), GATES_PRESSURE);
         expect_int(gates.cause, GATE_CPU);
-        expect_uint(gates.cause_share, 5001);
         /* Between the two it stays as it is, whichever resource is between. */
         expect(!look(&gates, 4999, 0, true, 3));
         expect(!look(&gates, 3001, 0, true, 4));
