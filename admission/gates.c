@@ -125,7 +125,10 @@ static enum gate_verdict check_cpus(const struct gates *gates, const struct ledg
                 .ratio_milli = 1000,
                 .fits = left,
         };
-        return asked > most ? GATES_TOO_LARGE : GATES_CPUS;
+        if (asked <= most)
+                return GATES_CPUS;
+        shortage->available = most;
+        return GATES_TOO_LARGE;
 }
 
 static enum gate_verdict check_memory(const struct gates *gates, const struct ledger *ledger,
@@ -151,7 +154,7 @@ static enum gate_verdict check_memory(const struct gates *gates, const struct le
         };
         if (asked <= most)
                 return GATES_MEMORY;
-        shortage->effective_limit = most;
+        shortage->effective_limit = shortage->available = most;
         return GATES_TOO_LARGE;
 }
 

@@ -137,6 +137,23 @@ static int check_gates_claim(const struct queue *queue, const struct ledger *led
         return 0;
 }
 
+/* The books and then the gates; but what a gate can never let pass does not wait for the books. */
+static int check_claim(const struct queue *queue, const struct ledger *ledger,
+                       const struct account *account, const struct demand *demand,
+                       struct shortage *shortage) {
+        struct shortage of_gate;
+        int r, gate;
+
+        r = ledger_check(ledger, account, demand, shortage);
+        if (r == LEDGER_E_NEVER)
+                return r;
+        gate = check_gates_claim(queue, ledger, demand, &of_gate);
+        if (gate == 0 || (r && gate != LEDGER_E_NEVER))
+                return r;
+        *shortage = of_gate;
+        return gate;
+}
+
 enum wait_reason queue_reason(int answer) {
         switch (answer) {
         case LEDGER_E_POOL_FULL:
@@ -168,9 +185,8 @@ struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *never
                         continue;
                 r = check_gates(queue);
                 if (r == 0)
-                        r = ledger_check(ledger, lane->account, &claim->demand, &claim->shortage);
-                if (r == 0)
-                        r = check_gates_claim(queue, ledger, &claim->demand, &claim->shortage);
+                        r = check_claim(queue, ledger, lane->account, &claim->demand,
+                                        &claim->shortage);
                 if (r == 0)
                         r = ledger_charge(ledger, lane->account, &claim->demand, &claim->shortage);
                 if (r == 0 || r == LEDGER_E_NEVER) {
@@ -194,14 +210,11 @@ int queue_check(const struct queue *queue, const struct ledger *ledger, const st
         const struct lane *other;
         int r, gate = check_gates(queue);
 
-        r = ledger_check(ledger, lane->account, demand, shortage);
+        r = check_claim(queue, ledger, lane->account, demand, shortage);
         if (r == LEDGER_E_NEVER)
                 return r;
         if (gate || r)
                 return gate ?: r;
-        r = check_gates_claim(queue, ledger, demand, shortage);
-        if (r)
-                return r;
         if (lane->n > 0)
                 return QUEUE_E_BEHIND;
         /* Heads that wait for their own slice let others pass; one that waits for the pool does

@@ -161,7 +161,8 @@ static int dry_run(struct lease *lease, struct connection *connection) {
 static int refuse_unless_fits(struct lease *lease, struct connection *connection, bool *refusedp) {
         struct broker *broker = lease->broker;
         struct shortage shortage = {};
-        char text[WHY_TEXT_MAX];
+        char text[WHY_TEXT_MAX], detail[WHY_TEXT_MAX - 32];
+        const char *reason;
         int r;
 
         pressure_refresh(broker);
@@ -170,12 +171,12 @@ static int refuse_unless_fits(struct lease *lease, struct connection *connection
         *refusedp = r == LEDGER_E_NEVER || (r && lease->request.wait_usec == 0);
         if (!*refusedp)
                 return 0;
-        answer_describe(broker, r, &shortage, text, sizeof(text));
         /* Who may not pass others that wait for the pool finds it full. */
-        return connection_error(
-                connection, "Refused",
-                shortage_json(&shortage, r == QUEUE_E_BEHIND ? "pool_full" : answer_reason(r)),
-                text);
+        reason = r == QUEUE_E_BEHIND ? "pool_full" : answer_reason(r);
+        answer_describe(broker, r, &shortage, detail, sizeof(detail));
+        snprintf(text, sizeof(text), "%s: %s", reason, detail);
+        return connection_error(connection, "Refused", shortage_json(&shortage, reason),
+                                r > QUEUE_E_BEHIND ? text : detail);
 }
 
 static int check_queue_bounds(struct lease *lease, struct connection *connection, struct why *why) {

@@ -13,7 +13,6 @@
 #include <broker/pressure.h>
 #include <broker/pressure_report.h>
 #include <broker/psi.h>
-#include <broker/waiting.h>
 #include <cgroup/stats.h>
 
 #define LOOK_USEC UINT64_C(1000000)  /* while starts pause */
@@ -318,9 +317,8 @@ void pressure_end(struct broker *broker) {
         broker->pressures = NULL;
 }
 
-int pressure_tick(struct broker *broker, uint64_t now, uint64_t *nextp) {
+void pressure_tick(struct broker *broker, uint64_t now, uint64_t *nextp) {
         struct pressures *pressures = broker->pressures;
-        const struct claim *first = TAILQ_FIRST(&broker->queue.claims);
 
         if (pressures->look_usec && pressures->look_usec <= now) {
                 pressures->look_usec = 0;
@@ -328,9 +326,6 @@ int pressure_tick(struct broker *broker, uint64_t now, uint64_t *nextp) {
         }
         if (pressures->look_usec)
                 *nextp = min_u64(*nextp, pressures->look_usec);
-        /* Nobody tells when memory becomes available: it is looked at as often as waiting claims
-         * are told their place. */
-        return first && first->reason == WAIT_MEMORY_AVAILABLE ? claims_advance(broker) : 0;
 }
 
 void pressure_refresh(struct broker *broker) {

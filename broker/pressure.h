@@ -41,8 +41,8 @@ _must_check_ int pressure_configure(struct broker *broker);
 void pressure_begin(struct broker *broker, bool paused);
 void pressure_end(struct broker *broker);
 
-/* What is due of it. Negative on a fault. */
-_must_check_ int pressure_tick(struct broker *broker, uint64_t now, uint64_t *nextp);
+/* What is due of it. */
+void pressure_tick(struct broker *broker, uint64_t now, uint64_t *nextp);
 
 /* Reads what a decision needs to know; before claims are looked at. */
 void pressure_refresh(struct broker *broker);

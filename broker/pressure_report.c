@@ -5,7 +5,6 @@
 
 #include <base/units.h>
 #include <broker/broker.h>
-#include <broker/pressure.h>
 #include <broker/pressure_report.h>
 #include <broker/psi.h>
 

@@ -90,6 +90,12 @@ static int waits_tick(struct broker *broker, uint64_t now, uint64_t *nextp) {
         }
         if (broker->queue.n > 0) {
                 *nextp = min_u64(*nextp, now + 1000000);
+                /* Nobody tells when memory becomes available. */
+                if (TAILQ_FIRST(&broker->queue.claims)->reason == WAIT_MEMORY_AVAILABLE) {
+                        r = claims_advance(broker);
+                        if (r < 0)
+                                return r;
+                }
                 return claims_tell_places(broker);
         }
         if (broker->marked_waiting && broker->window_usec == 0) {
@@ -118,8 +124,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
                 broker->window_usec = 0;
                 r = claims_advance(broker);
         }
-        if (r == 0)
-                r = pressure_tick(broker, now, &next);
+        pressure_tick(broker, now, &next);
         if (r == 0)
                 r = waits_tick(broker, now, &next);
         if (r < 0)

@@ -288,7 +288,8 @@ static void no_more_cpus_run_than_the_gate_allows(void) {
         expect_uint(claims[1].shortage.effective_limit, 4000);
         ledger_return(&place.ledger, &place.account, &claims[0].demand);
         expect(queue_next(&place.queue, &place.ledger, &never) == &claims[1]);
-        add(&place, &claims[2], 3, 5000, GIB);
+        /* Whether the pool is full now or not. */
+        add(&place, &claims[2], 3, 7000, GIB);
         expect(queue_next(&place.queue, &place.ledger, &never) == &claims[2]);
         expect(never);
 }
