@@ -53,6 +53,7 @@ static void try_run(const json_t *parameters) {
         check(request.disk_read_bytes_per_s == again.disk_read_bytes_per_s &&
               request.disk_write_bytes_per_s == again.disk_write_bytes_per_s &&
               request.disk_ios_per_s == again.disk_ios_per_s);
+        check(request.learn == again.learn);
         check(strcmp(request.name, again.name) == 0 && request.wait_usec == again.wait_usec);
         check(strcmp(request.argv[request.n_argv - 1], again.argv[again.n_argv - 1]) == 0);
         json_decref(formatted);

@@ -5,10 +5,13 @@
  * end again, and what it did not call is denied. A probe that is made for it (helpers/learnt), and
  * QEMU itself, whose firmware runs, finds nothing to boot and resets.
  */
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -168,6 +171,86 @@ static void a_vm_that_learns_is_shown_so_and_ends_with_its_client(void) {
         house_close(&house);
 }
 
+/* Run, with learn and these descriptors behind the four. */
+static void line_learn(struct line *line, const char *name, bool detach, int fd) {
+        int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        int dir_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        const int fds[] = {null_fd, null_fd, null_fd, dir_fd, fd};
+        json_t *parameters =
+                json_pack("{s:s s:s s:b s:b s:[s s] s:[]}", "slice", "t", "name", name, "learn", 1,
+                          "detach", detach, "command", PROBE, "name", "environment");
+
+        need(line_open(line));
+        line_call(line, "Run", parameters, true, fds, fd < 0 ? 4 : 5);
+        close(null_fd);
+        close(dir_fd);
+}
+
+static void expect_refused(bool detach, int fd, const char *word, const char *text) {
+        struct line line;
+        json_t *reply;
+
+        line_learn(&line, "bad", detach, fd);
+        reply = line_wait(&line, word);
+        expect_in(reply_text(reply, "message"), text);
+        json_decref(reply);
+        line_close(&line);
+}
+
+static void a_client_that_does_not_do_its_part_harms_its_own_vm(void) {
+        struct pollfd in = {.events = POLLIN};
+        struct house house;
+        struct line line;
+        struct news news;
+        struct job job;
+        int fds[2], fd;
+
+        learn_open(&house, LEARNING "AllowRoot=yes\n");
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        expect_refused(false, -1, "Invalid", "descriptors: 4 came");
+        expect_refused(true, fd, "Invalid", "not with detach");
+        expect_refused(false, fd, "Failed",
+                       "cannot load its seccomp filter: Socket operation on non-socket");
+        close(fd);
+        /* It takes the listener and says nothing: not even execve comes to its end. */
+        news_open(&news);
+        need_int(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        line_learn(&line, "mute", false, fds[1]);
+        close(fds[1]);
+        in.fd = fds[0];
+        need_int(poll(&in, 1, HOUSE_WAIT_MS), 1);
+        expect_int(SHELL(&job, RUN, "--", "true"), 0);
+        expect_int(SHELL(&job, "provium", "show", "mute"), 0);
+        expect_in(job.out, "starting");
+        line_close(&line);
+        close(fds[0]);
+        news_wait(&news, "claim_released", "mute");
+        expect_int(count_vms(), 0);
+        news_close(&news);
+        house_close(&house);
+}
+
+static void a_claim_that_waits_learns_after_an_upgrade(void) {
+        struct house house;
+        struct news news;
+        struct job job, full, ask;
+
+        learn_open(&house, LEARNING);
+        news_open(&news);
+        JOB(&full, RUN, "--name", "full", "--cpus", "4", "--", PROBE, "rest");
+        job_wait_out(&full, "ready");
+        JOB(&job, RUN, "--name", "next", "--seccomp", "learn", "--", PROBE, EVERYTHING);
+        news_wait(&news, "claim_queued", "next");
+        news_close(&news);
+        expect_int(SHELL(&ask, "provium", "upgrade"), 0);
+        expect_int(SHELL(&ask, "provium", "kill", "full"), 0);
+        expect_int(job_wait(&job, LEARN_MS), 0);
+        expect_in(job.out, "signals: done\n");
+        expect_in(job.err, " system calls, now in next.seccomp\n");
+        job_wait(&full, HOUSE_WAIT_MS);
+        house_close(&house);
+}
+
 static void calls_of_another_architecture_end_it_as_under_any_list(void) {
         struct house house;
         struct job job;
@@ -209,5 +292,7 @@ static void qemu_runs_under_the_list_that_was_learnt_from_it(void) {
 UNIT_MAIN(TEST(what_a_program_calls_is_learnt_and_then_all_that_it_may),
           TEST(who_may_learn_is_the_policys_word),
           TEST(a_vm_that_learns_is_shown_so_and_ends_with_its_client),
+          TEST(a_client_that_does_not_do_its_part_harms_its_own_vm),
+          TEST(a_claim_that_waits_learns_after_an_upgrade),
           TEST(calls_of_another_architecture_end_it_as_under_any_list),
           TEST(qemu_runs_under_the_list_that_was_learnt_from_it), )

@@ -25,6 +25,7 @@ static struct record sample(void) {
                 .time_usec = 9,
                 .until_usec = 10,
                 .detached = true,
+                .learns = true,
                 .quota_project = 7,
                 .quota_dev = makedev(8, 1),
                 .quota_in_force = true,
@@ -60,6 +61,7 @@ static void what_was_written_is_what_is_read(void) {
         expect_int(record_parse(&again, text, (size_t)n, &known, &why), 0);
         expect(known);
         expect(is_same(&record, &again));
+        expect(again.learns);
 }
 
 static void a_command_in_any_script_survives(void) {

@@ -448,6 +448,44 @@ static void all_that_is_learned_fits(void) {
         free(text);
 }
 
+/* A number that looks like any, the same in each run. */
+static uint32_t next_number(uint64_t *state) {
+        *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        return (uint32_t)(*state >> 33);
+}
+
+static void whatever_was_seen_is_allowed(void) {
+        static const int numbers[] = {SYS_ioctl, SYS_socket, SYS_socketpair, SYS_prctl,
+                                      SYS_clone, SYS_read,   SYS_personality};
+        uint64_t state = 1;
+
+        for (int round = 0; round < 40; round++) {
+                struct seccomp_list list = SECCOMP_LIST_NULL;
+                struct seccomp_learned learned = {};
+                struct {
+                        int number;
+                        uint64_t first, second;
+                } seen[100];
+                size_t n = 1 + next_number(&state) % ARRAY_SIZE(seen);
+                char *text;
+
+                for (size_t i = 0; i < n; i++) {
+                        seen[i].number = numbers[next_number(&state) % ARRAY_SIZE(numbers)];
+                        seen[i].first = next_number(&state) >> next_number(&state) % 32;
+                        seen[i].second = (uint64_t)next_number(&state) << 8;
+                        note(&learned, seen[i].number, seen[i].first, seen[i].second);
+                }
+                text = learn(&list, &learned);
+                for (size_t i = 0; i < n; i++)
+                        expect_that(says(&list, seen[i].number, seen[i].first, seen[i].second) == 0,
+                                    "call %d of %#jx, %#jx: %s", seen[i].number,
+                                    (uintmax_t)seen[i].first, (uintmax_t)seen[i].second, text);
+                expect_int(says(&list, SYS_mount, 0, 0), ENOSYS);
+                seccomp_list_deinit(&list);
+                free(text);
+        }
+}
+
 UNIT_MAIN(TEST(each_action_is_understood), TEST(windows_line_ends_and_a_byte_order_mark_do_no_harm),
           TEST(each_relation_means_what_it_says),
           TEST(all_conditions_of_a_rule_and_any_rule_of_a_call_count),
@@ -460,4 +498,4 @@ UNIT_MAIN(TEST(each_action_is_understood), TEST(windows_line_ends_and_a_byte_ord
           TEST(everything_is_bounded), TEST(includes_are_bounded_in_depth_and_number),
           TEST(what_was_learned_can_be_read_and_allows_just_that),
           TEST(of_calls_that_are_many_in_one_those_seen_are_allowed),
-          TEST(all_that_is_learned_fits), )
+          TEST(all_that_is_learned_fits), TEST(whatever_was_seen_is_allowed), )

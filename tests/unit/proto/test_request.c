@@ -58,7 +58,7 @@ static void smallest_run_takes_all_defaults(void) {
         expect(!request.disks && request.n_disks == 0);
         expect_uint(request.wait_usec, REQUEST_WAIT_FOREVER);
         expect_int(request.priority, 0);
-        expect(!request.detach && !request.dry_run);
+        expect(!request.detach && !request.dry_run && !request.learn);
         expect_uint(request.n_argv, 1);
         expect_str(request.argv[0], "x");
         expect(request.argv[1] == NULL && request.envp[0] == NULL);
@@ -70,7 +70,7 @@ static void smallest_run_takes_all_defaults(void) {
 static void null_means_not_given(void) {
         static const char *const fields[] = {"slice",     "name",      "claim",  "priority",
                                              "wait_usec", "time_usec", "detach", "dry_run",
-                                             "ticket",    "net",       "disks"};
+                                             "ticket",    "net",       "disks",  "learn"};
 
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
                 expect_that(parse_field(fields[i], "null", NULL) == 0, "%s", fields[i]);
@@ -79,8 +79,8 @@ static void null_means_not_given(void) {
 
 static void absurd_values_are_refused_in_every_field(void) {
         static const char *const fields[] = {
-                "slice",  "name",    "claim",       "priority", "wait_usec", "detach",   "dry_run",
-                "ticket", "command", "environment", "net",      "disks",     "time_usec"};
+                "slice",  "name",    "claim",       "priority", "wait_usec", "detach",    "dry_run",
+                "ticket", "command", "environment", "net",      "disks",     "time_usec", "learn"};
         static const char *const values[] = {
                 "-9223372036854775808", "1.5",  "1e300", "\"\"",          "\"a\\nb\"",
                 "{\"a\":{}}",           "[[]]", "[1]",   "\"NaN\\u007f\""};
@@ -490,7 +490,7 @@ static void formatted_run_is_read_back(void) {
         request.priority = -3;
         request.wait_usec = 0;
         request.time_usec = 90;
-        request.detach = true;
+        request.detach = request.learn = true;
         request.argv = argv;
         request.n_argv = 3;
         request.envp = envp;
@@ -522,7 +522,7 @@ static void formatted_run_is_read_back(void) {
         expect_int(back.priority, -3);
         expect_uint(back.wait_usec, 0);
         expect_uint(back.time_usec, 90);
-        expect(back.detach && !back.dry_run);
+        expect(back.detach && back.learn && !back.dry_run);
         expect_uint(back.n_argv, 3);
         expect_str(back.argv[2], "{mem.mib}");
         expect_str(back.envp[0], "A=1");
