@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
+
 #include <admission/place.h>
 
 #define AXIS_VMS _RESOURCE_N
@@ -151,6 +153,8 @@ void placement_remove(struct placement *placement, struct spot *spot) {
 void placement_put(struct placement *placement, struct spot *spot, uint64_t key,
                    const struct room *room) {
         if (spot->placed && spot->key == key) {
+                if (memcmp(&spot->room, room, sizeof(*room)) == 0)
+                        return;
                 spot->room = *room;
                 refresh(placement->root, spot);
                 return;
