@@ -10,10 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gpus.h"
 #include "house.h"
 #include "links.h"
 
-#define A "0000:01:00.0"
+#define A GPU_A
 #define CONF HOUSE_CONF "[GPU]\nDevices=" A "\nBind=yes\nGiveBack=yes\n"
 #define SLICE                                                                                      \
         "[Access]\nUsers=*\n[Sandbox]\nAllowRoot=yes\nPrivatePIDs=no\nPrivateNetwork=no\n"         \
@@ -41,21 +42,12 @@ static const struct {
         {"unlinkat", NULL, 1, true},
 };
 
-static json_int_t used_slots(void) {
-        json_t *reply = ask("Resources", NULL);
-        const json_t *all = json_object_get(json_object_get(reply, "parameters"), "resources");
-        json_int_t n =
-                json_integer_value(json_object_get(json_object_get(all, "gpu"), "used_slots"));
-
-        json_decref(reply);
-        return n;
-}
-
 static bool nothing_left(void *userdata) {
         struct tree tree;
 
         tree_walk(&tree);
-        return tree.vms == 0 && count_vms() == 0 && allocated("gpu") == 0 && used_slots() == 0;
+        return tree.vms == 0 && count_vms() == 0 && allocated("gpu") == 0 &&
+               gpus_number("used_slots") == 0;
 }
 
 static void attach(struct job *strace, const struct house *house, size_t i) {
@@ -113,16 +105,13 @@ static void a_gpu_is_as_it_was_wherever_the_broker_was_killed(void) {
         struct house house;
         struct job job, kill;
 
-        if (access("/sys/bus/pci/devices/" A "/iommu_group", F_OK) < 0)
-                unit_skip("the rig has no GPUs behind an IOMMU");
-        sh("modprobe vfio-pci; modprobe vfio_iommu_type1");
-        house_open(&house, CONF, SLICE);
+        gpus_open(&house, CONF, SLICE);
         for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
                 one(&house, i);
         /* And the device can be had. */
         run(&job);
         job_wait_out(&job, "ready");
-        expect_int(used_slots(), 1);
+        expect_int(gpus_number("used_slots"), 1);
         expect_int(SHELL(&kill, "provium", "kill", "a"), 0);
         job_wait(&job, HOUSE_WAIT_MS);
         need(wait_until(nothing_left, NULL, HOUSE_WAIT_MS));
