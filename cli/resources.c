@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * provium resources: per resource what the host has and what of it was sold; then each disk's
- * bandwidth, the slices, the queue, and what fills the disk.
+ * bandwidth, the GPUs, the slices, the queue, and what fills the disk.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -21,6 +21,11 @@ static const struct column resource_columns[] = {
 static const struct column disk_columns[] = {
         {"DISK", false, true},      {"CAPACITY", true, false},  {"LIMIT", true, false},
         {"ALLOCATED", true, false}, {"AVAILABLE", true, false},
+};
+
+static const struct column gpu_columns[] = {
+        {"GPU", false, false},  {"DRIVER", false, false}, {"GROUP", true, false},
+        {"SLOTS", true, false}, {"USED", true, false},    {"DETAIL", false, true},
 };
 
 static const struct column slice_columns[] = {
@@ -76,6 +81,26 @@ static void add_disk(struct table *table, const json_t *disk) {
         add_amount(table, disk, "available", RESOURCE_DISK_IO);
 }
 
+static void add_count(struct table *table, const json_t *row, const char *key) {
+        char text[24] = "-";
+        uint64_t number;
+
+        if (human_number(row, key, &number))
+                snprintf(text, sizeof(text), "%" PRIu64, number);
+        table_add(table, text);
+}
+
+static void add_gpu(struct table *table, const json_t *gpu) {
+        char safe[HUMAN_TEXT_MAX];
+
+        table_add(table, human_member(gpu, "address", safe));
+        table_add(table, *human_string(gpu, "driver") ? human_member(gpu, "driver", safe) : "-");
+        add_count(table, gpu, "iommu_group");
+        add_count(table, gpu, "slots");
+        add_count(table, gpu, "used");
+        table_add(table, human_member(gpu, "detail", safe));
+}
+
 /* "1.5 of 4" for an axis of a slice. */
 static void add_share(struct table *table, const json_t *slice, const char *key,
                       enum resource resource) {
@@ -114,7 +139,7 @@ static void print_numbers(FILE *file, const char *title, const json_t *object) {
         if (json_object_size(object) == 0)
                 return;
         fprintf(file, "\n%s\n", title);
-        json_object_foreach ((json_t *)object, key, value) {
+        json_object_foreach((json_t *)object, key, value) {
                 size_t length = strlen(key);
                 bool bytes = length > 6 && strcmp(key + length - 6, "_bytes") == 0;
                 uint64_t number;
@@ -158,6 +183,10 @@ static int print_resources(struct cli *cli, const json_t *resources) {
         if (r == 0)
                 r = print_list(cli->out, json_object_get(resources, "disks"), disk_columns,
                                ARRAY_SIZE(disk_columns), add_disk);
+        if (r == 0)
+                r = print_list(cli->out,
+                               json_object_get(json_object_get(resources, "gpu"), "devices"),
+                               gpu_columns, ARRAY_SIZE(gpu_columns), add_gpu);
         if (r == 0)
                 r = print_list(cli->out, json_object_get(resources, "slices"), slice_columns,
                                ARRAY_SIZE(slice_columns), add_slice);

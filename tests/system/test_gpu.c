@@ -252,6 +252,9 @@ static void without_leave_only_those_count_that_are_bound_already(void) {
         expect_int(SHELL(&job, "provium", "doctor"), 0);
         expect_in(job.out, A);
         expect_in(job.out, "is bound to virtio-pci, not to vfio-pci");
+        expect_int(SHELL(&job, "provium", "resources"), 0);
+        expect_in(job.out, A "  virtio-pci");
+        expect_in(job.out, "is bound to virtio-pci, not to vfio-pci");
         sh("cd /sys/bus/pci/devices/" A "; echo vfio-pci > driver_override;"
            "echo " A " > driver/unbind; echo " A " > /sys/bus/pci/drivers_probe");
         house_reload(&house);
