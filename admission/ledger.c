@@ -62,6 +62,44 @@ bool account_add_ceiling(struct account *account, struct account *ceiling) {
         return true;
 }
 
+unsigned account_chain(const struct account *account, const struct account *chain[ACCOUNTS_MAX]) {
+        unsigned n = 0;
+
+        for (unsigned c = 0; c < account->n_ceilings; c++)
+                chain[n++] = account->ceilings[c];
+        for (const struct account *at = account; at; at = at->parent)
+                chain[n++] = at;
+        return n;
+}
+
+const struct account *account_queue_full(const struct account *account) {
+        const struct account *chain[ACCOUNTS_MAX];
+        unsigned n = account_chain(account, chain);
+
+        for (unsigned i = 0; i < n; i++)
+                if (chain[i]->queued >= chain[i]->queued_max)
+                        return chain[i];
+        return NULL;
+}
+
+/* What is kept inside is kept from both: allocated and kept together only get less when VMs end. */
+bool account_fits_both(const struct account *account, const struct demand *a,
+                       const struct demand *b) {
+        if (account->vms_max < 2 || account->vms > account->vms_max - 2)
+                return false;
+        for (unsigned i = 0; i < DEMAND_N; i++) {
+                uint64_t limit = account->limit.amount[demand_resource(i)], left;
+
+                if (limit == LEDGER_NO_LIMIT)
+                        continue;
+                left = over(over(limit, account->allocated.amount[i]),
+                            account->kept[KEPT_ALL].unfilled.amount[i]);
+                if (b->amount[i] > over(left, a->amount[i]))
+                        return false;
+        }
+        return true;
+}
+
 /* What is kept free for a slice and those inside it: now, or if nothing were allocated (@never). */
 static uint64_t kept_for(const struct account *account, unsigned kind, unsigned i, bool never) {
         const struct kept *kept = &account->kept[kind];
@@ -95,9 +133,12 @@ static void kept_change(struct ledger *ledger, struct account *account, unsigned
 static void change_axis(struct ledger *ledger, struct account *account, unsigned i, uint64_t from,
                         uint64_t to) {
         uint64_t inside[_KEPT_N] = {}, before[_KEPT_N];
-        struct account *at;
 
-        for (at = account; at; at = at->parent) {
+        for (unsigned c = 0; c < account->n_ceilings; c++) {
+                assert(account->ceilings[c]->allocated.amount[i] >= from);
+                account->ceilings[c]->allocated.amount[i] += to - from;
+        }
+        for (struct account *at = account; at; at = at->parent) {
                 assert(at->allocated.amount[i] >= from);
                 for (unsigned kind = 0; kind < _KEPT_N; kind++) {
                         before[kind] = kept_for(at, kind, i, false);
@@ -109,10 +150,6 @@ static void change_axis(struct ledger *ledger, struct account *account, unsigned
         }
         for (unsigned kind = 0; kind < _KEPT_N; kind++)
                 kept_change(ledger, NULL, kind, i, inside[kind], 0);
-        for (unsigned c = 0; c < account->n_ceilings; c++) {
-                assert(account->ceilings[c]->allocated.amount[i] >= from);
-                account->ceilings[c]->allocated.amount[i] += to - from;
-        }
         assert(ledger->allocated.amount[i] >= from);
         ledger->allocated.amount[i] += to - from;
 }
@@ -140,17 +177,25 @@ static void change_vms(struct ledger *ledger, struct account *account, bool more
 
         assert(more || (ledger->vms > 0 && account->vms > 0));
         ledger->vms += difference;
-        for (struct account *at = account; at; at = at->parent)
-                at->vms += difference;
         for (unsigned c = 0; c < account->n_ceilings; c++)
                 account->ceilings[c]->vms += difference;
+        for (struct account *at = account; at; at = at->parent)
+                at->vms += difference;
 }
 
-static void note_change(struct account *account) {
-        for (struct account *at = account; at; at = at->parent)
-                at->changes++;
+/* @account has more room: whoever waits for it is to be looked at. */
+static void stir(struct ledger *ledger, struct account *account) {
+        if (!account->waiting || account->stirred)
+                return;
+        account->stirred = true;
+        LIST_INSERT_HEAD(&ledger->stirred, account, stirred_link);
+}
+
+static void stir_all(struct ledger *ledger, struct account *account) {
         for (unsigned c = 0; c < account->n_ceilings; c++)
-                account->ceilings[c]->changes++;
+                stir(ledger, account->ceilings[c]);
+        for (struct account *at = account; at; at = at->parent)
+                stir(ledger, at);
 }
 
 /* The share of @account becomes this, on one axis. */
@@ -309,18 +354,18 @@ static int ask(const struct asked *asked, bool vms) {
         struct demand kept = {};
         int r = 0;
 
+        for (unsigned c = 0; c < asked->account->n_ceilings; c++) {
+                if (vms)
+                        r = short_of_vms(asked, asked->account->ceilings[c]);
+                r = r ?: short_at(asked, asked->account->ceilings[c], &nothing);
+                if (r)
+                        return r;
+        }
         for (at = asked->account; at; below = at, at = at->parent) {
                 add_kept(asked, at, below, &kept);
                 if (vms)
                         r = short_of_vms(asked, at);
                 r = r ?: short_at(asked, at, &kept);
-                if (r)
-                        return r;
-        }
-        for (unsigned c = 0; c < asked->account->n_ceilings; c++) {
-                if (vms)
-                        r = short_of_vms(asked, asked->account->ceilings[c]);
-                r = r ?: short_at(asked, asked->account->ceilings[c], &nothing);
                 if (r)
                         return r;
         }
@@ -396,7 +441,7 @@ void ledger_return(struct ledger *ledger, struct account *account, const struct 
         assert(less);
         (void)less;
         change_vms(ledger, account, false);
-        note_change(account);
+        stir_all(ledger, account);
 }
 
 bool ledger_exchange_unchecked(struct ledger *ledger, struct account *account,
@@ -408,7 +453,7 @@ bool ledger_exchange_unchecked(struct ledger *ledger, struct account *account,
         for (unsigned i = 0; i < DEMAND_N; i++)
                 shrinks |= to->amount[i] < from->amount[i];
         if (shrinks)
-                note_change(account);
+                stir_all(ledger, account);
         return true;
 }
 

@@ -39,6 +39,7 @@
 #include <sys/queue.h>
 
 #include <base/demand.h>
+#include <base/tree.h>
 
 #define LEDGER_NO_LIMIT UINT64_MAX
 
@@ -54,6 +55,7 @@ enum {
 /* Slices inside slices, and ceilings of one account: bounds of what one decision looks at. */
 #define ACCOUNT_DEPTH_MAX 8
 #define ACCOUNT_CEILINGS_MAX 6
+#define ACCOUNTS_MAX (ACCOUNT_DEPTH_MAX + ACCOUNT_CEILINGS_MAX)
 
 enum account_kind {
         ACCOUNT_SLICE,
@@ -95,9 +97,17 @@ struct account {
         struct demand allocated;
         uint64_t vms;
         struct kept kept[_KEPT_N];
-        uint64_t changes; /* times something was given back: who found the slice full may ask again
-                           */
+        uint64_t queued;     /* claims that wait in it */
+        uint64_t queued_max; /* for account_queue_full(); LEDGER_NO_LIMIT: none */
+
+        /* The queue's: who waits because this account is full. Something was given back (or
+         * somebody lost his place) since it looked: it is in ledger->stirred. */
+        struct tree_node *waiting;
+        bool stirred;
+        LIST_ENTRY(account) stirred_link;
 };
+
+LIST_HEAD(account_list, account);
 
 struct ledger {
         struct demand capacity, reserve, ratio_milli; /* as configured or found */
@@ -110,7 +120,8 @@ struct ledger {
         struct demand promised; /* plain sum of all guarantees: that no sum of them overflows */
         struct kept kept[_KEPT_N];
         uint64_t vms;
-        uint64_t changes; /* times it, or a guarantee in it, was configured */
+        uint64_t changes;            /* times it, or a guarantee in it, was configured */
+        struct account_list stirred; /* those that somebody waits for and that have more room */
 };
 
 /* The axis that did not fit, with the numbers a refusal names. */
@@ -144,6 +155,17 @@ _must_check_ bool account_place(struct account *account, struct account *parent)
  * ACCOUNT_CEILINGS_MAX. */
 _must_check_ bool account_add_ceiling(struct account *account, struct account *ceiling);
 
+/* All that a claim made in @account is charged to but the host: its ceilings, itself, and what it
+ * lies in, from the inside out. Returns how many. */
+unsigned account_chain(const struct account *account, const struct account *chain[ACCOUNTS_MAX]);
+
+/* Has @account, which both are charged to, room for one VM of @a and one of @b? */
+bool account_fits_both(const struct account *account, const struct demand *a,
+                       const struct demand *b);
+
+/* The first of these in which as many claims wait as may; NULL if one more may. */
+const struct account *account_queue_full(const struct account *account);
+
 /*
  * Registers the guarantee of a slice's account (or changes it, on a reload) and whether others may
  * borrow of it; the limits are the caller's, who also sees to it that a guarantee fits the limits
@@ -158,8 +180,8 @@ void ledger_set_guarantee(struct ledger *ledger, struct account *account,
 
 /*
  * Would @demand for one VM fit @account now? 0 or LEDGER_E_*, with @shortage filled (the first axis
- * that fails; NEVER before FULL; the accounts', from the inside out, then the ceilings', then the
- * host's). Changes nothing.
+ * that fails; NEVER before FULL; the ceilings', the accounts' from the inside out, the host's).
+ * Changes nothing.
  */
 _must_check_ int ledger_check(const struct ledger *ledger, const struct account *account,
                               const struct demand *demand, struct shortage *shortage);

@@ -1,81 +1,149 @@
 /* SPDX-License-Identifier: MIT */
+#include <admission/backfill.h>
 #include <admission/queue.h>
-
-static const char *const reason_names[_WAIT_REASON_N] = {
-        [WAIT_NONE] = "none",
-        [WAIT_POOL_FULL] = "pool_full",
-        [WAIT_SLICE_FULL] = "slice_full",
-        [WAIT_MEMORY_AVAILABLE] = "memory_available",
-        [WAIT_PSI_PRESSURE] = "psi_pressure",
-        [WAIT_DRAINING] = "draining",
-        [WAIT_QUEUED] = "queued",
-        [WAIT_RECONNECT] = "reconnect",
-};
-
-const char *wait_reason_name(enum wait_reason reason) {
-        assert(reason < _WAIT_REASON_N);
-        return reason_names[reason];
-}
 
 void queue_init(struct queue *queue) {
         *queue = (struct queue){};
         TAILQ_INIT(&queue->claims);
-        TAILQ_INIT(&queue->lanes);
+        TAILQ_INIT(&queue->parked);
 }
 
 void lane_init(struct lane *lane, struct account *account) {
         *lane = (struct lane){.account = account};
-        TAILQ_INIT(&lane->claims);
 }
 
-/* Puts the lane where its head belongs, which is new. Nearly always that is the end: claims are
- * inserted in order. */
-static void lane_place(struct queue *queue, struct lane *lane) {
-        struct claim *head = TAILQ_FIRST(&lane->claims);
-        struct lane *after;
+void queue_tell_time(struct queue *queue, uint64_t now_usec) {
+        queue->now_usec = now_usec;
+}
 
-        if (lane->listed)
-                TAILQ_REMOVE(&queue->lanes, lane, link);
-        lane->full = false;
-        lane->listed = head;
-        if (!head)
+static struct lane *lane_at(struct tree_node *link) {
+        return link ? container_of(link, struct lane, link) : NULL;
+}
+
+static void lane_unlist(struct queue *queue, struct lane *lane) {
+        struct account *account = take(lane->parked);
+
+        if (!lane->listed)
                 return;
-        after = TAILQ_LAST(&queue->lanes, lane_list);
-        while (after && TAILQ_FIRST(&after->claims)->order > head->order)
-                after = TAILQ_PREV(after, lane_list, link);
-        if (after)
-                TAILQ_INSERT_AFTER(&queue->lanes, after, lane, link);
-        else
-                TAILQ_INSERT_HEAD(&queue->lanes, lane, link);
+        lane->listed = false;
+        if (!account) {
+                tree_remove(&queue->ready, &lane->link, NULL);
+                return;
+        }
+        tree_remove(&account->waiting, &lane->link, NULL);
+        TAILQ_REMOVE(&queue->parked, lane, parked_link);
+        if (!account->waiting && account->stirred) {
+                LIST_REMOVE(account, stirred_link);
+                account->stirred = false;
+        }
+}
+
+static void lane_list(struct queue *queue, struct lane *lane, struct account *parked) {
+        const struct claim *head = lane_head(lane);
+
+        lane->link.key = head->place.key;
+        lane->link.order = head->place.order;
+        lane->listed = true;
+        lane->parked = parked;
+        tree_insert(parked ? &parked->waiting : &queue->ready, &lane->link, NULL);
+        if (parked)
+                TAILQ_INSERT_TAIL(&queue->parked, lane, parked_link);
+}
+
+/* The first that waits for @account is to be looked at. */
+static void account_wake(struct queue *queue, struct account *account) {
+        struct lane *lane = lane_at(tree_first(account->waiting));
+
+        if (!lane)
+                return;
+        lane_unlist(queue, lane);
+        lane->woken = account;
+        lane_list(queue, lane, NULL);
+}
+
+/* It is known what became of @lane, which was woken: if it is not the first any more where it was,
+ * whoever is now is to be looked at. */
+static void lane_settle(struct queue *queue, struct lane *lane) {
+        struct account *account = take(lane->woken);
+
+        if (account && tree_first(account->waiting) != &lane->link)
+                account_wake(queue, account);
+}
+
+static void lane_park(struct queue *queue, struct lane *lane, struct account *account) {
+        lane_unlist(queue, lane);
+        lane_list(queue, lane, account);
+        lane_settle(queue, lane);
+}
+
+/* The lane's head is another one: it is to be looked at, and so is who stood behind the old one. */
+static void lane_renew(struct queue *queue, struct lane *lane) {
+        struct account *account = lane->parked;
+        bool first = account && tree_first(account->waiting) == &lane->link;
+
+        lane_unlist(queue, lane);
+        if (lane->claims)
+                lane_list(queue, lane, NULL);
+        if (first)
+                account_wake(queue, account);
+        lane_settle(queue, lane);
+}
+
+/* @claim, which was the first of all, is it no more, or wants something else: who left it room in
+ * the accounts around it is to be looked at. */
+static void release_room(struct queue *queue, const struct claim *claim) {
+        const struct account *chain[ACCOUNTS_MAX];
+        unsigned n;
+
+        if (TAILQ_FIRST(&queue->claims) != claim || TAILQ_EMPTY(&queue->parked))
+                return;
+        n = account_chain(claim->lane->account, chain);
+        for (unsigned i = 0; i < n; i++)
+                account_wake(queue, (struct account *)chain[i]);
+}
+
+/* Into the list of all, next to the one before it. */
+static void list_claim(struct queue *queue, struct claim *claim) {
+        struct claim *last = TAILQ_LAST(&queue->claims, claim_list);
+
+        if (last && !tree_before(&last->place, &claim->place))
+                last = claim_at(tree_previous(queue->places, &claim->place));
+        if (last) {
+                TAILQ_INSERT_AFTER(&queue->claims, last, claim, all);
+                return;
+        }
+        if (!TAILQ_EMPTY(&queue->claims))
+                release_room(queue, TAILQ_FIRST(&queue->claims));
+        TAILQ_INSERT_HEAD(&queue->claims, claim, all);
+}
+
+static void count_queued(struct lane *lane, bool more) {
+        uint64_t difference = more ? 1 : UINT64_MAX;
+
+        for (unsigned c = 0; c < lane->account->n_ceilings; c++)
+                lane->account->ceilings[c]->queued += difference;
+        for (struct account *at = lane->account; at; at = at->parent)
+                at->queued += difference;
 }
 
 void queue_insert(struct queue *queue, struct lane *lane, struct claim *claim) {
-        struct claim *after;
+        assert(!claim->lane && !claim->held);
 
-        assert(!claim->lane);
-
-        after = TAILQ_LAST(&queue->claims, claim_list);
-        while (after && after->order > claim->order)
-                after = TAILQ_PREV(after, claim_list, all);
-        if (after)
-                TAILQ_INSERT_AFTER(&queue->claims, after, claim, all);
-        else
-                TAILQ_INSERT_HEAD(&queue->claims, claim, all);
-
-        after = TAILQ_LAST(&lane->claims, claim_list);
-        while (after && after->order > claim->order)
-                after = TAILQ_PREV(after, claim_list, in_lane);
-        if (after)
-                TAILQ_INSERT_AFTER(&lane->claims, after, claim, in_lane);
-        else
-                TAILQ_INSERT_HEAD(&lane->claims, claim, in_lane);
-
-        if (TAILQ_FIRST(&lane->claims) == claim)
-                lane_place(queue, lane);
+        claim->place.key = claim_key(claim, queue->rules.age_step_ns);
+        claim->place.order = claim->order;
+        claim->in_lane.key = claim->place.key;
+        claim->in_lane.order = claim->place.order;
+        list_claim(queue, claim);
+        tree_insert(&queue->places, &claim->place, claim_update_least);
+        tree_insert(&lane->claims, &claim->in_lane, NULL);
         claim->lane = lane;
         claim->reason = WAIT_QUEUED;
         lane->n++;
         queue->n++;
+        queue->newest = claim;
+        count_queued(lane, true);
+        if (lane_head(lane) == claim)
+                lane_renew(queue, lane);
 }
 
 void queue_remove(struct queue *queue, struct claim *claim) {
@@ -86,20 +154,67 @@ void queue_remove(struct queue *queue, struct claim *claim) {
                 return;
         assert(lane->n > 0 && queue->n > 0);
 
-        was_head = TAILQ_FIRST(&lane->claims) == claim;
+        was_head = lane_head(lane) == claim;
+        release_room(queue, claim);
         TAILQ_REMOVE(&queue->claims, claim, all);
-        TAILQ_REMOVE(&lane->claims, claim, in_lane);
+        tree_remove(&queue->places, &claim->place, claim_update_least);
+        tree_remove(&lane->claims, &claim->in_lane, NULL);
         claim->lane = NULL;
         lane->n--;
         queue->n--;
+        if (queue->newest == claim)
+                queue->newest = NULL;
+        count_queued(lane, false);
         if (was_head)
-                lane_place(queue, lane);
+                lane_renew(queue, lane);
 }
 
-/* Is the slice as full as it was when its head was refused? */
-static bool still_full(const struct lane *lane, const struct ledger *ledger) {
-        return lane->full && lane->full_account == lane->account->changes &&
-               lane->full_ledger == ledger->changes;
+void queue_changed(struct queue *queue, struct claim *claim) {
+        if (claim->held)
+                tree_refresh(queue->ends, &claim->end, claim_update_ending);
+        if (!claim->lane)
+                return;
+        tree_refresh(queue->places, &claim->place, claim_update_least);
+        release_room(queue, claim);
+        if (lane_head(claim->lane) == claim)
+                lane_renew(queue, claim->lane);
+}
+
+void queue_set_rules(struct queue *queue, const struct order_rules *rules) {
+        bool same = queue->rules.age_step_ns == rules->age_step_ns;
+        struct claim_list claims;
+        struct claim *claim;
+
+        queue->rules = *rules;
+        if (same)
+                return;
+        TAILQ_INIT(&claims);
+        while ((claim = TAILQ_FIRST(&queue->claims))) {
+                struct lane *lane = claim->lane;
+
+                queue_remove(queue, claim);
+                claim->lane = lane;
+                TAILQ_INSERT_TAIL(&claims, claim, all);
+        }
+        while ((claim = TAILQ_FIRST(&claims))) {
+                TAILQ_REMOVE(&claims, claim, all);
+                queue_insert(queue, take(claim->lane), claim);
+        }
+}
+
+void queue_hold(struct queue *queue, struct claim *claim, uint64_t ends_usec) {
+        assert(!claim->held && !claim->lane);
+        claim->held = true;
+        claim->end.key = ends_usec;
+        claim->end.order = claim->order;
+        tree_insert(&queue->ends, &claim->end, claim_update_ending);
+}
+
+void queue_release(struct queue *queue, struct claim *claim) {
+        if (!claim->held)
+                return;
+        claim->held = false;
+        tree_remove(&queue->ends, &claim->end, claim_update_ending);
 }
 
 /* Does a gate hold back everything? 0 or QUEUE_E_*. */
@@ -137,19 +252,22 @@ static int check_gates_claim(const struct queue *queue, const struct ledger *led
         return 0;
 }
 
-/* The books and then the gates; but what a gate can never let pass does not wait for the books. */
+/* The books and then the gates; but what a gate can never let pass does not wait for the books.
+ * *gatedp: it is a gate that answers. */
 static int check_claim(const struct queue *queue, const struct ledger *ledger,
-                       const struct account *account, const struct demand *demand,
-                       struct shortage *shortage) {
+                       const struct account *account, const struct claim *claim,
+                       struct shortage *shortage, bool *gatedp) {
         struct shortage of_gate;
         int r, gate;
 
-        r = ledger_check(ledger, account, demand, shortage);
+        *gatedp = false;
+        r = ledger_check_for(ledger, account, &claim->demand, claim->time_usec, shortage);
         if (r == LEDGER_E_NEVER)
                 return r;
-        gate = check_gates_claim(queue, ledger, demand, &of_gate);
+        gate = check_gates_claim(queue, ledger, &claim->demand, &of_gate);
         if (gate == 0 || (r && gate != LEDGER_E_NEVER))
                 return r;
+        *gatedp = true;
         *shortage = of_gate;
         return gate;
 }
@@ -160,6 +278,8 @@ enum wait_reason queue_reason(int answer) {
                 return WAIT_POOL_FULL;
         case LEDGER_E_SLICE_FULL:
                 return WAIT_SLICE_FULL;
+        case LEDGER_E_USER_FULL:
+                return WAIT_USER_QUOTA;
         case QUEUE_E_BEHIND:
                 return WAIT_QUEUED;
         case QUEUE_E_MEMORY:
@@ -173,66 +293,191 @@ enum wait_reason queue_reason(int answer) {
         }
 }
 
-struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *neverp) {
-        struct lane *lane;
+/*
+ * The account, of those that a claim in @account is charged to, for which one waits that is placed
+ * before @place, or in which room is left for the first of all. NULL if there is none.
+ */
+static struct account *behind_at(const struct queue *queue, const struct account *account,
+                                 const struct tree_node *place, const struct demand *demand) {
+        const struct account *chain[ACCOUNTS_MAX], *others[ACCOUNTS_MAX];
+        const struct claim *first = TAILQ_FIRST(&queue->claims);
+        unsigned n = account_chain(account, chain), n_others = 0;
 
-        *neverp = false;
-        TAILQ_FOREACH(lane, &queue->lanes, link) {
-                struct claim *claim = TAILQ_FIRST(&lane->claims);
-                int r;
+        if (first && first->lane->parked && tree_before(&first->place, place))
+                n_others = account_chain(first->lane->account, others);
+        for (unsigned i = 0; i < n; i++) {
+                const struct tree_node *waiting = tree_first(chain[i]->waiting);
 
-                if (still_full(lane, ledger))
-                        continue;
-                r = check_gates(queue);
-                if (r == 0)
-                        r = check_claim(queue, ledger, lane->account, &claim->demand,
-                                        &claim->shortage);
-                if (r == 0)
-                        r = ledger_charge(ledger, lane->account, &claim->demand, &claim->shortage);
-                if (r == 0 || r == LEDGER_E_NEVER) {
-                        *neverp = r == LEDGER_E_NEVER;
-                        queue_remove(queue, claim);
-                        claim->reason = WAIT_NONE;
-                        return claim;
-                }
-                claim->reason = queue_reason(r);
-                if (r != LEDGER_E_SLICE_FULL)
-                        return NULL;
-                lane->full = true;
-                lane->full_account = lane->account->changes;
-                lane->full_ledger = ledger->changes;
+                if (waiting && tree_before(waiting, place))
+                        return (struct account *)chain[i];
+                for (unsigned j = 0; j < n_others; j++)
+                        if (chain[i] == others[j] &&
+                            !account_fits_both(chain[i], &first->demand, demand))
+                                return (struct account *)chain[i];
         }
         return NULL;
 }
 
-int queue_check(const struct queue *queue, const struct ledger *ledger, const struct lane *lane,
-                const struct demand *demand, struct shortage *shortage) {
-        const struct lane *other;
-        int r, gate = check_gates(queue);
+/* What has happened to the books since the last decision. */
+static void hear_changes(struct queue *queue, struct ledger *ledger) {
+        struct account *account;
+        struct lane *lane;
 
-        r = check_claim(queue, ledger, lane->account, demand, shortage);
+        if (queue->seen_changes != ledger->changes) {
+                queue->seen_changes = ledger->changes;
+                while ((lane = TAILQ_FIRST(&queue->parked))) {
+                        lane_unlist(queue, lane);
+                        lane_list(queue, lane, NULL);
+                }
+        }
+        while ((account = LIST_FIRST(&ledger->stirred))) {
+                LIST_REMOVE(account, stirred_link);
+                account->stirred = false;
+                account_wake(queue, account);
+        }
+}
+
+/* Who passes @first, which waits for the pool? */
+static struct claim *find_passer(struct queue *queue, const struct ledger *ledger,
+                                 const struct claim *first) {
+        const struct order_rules *rules = &queue->rules;
+        bool anybody = rules->pass_for_usec > 0 &&
+                       queue->now_usec < first->order / 1000 + rules->pass_for_usec;
+        const struct claim *after = first;
+        struct backfill backfill;
+        struct claim *claim;
+        bool gated;
+
+        if (!rules->backfill && !anybody)
+                return NULL;
+        backfill_init(&backfill, ledger, first, first->lane, queue->ends, queue->now_usec,
+                      rules->backfill, anybody);
+        for (unsigned judged = 0; judged <= BACKFILL_JUDGED_MAX; judged++) {
+                claim = judged < BACKFILL_JUDGED_MAX
+                                ? backfill_next(&backfill, queue->places, after)
+                                : NULL;
+                /* The search is bounded. Who has just come was not found wanting before. */
+                if (!claim) {
+                        claim = take(queue->newest);
+                        if (!claim || !tree_before(&first->place, &claim->place) ||
+                            !backfill_may_pass(&backfill, claim, claim->lane->account))
+                                return NULL;
+                        judged = BACKFILL_JUDGED_MAX;
+                }
+                after = claim;
+                if (claim->lane->parked ||
+                    behind_at(queue, claim->lane->account, &claim->place, &claim->demand) ||
+                    check_claim(queue, ledger, claim->lane->account, claim, &claim->shortage,
+                                &gated))
+                        continue;
+                return claim;
+        }
+        return NULL;
+}
+
+static struct claim *grant(struct queue *queue, struct ledger *ledger, struct claim *claim) {
+        struct lane *lane = claim->lane;
+        int r;
+
+        r = ledger_charge_for(ledger, lane->account, &claim->demand, claim->time_usec,
+                              &claim->shortage);
+        assert(r == 0 || r == LEDGER_E_NEVER); /* the latter: a sum would overflow */
+        queue_remove(queue, claim);
+        lane_settle(queue, lane);
+        claim->reason = WAIT_NONE;
+        if (r == 0 && claim->time_usec > 0)
+                queue_hold(queue, claim,
+                           queue->now_usec + min_u64(claim->time_usec, UINT64_MAX / 4));
+        return claim;
+}
+
+struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *neverp) {
+        struct lane *lane;
+
+        *neverp = false;
+        for (;;) {
+                struct account *account;
+                struct claim *claim, *passer;
+                bool gated;
+                int r;
+
+                hear_changes(queue, ledger);
+                lane = lane_at(tree_first(queue->ready));
+                if (!lane)
+                        return NULL;
+                claim = lane_head(lane);
+                r = check_gates(queue);
+                if (r) {
+                        claim->reason = queue_reason(r);
+                        return NULL;
+                }
+                account = behind_at(queue, lane->account, &claim->place, &claim->demand);
+                r = account ? QUEUE_E_BEHIND
+                            : check_claim(queue, ledger, lane->account, claim, &claim->shortage,
+                                          &gated);
+                passer = r == LEDGER_E_POOL_FULL && !gated ? find_passer(queue, ledger, claim)
+                                                           : NULL;
+                if (r == LEDGER_E_NEVER) {
+                        *neverp = true;
+                        queue_remove(queue, claim);
+                        lane_settle(queue, lane);
+                        claim->reason = WAIT_NONE;
+                        return claim;
+                }
+                if (r == 0 || passer) {
+                        if (r)
+                                claim->reason = queue_reason(r);
+                        return grant(queue, ledger, passer ?: claim);
+                }
+                claim->reason = queue_reason(r);
+                if (r == LEDGER_E_SLICE_FULL || r == LEDGER_E_USER_FULL)
+                        account = (struct account *)claim->shortage.account;
+                if (!account)
+                        return NULL;
+                lane_park(queue, lane, account);
+        }
+}
+
+int queue_check_claim(const struct queue *queue, const struct ledger *ledger,
+                      const struct lane *lane, const struct claim *claim,
+                      struct shortage *shortage) {
+        const struct order_rules *rules = &queue->rules;
+        struct tree_node place = {.key = claim_key(claim, rules->age_step_ns),
+                                  .order = claim->order};
+        const struct lane *ready = lane_at(tree_first(queue->ready));
+        const struct claim *first;
+        struct backfill backfill;
+        int r, gate = check_gates(queue);
+        bool anybody, gated;
+
+        r = check_claim(queue, ledger, lane->account, claim, shortage, &gated);
         if (r == LEDGER_E_NEVER)
                 return r;
         if (gate || r)
                 return gate ?: r;
-        if (lane->n > 0)
+        if (behind_at(queue, lane->account, &place, &claim->demand))
                 return QUEUE_E_BEHIND;
-        /* Heads that wait for their own slice let others pass; one that waits for the pool does
-         * not. */
-        TAILQ_FOREACH(other, &queue->lanes, link)
-                if (TAILQ_FIRST(&other->claims)->reason != WAIT_SLICE_FULL)
-                        return QUEUE_E_BEHIND;
-        return 0;
+        first = ready ? lane_head(ready) : NULL;
+        if (!first || tree_before(&place, &first->place))
+                return 0;
+        anybody = rules->pass_for_usec > 0 &&
+                  queue->now_usec < first->order / 1000 + rules->pass_for_usec;
+        if ((!rules->backfill && !anybody) ||
+            ledger_check_for(ledger, ready->account, &first->demand, first->time_usec, NULL) !=
+                    LEDGER_E_POOL_FULL)
+                return QUEUE_E_BEHIND;
+        backfill_init(&backfill, ledger, first, ready, queue->ends, queue->now_usec,
+                      rules->backfill, anybody);
+        return backfill_may_pass(&backfill, claim, lane->account) ? 0 : QUEUE_E_BEHIND;
+}
+
+int queue_check(const struct queue *queue, const struct ledger *ledger, const struct lane *lane,
+                const struct demand *demand, struct shortage *shortage) {
+        const struct claim claim = {.order = UINT64_MAX, .demand = *demand};
+
+        return queue_check_claim(queue, ledger, lane, &claim, shortage);
 }
 
 uint64_t queue_position(const struct queue *queue, const struct claim *claim) {
-        const struct claim *other;
-        uint64_t n = 0;
-
-        TAILQ_FOREACH(other, &queue->claims, all) {
-                if (other == claim)
-                        break;
-                n++;
-        }
-        return n;
+        return tree_rank(queue->places, &claim->place);
 }

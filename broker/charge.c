@@ -281,7 +281,7 @@ enum wait_reason claim_reason(const struct lease *lease) {
                 return WAIT_RECONNECT;
         /* It waits for what the one before it waits for; or, with none in its own slice, for what
          * the first of all does. */
-        head = TAILQ_FIRST(&claim->lane->claims);
+        head = lane_head(claim->lane);
         if (head->reason != WAIT_QUEUED && head->reason != WAIT_NONE)
                 return head->reason;
         head = TAILQ_FIRST(&lease->broker->queue.claims);
@@ -293,6 +293,7 @@ enum wait_reason claim_reason(const struct lease *lease) {
         case WAIT_NONE:
         case WAIT_POOL_FULL:
         case WAIT_SLICE_FULL:
+        case WAIT_USER_QUOTA:
         case WAIT_QUEUED:
         case WAIT_RECONNECT:
         case _WAIT_REASON_N:
@@ -303,7 +304,8 @@ enum wait_reason claim_reason(const struct lease *lease) {
 
 void claim_detail(const struct lease *lease, uint64_t position, char *text, size_t size) {
         text[0] = '\0';
-        if (lease->claim.reason == WAIT_POOL_FULL || lease->claim.reason == WAIT_SLICE_FULL)
+        if (lease->claim.reason == WAIT_POOL_FULL || lease->claim.reason == WAIT_SLICE_FULL ||
+            lease->claim.reason == WAIT_USER_QUOTA)
                 shortage_describe(&lease->claim.shortage, false, text, size);
         else if (pressure_describe(lease->broker, lease->claim.reason, &lease->claim.shortage, text,
                                    size))

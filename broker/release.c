@@ -247,6 +247,7 @@ static int finish(struct lease *lease) {
 
         taps_release(lease);
         qmp_remove(lease);
+        queue_release(&broker->queue, &lease->claim);
         ledger_return(&broker->ledger, &lease->slice->account, &lease->claim.demand);
         slice_unbalance(broker, lease->slice);
         lease_unwatch(lease);

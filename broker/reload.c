@@ -200,6 +200,7 @@ int policies_apply(struct broker *broker) {
         TAILQ_FOREACH(claim, &broker->queue.claims, all) {
                 follow_network(claim_lease(claim));
                 diskio_follow(claim_lease(claim));
+                queue_changed(&broker->queue, claim);
         }
 
         HASH_ITER(hh, broker->slices, slice, next)

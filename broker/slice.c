@@ -33,7 +33,7 @@ int slice_get(struct broker *broker, const char *name, struct slice **slicep) {
                         slice->account.limit.amount[i] = LEDGER_NO_LIMIT;
                         slice->account.ratio_milli.amount[i] = 1000;
                 }
-                slice->account.vms_max = LEDGER_NO_LIMIT;
+                slice->account.vms_max = slice->account.queued_max = LEDGER_NO_LIMIT;
                 HASH_ADD_KEYPTR(hh, broker->slices, slice->name, strlen(slice->name), slice);
         }
         *slicep = slice;

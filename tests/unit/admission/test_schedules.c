@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random schedules: claims, ends, changes of mind, resizes, crashes, new policies, in small worlds
+ * (world.h) with any limits, shares and rules. Each is checked after every event.
+ */
+#include <string.h>
+
+#include "unit.h"
+#include "world.h"
+
+#define SCHEDULES 100000 /* unless PROVIUM_SCHEDULES says otherwise: tests/sweep/schedules.sh */
+#define EVENTS 20
+
+static void arrive(struct world *world, struct member *member) {
+        member->claim.priority =
+                world_any(world, 3) ? 0 : (int64_t)world_any(world, 2001) - CLAIM_PRIORITY_MAX;
+        member->claim.time_usec = world_any(world, 2) ? 1 + world_any(world, LIFE_MAX) : 0;
+        world_arrive(world, member, (unsigned)world_any(world, LANES),
+                     world_any(world, 5) ? world_any(world, 4) : world_any(world, 11),
+                     world_any(world, 4));
+}
+
+/* As a resize does: what grows is asked for, what shrinks is given back. */
+static void resize(struct world *world, struct member *member) {
+        struct demand to = member->charged;
+
+        to.amount[RESOURCE_CPU] = world_any(world, 6);
+        if (ledger_exchange(&world->ledger, &world->accounts[LEAVES + member->lane],
+                            &member->charged, &to, NULL))
+                return;
+        member->charged = member->claim.demand = to;
+        queue_changed(&world->queue, &member->claim);
+}
+
+static void change_policy(struct world *world) {
+        struct account *account = &world->accounts[world_any(world, LEAVES)];
+        struct order_rules rules = {
+                .age_step_ns = world_any(world, 2) ? 5 : 0,
+                .backfill = world_any(world, 2),
+                .pass_for_usec = world_any(world, 2) ? 0 : 1 + world_any(world, 60),
+        };
+
+        account->limit.amount[RESOURCE_CPU] =
+                world_any(world, 3) ? 1 + world_any(world, 10) : LEDGER_NO_LIMIT;
+        ledger_set_share(&world->ledger, account, &account->guarantee, world_any(world, 2));
+        queue_set_rules(&world->queue, &rules);
+}
+
+static void end_all_due(struct world *world) {
+        for (unsigned i = 0; i < CLAIMS; i++)
+                if (world->members[i].state == RUNS &&
+                    world->members[i].ends_usec <= world->now_usec)
+                        world_end(world, &world->members[i]);
+}
+
+static void one_event(struct world *world) {
+        struct member *member = &world->members[world_any(world, CLAIMS)];
+        uint64_t kind = world_any(world, 32);
+
+        if (kind == 0 && !world->calm)
+                change_policy(world);
+        else if (kind == 1)
+                world_crash(world, (unsigned)world_any(world, 1 << CLAIMS) &
+                                           (unsigned)world_any(world, 1 << CLAIMS));
+        else if (member->state == OUT)
+                arrive(world, member);
+        else if (member->state == WAITS && kind < 4)
+                world_cancel(world, member);
+        else if (member->state == RUNS && kind < 6 && !world->calm)
+                resize(world, member);
+        else if (member->state == RUNS && kind < 20)
+                world_end(world, member);
+        else
+                world->now_usec += world_any(world, 8);
+}
+
+static void no_schedule_loses_oversells_reorders_or_starves_anybody(void) {
+        const char *wanted = getenv("PROVIUM_SCHEDULES");
+        uint64_t schedules = wanted ? strtoull(wanted, NULL, 10) : SCHEDULES;
+        uint64_t granted = 0, passed = 0;
+        struct world *world = malloc(sizeof(*world));
+
+        need(world != NULL);
+        for (uint64_t seed = 1; seed <= schedules; seed++) {
+                const char *wrong = NULL;
+
+                world_init(world, seed);
+                for (unsigned event = 0; event < EVENTS && !wrong; event++) {
+                        one_event(world);
+                        end_all_due(world);
+                        wrong = world_settle(world);
+                }
+                wrong = wrong ?: world_drain(world);
+                need_that(!wrong, "schedule %ju: %s", (uintmax_t)seed, wrong);
+                granted += world->granted;
+                passed += world->passed;
+        }
+        unit_note("%ju schedules: %ju granted, %ju of them past another by policy",
+                  (uintmax_t)schedules, (uintmax_t)granted, (uintmax_t)passed);
+        expect(granted > schedules && passed > schedules / 100);
+        free(world);
+}
+
+UNIT_MAIN(TEST(no_schedule_loses_oversells_reorders_or_starves_anybody), )
