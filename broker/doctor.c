@@ -25,6 +25,7 @@
 #include <broker/doctor_gpu.h>
 #include <broker/doctor_network.h>
 #include <broker/finding.h>
+#include <broker/pressure.h>
 #include <broker/rights.h>
 
 #define FDS_PER_VM 2 /* its pidfd, and the connection of whoever follows it */
@@ -264,26 +265,44 @@ static void check_ksm(struct findings *findings) {
                                 "to a page takes, one VM can tell what another has in memory");
 }
 
+/* What holds back starts besides the books. */
 static void check_psi(struct findings *findings) {
         static const char *const files[] = {"pressure/cpu", "pressure/memory"};
+        const struct broker *broker = findings->broker;
         char text[512];
 
         for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-                int r = finding_read(findings->broker->options->proc_dir, files[i], text,
-                                     sizeof(text));
+                int r = finding_read(broker->options->proc_dir, files[i], text, sizeof(text));
 
                 if (r == 0)
                         continue;
                 if (r == ENOENT)
                         finding_warning(findings, "boot with psi=1 (the kernel needs CONFIG_PSI=y)",
-                                        "absent: how short CPUs and memory are is unknown");
+                                        "absent: how short CPUs and memory are is unknown, and "
+                                        "holds no VM back");
                 else
                         finding_warning(findings, "boot with psi=1",
-                                        "present, but %s cannot be read (%s): pressure is unknown",
+                                        "present, but %s cannot be read (%s): pressure is unknown, "
+                                        "and holds no VM back",
                                         files[i], strerrordesc_np(r));
                 return;
         }
-        finding_ok(findings, "pressure of CPUs and memory can be read");
+        if (broker->gates.state != PRESSURE_OPEN)
+                finding_warning(findings, "", "high: VMs are not started, or one by one");
+        else if (broker->pressures && broker->pressures->in_use)
+                finding_ok(findings, "pressure of CPUs and memory can be read; VMs wait while it "
+                                     "is high");
+        else
+                finding_ok(findings, "pressure of CPUs and memory can be read; it holds no VM back "
+                                     "(PSI= in [Gates])");
+}
+
+static void check_drain(struct findings *findings) {
+        if (findings->broker->gates.draining)
+                finding_warning(findings, "provium drain --undo",
+                                "this host is being drained: no VM is started");
+        else
+                finding_ok(findings, "off: VMs are started");
 }
 
 /* ---- devices and numbers ---- */
@@ -362,6 +381,7 @@ static const struct {
         {"swap", check_swap},
         {"ksm", check_ksm},
         {"psi", check_psi},
+        {"drain", check_drain},
         {"kvm", check_kvm},
         {"descriptors", check_descriptors},
         {"pids", check_pids},

@@ -7,6 +7,7 @@
 #include <broker/broker.h>
 #include <broker/claim.h>
 #include <broker/doctor.h>
+#include <broker/drain.h>
 #include <broker/lease.h>
 #include <broker/methods.h>
 #include <broker/provision.h>
@@ -356,6 +357,24 @@ static int method_policy_show(struct connection *connection, const struct call *
         return connection_reply(connection, json_pack("{s:s}", "text", text), false);
 }
 
+static int method_drain(struct connection *connection, const struct call *call) {
+        struct broker *broker = connection->broker;
+        struct why why = {};
+        bool undo;
+
+        if (request_parse_flag(call->parameters, "undo", &undo, &why))
+                return invalid(connection, &why);
+        if (connection->uid != 0)
+                return denied(connection, "only root may drain the host");
+        if (drain_set(broker, !undo, &why))
+                return connection_error(connection, "Failed", NULL, why.text);
+        return connection_reply(connection,
+                                json_pack("{s:b s:I s:I}", "draining", broker->gates.draining,
+                                          "vms", (json_int_t)broker->ledger.vms, "waiting",
+                                          (json_int_t)broker->queue.n),
+                                false);
+}
+
 static int method_upgrade(struct connection *connection, const struct call *call) {
         struct broker *broker = connection->broker;
         struct why why = {};
@@ -410,6 +429,7 @@ static const struct method {
         {PROTO_INTERFACE ".Events", method_events},
         {PROTO_INTERFACE ".PolicyReload", method_policy_reload},
         {PROTO_INTERFACE ".PolicyShow", method_policy_show},
+        {PROTO_INTERFACE ".Drain", method_drain},
         {PROTO_INTERFACE ".Upgrade", method_upgrade},
         {"org.varlink.service.GetInfo", method_get_info},
         {"org.varlink.service.GetInterfaceDescription", method_get_description},

@@ -148,7 +148,8 @@ json_t *report_list(const struct broker *broker, uid_t uid, size_t max, struct l
         *endp = false;
         vms = cursor->waiting ? json_array() : list_vms(broker, uid, &max, cursor);
         waiting = cursor->waiting ? list_waiting(broker, uid, &max, cursor, endp) : json_array();
-        return json_pack("{s:o s:o}", "vms", vms, "waiting", waiting);
+        return json_pack("{s:o s:o s:b}", "vms", vms, "waiting", waiting, "draining",
+                         broker->gates.draining);
 }
 
 /* That of its slice, as of a file above its own. */

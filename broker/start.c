@@ -20,6 +20,7 @@
 #include <broker/burst.h>
 #include <broker/charge.h>
 #include <broker/control.h>
+#include <broker/drain.h>
 #include <broker/drift.h>
 #include <broker/filters.h>
 #include <broker/gpu.h>
@@ -400,6 +401,8 @@ int broker_init(struct broker *broker, const struct options *options, struct why
                 taps_check_suspects(broker);
         if (r == 0)
                 r = open_window(broker);
+        if (r == 0)
+                drain_begin(broker);
         if (r == 0)
                 pressure_begin(broker, broker->marked_waiting || broker->resume);
         if (r == 0)

@@ -125,12 +125,14 @@ int command_doctor(struct cli *cli, struct words *words);
 int command_events(struct cli *cli, struct words *words);
 int command_simulate(struct cli *cli, struct words *words);
 int command_bench_disk(struct cli *cli, struct words *words);
+int command_drain(struct cli *cli, struct words *words);
 int command_upgrade(struct cli *cli, struct words *words);
 int command_version(struct cli *cli, struct words *words);
 int command_help(struct cli *cli, struct words *words);
 
 /* The options of those that have some. */
 extern const struct option_row run_option_rows[];
+extern const struct option_row drain_option_rows[];
 extern const struct option_row kill_option_rows[];
 extern const struct option_row resize_option_rows[];
 extern const struct option_row qmp_option_rows[];

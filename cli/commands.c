@@ -143,6 +143,15 @@ const struct command commands[] = {
                 .call = command_bench_disk,
         },
         {
+                .name = "drain",
+                .arguments = "",
+                .help = "Start no VM on this host any more; those that run go on",
+                .more = "Claims wait meanwhile, also over a restart of the broker, until --undo or "
+                        "the next boot.",
+                .options = drain_option_rows,
+                .call = command_drain,
+        },
+        {
                 .name = "upgrade",
                 .arguments = "",
                 .help = "Make the broker execute its binary anew; VMs and waiting claims go on",

@@ -112,6 +112,10 @@ static void add_part(struct cli *cli, const json_t *parameters, struct table *vm
                 print_objects(cli, parameters);
                 return;
         }
+        /* In the first part only it is news. */
+        if (vms->n_cells == 0 && waiting->n_cells == 0 &&
+            json_is_true(json_object_get(parameters, "draining")))
+                fputs("draining: nothing is started until 'provium drain --undo'\n\n", cli->out);
         list = json_object_get(parameters, "vms");
         for (size_t i = 0; i < json_array_size(list); i++)
                 add_vm(vms, json_array_get(list, i));

@@ -567,6 +567,20 @@ int request_parse_number(const json_t *parameters, const char *key, uint64_t *va
         return r ? r : get_amount(valuep, parameters, key, key, 0, REQUEST_DEFAULT, why);
 }
 
+int request_parse_flag(const json_t *parameters, const char *key, bool *valuep, struct why *why) {
+        const char *const names[] = {key, NULL};
+        bool value = false;
+        int r;
+
+        r = only_members(parameters, "", names, why);
+        if (!r)
+                r = get_bool(&value, parameters, key, why);
+        if (r)
+                return r;
+        *valuep = value;
+        return 0;
+}
+
 const char *request_invalid_field(const struct why *why, char *buffer, size_t size) {
         snprintf(buffer, size, "%.*s", (int)strcspn(why->text, " "), why->text);
         return buffer;

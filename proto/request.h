@@ -136,12 +136,15 @@ json_t *image_request_format(const struct image_request *request);
  * parameter @key of printable ASCII (Resources{instance}, PolicyShow{slice},
  * GetInterfaceDescription{interface}), "" in @buffer if it is not given. request_parse_number: at
  * most one number @key from 0 (Events{since}), REQUEST_DEFAULT if it is not given.
+ * request_parse_flag: at most one bool @key (Drain{undo}), false if it is not given.
  */
 _must_check_ int request_parse_none(const json_t *parameters, struct why *why);
 _must_check_ int request_parse_text(const json_t *parameters, const char *key, char *buffer,
                                     size_t size, struct why *why);
 _must_check_ int request_parse_number(const json_t *parameters, const char *key, uint64_t *valuep,
                                       struct why *why);
+_must_check_ int request_parse_flag(const json_t *parameters, const char *key, bool *valuep,
+                                    struct why *why);
 
 /* The field that a REQUEST_E_INVALID's sentence is about (its first word), for the error Invalid's
  * "field"; written to @buffer, which is returned. */

@@ -86,12 +86,14 @@ static void try_others(const json_t *parameters) {
         struct why why = {};
         uint64_t number;
         char text[64];
+        bool flag;
 
         check_why(vm_request_parse(&vm, parameters, &why), &why);
         check(vm.signal >= 0 && vm.signal <= REQUEST_SIGNAL_MAX);
         check_why(request_parse_none(parameters, &why), &why);
         check_why(request_parse_text(parameters, "slice", text, sizeof(text), &why), &why);
         check_why(request_parse_number(parameters, "since", &number, &why), &why);
+        check_why(request_parse_flag(parameters, "undo", &flag, &why), &why);
         check_why(image_request_parse(&image, parameters, &why), &why);
         check(image.size_bytes <= INT64_MAX);
 }

@@ -151,7 +151,58 @@ static void an_auto_pool_runs_no_more_cpus_than_half_of_those_online(void) {
         house_close(&house);
 }
 
+static bool is_back(void *userdata) {
+        return count_waiting() == 1;
+}
+
+static void a_drained_host_starts_nothing_even_after_its_broker_was_killed(void) {
+        struct job first, waiting, drain, job;
+        struct house house;
+
+        house_open(&house, NULL, NULL);
+        JOB_RUN(&first, "--name", "first", "--", "vm", "listen");
+        job_wait_out(&first, "ready");
+        expect_int(SHELL(&job, "setpriv", "--reuid", "1000", "--clear-groups", "provium", "drain"),
+                   77);
+        expect_int(SHELL(&job, "provium", "drain"), 0);
+        expect_str(job.out, "draining: 1 VMs run, 0 claims wait\n");
+        JOB_RUN(&waiting, "--name", "next", "--", "vm", "exit", "3");
+        job_wait_err(&waiting, "waiting: draining, place 1: this host is being drained");
+        expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--no-wait", "--", "vm", "rest"),
+                   75);
+        expect_in(job.err, "draining: this host is being drained");
+        expect_int(SHELL(&job, "provium", "ps"), 0);
+        expect_in(job.out, "draining: nothing is started");
+
+        house_kill(&house);
+        house_start(&house);
+        expect(house_log_has("this host is being drained"));
+        expect_int(SHELL(&job, "provium", "doctor"), 0);
+        expect_in(job.out, "provium drain --undo");
+        /* Who waited is back, and waits. */
+        need(wait_until(is_back, NULL, HOUSE_WAIT_MS));
+        JOB(&drain, "provium", "drain", "--wait");
+        job_wait_out(&drain, "draining: 1 VMs run, 1 claims wait\n");
+        expect_int(count_vms(), 1);
+        expect_int(job_wait(&drain, 300), -1);
+        job_kill(&first, SIGTERM);
+        expect_int(job_wait(&drain, HOUSE_WAIT_MS), 0);
+        expect_int(count_vms(), 0);
+        expect_int(count_waiting(), 1);
+
+        expect_int(SHELL(&job, "provium", "drain", "--undo"), 0);
+        expect_int(job_wait(&waiting, HOUSE_WAIT_MS), 3);
+        house_kill(&house);
+        house_start(&house);
+        expect_int(
+                SHELL(&job, "provium", "run", "--slice", "t", "--no-wait", "--", "vm", "exit", "0"),
+                0);
+        job_wait(&first, HOUSE_WAIT_MS);
+        house_close(&house);
+}
+
 UNIT_MAIN(TEST(two_claims_of_one_instant_do_not_count_the_same_free_memory),
           TEST(memory_that_a_vm_has_touched_is_not_counted_twice),
           TEST(a_fixed_pool_says_what_it_is_and_sells_no_more),
-          TEST(an_auto_pool_runs_no_more_cpus_than_half_of_those_online), )
+          TEST(an_auto_pool_runs_no_more_cpus_than_half_of_those_online),
+          TEST(a_drained_host_starts_nothing_even_after_its_broker_was_killed), )
