@@ -9,6 +9,7 @@
 #include <broker/charge.h>
 #include <broker/claim.h>
 #include <broker/diskio.h>
+#include <broker/gpu_lease.h>
 #include <broker/lease.h>
 #include <broker/pressure.h>
 #include <broker/provision.h>
@@ -298,7 +299,7 @@ static int find_place(struct lease *lease, struct connection *connection) {
                 r = connection_error(connection, "Exists", NULL, why.text) ?: 1;
         if (r)
                 return r;
-        if (sandbox_check(lease, &why))
+        if (sandbox_check(lease, &why) || gpu_lease_check(lease, &why))
                 return connection_error(connection, "Refused",
                                         json_pack("{s:s}", "reason", "not_allowed"), why.text)
                                ?: 1;

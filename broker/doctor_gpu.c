@@ -39,6 +39,10 @@ static void check_slots(struct findings *findings) {
         const struct gpu_found *found = gpus_found(gpus);
 
         for (size_t i = 0; i < found->n_slots; i++)
+                if (gpus_slot_refused(gpus, i)[0])
+                        finding_problem(findings, "", "%s was refused to its last VM: %s",
+                                        found->slots[i].name, gpus_slot_refused(gpus, i));
+        for (size_t i = 0; i < found->n_slots; i++)
                 if (gpus_slot_detail(gpus, i)[0])
                         finding_problem(findings, "", "%s is out of use: %s", found->slots[i].name,
                                         gpus_slot_detail(gpus, i));

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <base/text.h>
 #include <base/why.h>
 #include <broker/gpu.h>
+#include <broker/gpu_tag.h>
 #include <broker/gpu_work.h>
 
-#define TAG_SIZE 6
 #define LEFTOVER "" /* the lease whose slots are being swept */
 
 /* Beside found->slots[i]. */
@@ -18,46 +17,26 @@ struct holding {
         bool gone; /* from sysfs: nobody's next */
         char lease[GPU_WORD_SIZE];
         char detail[GPU_TEXT_SIZE]; /* why it could not be given back; "" */
+        /* Why the last who was to have it did not get it, whoever has it now; "". */
+        char refused[GPU_TEXT_SIZE];
 };
 
 struct gpus {
         char sys_dir[256];
         struct gpu_options options;
         char type[GPU_WORD_SIZE], devices[GPU_TEXT_SIZE], dev_dir[64];
-        unsigned char tag[TAG_SIZE];
+        struct gpu_tag tag;
         struct gpu_found *found;
         struct holding *holdings; /* of as many slots */
         size_t n_works;
         bool stale; /* to be looked at anew when the work is done */
 };
 
-/* ---- whose is a mediated device? ---- */
-
-/* A UUID of version 8 (RFC 9562): our tag, then chance. */
-static void make_uuid(const struct gpus *gpus, char uuid[GPU_NAME_SIZE]) {
-        unsigned char b[16];
-
-        randombytes_buf(b, sizeof(b));
-        memcpy(b, gpus->tag, TAG_SIZE);
-        b[6] = 0x80 | (b[6] & 0x0f);
-        b[8] = 0x80 | (b[8] & 0x3f);
-        snprintf(uuid, GPU_NAME_SIZE,
-                 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-                 b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-                 b[15]);
-}
+/* ---- what there is ---- */
 
 static bool is_ours(const struct gpus *gpus, const struct gpu_slot *slot) {
-        char start[16];
-
-        if (slot->kind != GPU_MDEV)
-                return false;
-        snprintf(start, sizeof(start), "%02x%02x%02x%02x-%02x%02x-8", gpus->tag[0], gpus->tag[1],
-                 gpus->tag[2], gpus->tag[3], gpus->tag[4], gpus->tag[5]);
-        return strncmp(slot->name, start, strlen(start)) == 0;
+        return slot->kind == GPU_MDEV && gpu_tag_is_of(&gpus->tag, slot->name);
 }
-
-/* ---- what there is ---- */
 
 static bool has(const struct gpus *gpus, size_t i, const char *lease) {
         return gpus->holdings[i].taken && strcmp(gpus->holdings[i].lease, lease) == 0;
@@ -91,6 +70,15 @@ static size_t add_gone(struct gpu_found *found, const struct holding *holdings) 
         return i - 1;
 }
 
+static void keep_refusal(const struct gpus *gpus, size_t i, const struct gpu_found *found,
+                         struct holding *holdings) {
+        const char *name = gpus->found->slots[i].name;
+
+        for (size_t at = 0; name[0] && at < found->n_slots; at++)
+                if (strcmp(found->slots[at].name, name) == 0)
+                        strcpy(holdings[at].refused, gpus->holdings[i].refused);
+}
+
 /* Takes what is leased over into @found. */
 static int keep_holdings(struct gpus *gpus, struct gpu_found *found, struct holding *holdings) {
         for (size_t i = 0; gpus->found && i < gpus->found->n_slots; i++) {
@@ -98,8 +86,10 @@ static int keep_holdings(struct gpus *gpus, struct gpu_found *found, struct hold
                 size_t at;
                 bool gone;
 
-                if (!gpus->holdings[i].taken)
+                if (!gpus->holdings[i].taken) {
+                        keep_refusal(gpus, i, found, holdings);
                         continue;
+                }
                 at = find_again(found, holdings, slot);
                 gone = at == found->n_slots;
                 if (gone)
@@ -150,16 +140,13 @@ void gpus_configure(struct gpus *gpus, const struct gpu_options *options) {
 int gpus_new(struct gpus **gpusp, const char *sys_dir, const char *owner,
              const struct gpu_options *options) {
         struct gpus *gpus = calloc(1, sizeof(*gpus));
-        unsigned char hash[crypto_generichash_BYTES];
         int r;
 
         if (!gpus)
                 return fault(-ENOMEM);
         snprintf(gpus->sys_dir, sizeof(gpus->sys_dir), "%s", sys_dir);
         gpus_configure(gpus, options);
-        crypto_generichash(hash, sizeof(hash), (const unsigned char *)owner, strlen(owner), NULL,
-                           0);
-        memcpy(gpus->tag, hash, TAG_SIZE);
+        gpu_tag_init(&gpus->tag, owner);
         r = look(gpus);
         if (r < 0) {
                 gpus_free(gpus);
@@ -219,6 +206,10 @@ const char *gpus_slot_detail(const struct gpus *gpus, size_t i) {
         return gpus->holdings[i].detail;
 }
 
+const char *gpus_slot_refused(const struct gpus *gpus, size_t i) {
+        return gpus->holdings[i].refused;
+}
+
 const char *gpus_summary(const struct gpus *gpus, char *buffer, size_t size) {
         return gpu_find_summary(gpus->found, buffer, size);
 }
@@ -241,7 +232,27 @@ static void let_go(struct gpus *gpus, size_t i) {
                 slot->dev = 0;
         }
         slot->lent = false;
-        gpus->holdings[i] = (struct holding){.gone = gpus->holdings[i].gone};
+        gpus->holdings[i].taken = false;
+        gpus->holdings[i].lease[0] = gpus->holdings[i].detail[0] = '\0';
+}
+
+/* Of those that the last lease got, or of the others; how many more are wanted. */
+static size_t take_some(struct gpus *gpus, const char *lease, size_t n, bool refused) {
+        for (size_t i = 0; n > 0 && i < gpus->found->n_slots; i++) {
+                struct gpu_slot *slot = &gpus->found->slots[i];
+
+                if (gpus->holdings[i].taken || gpus->holdings[i].gone ||
+                    (gpus->holdings[i].refused[0] != '\0') != refused)
+                        continue;
+                hold(gpus, i, lease);
+                for (size_t j = 0; j < slot->n_functions; j++)
+                        slot->lent |= slot->functions[j].bind;
+                /* Its name is recorded before it is made. */
+                if (slot->name[0] == '\0')
+                        gpu_tag_make_uuid(&gpus->tag, slot->name);
+                n--;
+        }
+        return n;
 }
 
 int gpu_take(struct gpus *gpus, const char *lease, size_t n, struct why *why) {
@@ -251,17 +262,9 @@ int gpu_take(struct gpus *gpus, const char *lease, size_t n, struct why *why) {
         if (n > n_free)
                 return why_set(why, GPU_E_FULL, "%zu GPU slots are wanted, %zu of %zu are free", n,
                                n_free, gpus_total(gpus));
-        for (size_t i = 0; n > 0; i++) {
-                if (gpus->holdings[i].taken || gpus->holdings[i].gone)
-                        continue;
-                hold(gpus, i, lease);
-                for (size_t j = 0; j < gpus->found->slots[i].n_functions; j++)
-                        gpus->found->slots[i].lent |= gpus->found->slots[i].functions[j].bind;
-                /* Its name is recorded before it is made. */
-                if (gpus->found->slots[i].name[0] == '\0')
-                        make_uuid(gpus, gpus->found->slots[i].name);
-                n--;
-        }
+        n = take_some(gpus, lease, n, false);
+        n = take_some(gpus, lease, n, true);
+        assert(n == 0);
         return 0;
 }
 
@@ -354,7 +357,9 @@ int gpu_sweep(struct gpus *gpus, struct gpu_work **workp) {
         return make_work(gpus, LEFTOVER, GPU_RELEASE, workp);
 }
 
-static void part_done(struct gpus *gpus, const struct gpu_work *work, const struct gpu_part *part) {
+/* A preparation ends at its first refusal: what comes behind it was not tried. */
+static void part_done(struct gpus *gpus, const struct gpu_work *work, const struct gpu_part *part,
+                      bool was_tried) {
         for (size_t i = 0; i < gpus->found->n_slots; i++) {
                 struct holding *holding = &gpus->holdings[i];
 
@@ -362,7 +367,10 @@ static void part_done(struct gpus *gpus, const struct gpu_work *work, const stru
                     strcmp(gpus->found->slots[i].name, part->slot.name) != 0)
                         continue;
                 holding->working = false;
-                strcpy(holding->detail, part->detail);
+                if (work->task == GPU_RELEASE)
+                        strcpy(holding->detail, part->detail);
+                else if (was_tried)
+                        strcpy(holding->refused, part->detail);
                 gpus->found->slots[i] = part->slot;
                 if (work->task == GPU_RELEASE && part->detail[0] == '\0')
                         let_go(gpus, i);
@@ -377,7 +385,7 @@ int gpu_done(struct gpus *gpus, struct gpu_work *work, struct why *why) {
         assert(gpus->n_works > 0);
         gpus->n_works--;
         for (size_t i = 0; i < work->n; i++) {
-                part_done(gpus, work, &work->parts[i]);
+                part_done(gpus, work, &work->parts[i], !answer);
                 changed |= work->task == GPU_RELEASE && work->parts[i].slot.lent;
                 if (answer || work->parts[i].detail[0] == '\0')
                         continue;

@@ -63,6 +63,8 @@ size_t gpus_capacity(const struct gpus *gpus);
 const struct gpu_found *gpus_found(const struct gpus *gpus);
 bool gpus_slot_used(const struct gpus *gpus, size_t i);
 const char *gpus_slot_detail(const struct gpus *gpus, size_t i);
+/* And why its last lease did not get it (""): it is the last to be tried again. */
+const char *gpus_slot_refused(const struct gpus *gpus, size_t i);
 
 /* Gives @lease (its id) @n slots, the first that are free. Answers FULL. */
 _must_check_ int gpu_take(struct gpus *gpus, const char *lease, size_t n, struct why *why);

@@ -19,6 +19,15 @@ bool gpu_lease_is_real(const struct broker *broker) {
         return gpus_total(broker->gpus) > 0;
 }
 
+int gpu_lease_check(const struct lease *lease, struct why *why) {
+        uint64_t n = lease->claim.demand.amount[RESOURCE_GPU];
+
+        if (n > RECORD_GPUS_MAX && gpu_lease_is_real(lease->broker))
+                return why_set(why, GPU_LEASE_E_MANY, "one VM can have %d GPUs, not %ju",
+                               RECORD_GPUS_MAX, (uintmax_t)n);
+        return 0;
+}
+
 int gpu_lease_reserve(struct lease *lease, struct why *why) {
         uint64_t n = lease->claim.demand.amount[RESOURCE_GPU];
         struct gpus *gpus = lease->broker->gpus;
@@ -28,9 +37,10 @@ int gpu_lease_reserve(struct lease *lease, struct why *why) {
 
         if (n == 0 || !gpu_lease_is_real(lease->broker))
                 return 0;
-        if (n > RECORD_GPUS_MAX)
-                return why_set(why, GPU_LEASE_E_MANY, "one VM can have %d GPU slots, not %ju",
-                               RECORD_GPUS_MAX, (uintmax_t)n);
+        /* They may have been found since it was claimed. */
+        r = gpu_lease_check(lease, why);
+        if (r)
+                return r;
         r = gpu_take(gpus, record->id, n, why);
         if (r)
                 return r;

@@ -39,6 +39,9 @@ enum {
  * counted. */
 bool gpu_lease_is_real(const struct broker *broker);
 
+/* Can one VM have as many as are claimed? Answers MANY. */
+_must_check_ int gpu_lease_check(const struct lease *lease, struct why *why);
+
 /* Takes as many slots as are charged, and notes them in lease->record, which is to be written next.
  * Answers GPU_E_FULL, MANY. */
 _must_check_ int gpu_lease_reserve(struct lease *lease, struct why *why);

@@ -43,6 +43,8 @@ static void add_slots(const struct gpus *gpus, const struct gpu_device *device, 
                         continue;
                 total++;
                 used += gpus_slot_used(gpus, i);
+                if (gpus_slot_refused(gpus, i)[0])
+                        detail = gpus_slot_refused(gpus, i);
                 if (gpus_slot_detail(gpus, i)[0])
                         detail = gpus_slot_detail(gpus, i);
                 for (size_t j = 0; j < slot->n_functions; j++)

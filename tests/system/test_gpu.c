@@ -105,6 +105,8 @@ static void a_vm_has_several_and_gets_their_files_as_descriptors(void) {
         expect_in(job.out, "use=3," A ": done\n");
         expect_in(job.out, "use=4," B ": done\n");
         expect_int(SHELL(&more, AS_1000, RUN, "b", "--gpus", "1", "--no-wait", "--", PROBE), 75);
+        expect_int(SHELL(&more, AS_1000, RUN, "b", "--gpus", "17", "--", PROBE), 77);
+        expect_in(more.err, "one VM can have 16 GPUs, not 17");
         expect_int(SHELL(&more, AS_1000, RUN, "b", "--", PROBE, USE), 64);
         expect_in(more.err, "it has no GPU");
         end(&job, "a");
@@ -177,6 +179,8 @@ static void a_broker_that_is_killed_is_followed_by_one_that_knows_whose_they_are
         gpus_open(&house, GPUS_CONF, WALLED);
         JOB(&a, AS_1000, RUN, "a", "--gpus", "1", "--", PROBE, USE);
         job_wait_out(&a, "ready");
+        expect_int(SHELL(&show, "provium", "upgrade"), 0);
+        expect_uint(gpus_number("used_slots"), 1);
         house_kill(&house);
         house_start(&house);
         expect_uint(gpus_number("used_slots"), 1);

@@ -434,6 +434,33 @@ static void failed_binding_is_undone(void) {
         place_deinit(&place);
 }
 
+static void what_was_refused_is_tried_last(void) {
+        struct place place;
+
+        place_init(&place);
+        sysfs_bind(&place.sysfs, "0000:01:00.0", "nvidia");
+        sysfs_put(&place.sysfs, "bus/pci/drivers_probe", "");
+        open_gpus(&place, true);
+        need_int(gpu_take(place.gpus, "a", 2, &place.why), 0);
+        expect_int(prepare(&place, "a"), GPU_E_HOST);
+        expect_str(gpus_slot_refused(place.gpus, 0),
+                   "binding to vfio-pci of 0000:01:00.0: the kernel took it and did nothing");
+        expect_str(gpus_slot_detail(place.gpus, 0), "");
+        expect_str(gpus_slot_refused(place.gpus, 1), "");
+        expect_int(release(&place, "a"), 0);
+        need_int(gpus_refresh(place.gpus), 0);
+        expect(gpus_slot_refused(place.gpus, 0)[0] != '\0');
+
+        need_int(gpu_take(place.gpus, "b", 1, &place.why), 0);
+        expect_str(gpu_next(place.gpus, "b", NULL)->name, "0000:02:00.0");
+        need_int(gpu_take(place.gpus, "c", 1, &place.why), 0);
+        expect_str(gpu_next(place.gpus, "c", NULL)->name, "0000:01:00.0");
+        sysfs_bind(&place.sysfs, "0000:01:00.0", "vfio-pci");
+        expect_int(prepare(&place, "c"), 0);
+        expect_str(gpus_slot_refused(place.gpus, 0), "");
+        place_deinit(&place);
+}
+
 static void what_came_from_the_host_s_driver_goes_back_to_it(void) {
         struct place place;
 
@@ -556,6 +583,7 @@ UNIT_MAIN(TEST(take_is_all_or_nothing), TEST(adopted_lease_finds_its_slots_again
           TEST(leased_mdev_that_is_not_made_yet_is_counted_once),
           TEST(what_is_leased_has_its_place_where_there_are_too_many),
           TEST(looking_anew_waits_for_work_under_way), TEST(failed_binding_is_undone),
+          TEST(what_was_refused_is_tried_last),
           TEST(what_came_from_the_host_s_driver_goes_back_to_it),
           TEST(leftover_is_not_sold_before_it_is_gone), TEST(report_names_devices_and_not_leases),
           TEST(host_without_gpu_reports_nothing))
