@@ -85,6 +85,7 @@ struct broker {
         struct lease *by_name;    /* all that have a name of their own */
         struct lease *by_watch;   /* those with a group */
         struct lease *by_pid;     /* our own children */
+        bool has_consoles;        /* some VM had one: not all our children are VMs */
         uint64_t n_launching;     /* children that still share our memory */
         uint64_t last_order, last_number;
         uint64_t started_ns; /* CLOCK_BOOTTIME: tickets from before are a former broker's */

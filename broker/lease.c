@@ -132,6 +132,37 @@ void lease_fds_close(struct lease_fds *fds) {
         fds->learn = fd_close(fds->learn);
 }
 
+/* The VM and its keeper have it now; or nobody. */
+static void drop_console(struct lease *lease) {
+        struct console *console = lease->console;
+
+        if (!console)
+                return;
+        console->master_fd = fd_close(console->master_fd);
+        console->slave_fd = fd_close(console->slave_fd);
+        console->listen_fd = fd_close(console->listen_fd);
+        if (!console->launching)
+                free(take(lease->console));
+}
+
+/* A keeper whose end nobody has looked at yet. */
+static void forget_keeper(struct lease *lease) {
+        struct console *console = lease->console;
+
+        if (!console || !console->launching)
+                return;
+        console->launching = false;
+        lease->broker->n_launching--;
+        if (spawn_result(&lease->broker->spawner, &console->keeper, NULL))
+                log_warning("VM '%s': its console had no keeper", lease->record.name);
+        process_deinit(&console->keeper);
+}
+
+bool lease_shares_memory(const struct lease *lease) {
+        return lease->process.shares_memory ||
+               (lease->console && lease->console->keeper.shares_memory);
+}
+
 void lease_drop_launch(struct lease *lease) {
         int fds[_REQUEST_FDS_N + REQUEST_DISKS_MAX + 3];
         size_t n = 0;
@@ -150,6 +181,7 @@ void lease_drop_launch(struct lease *lease) {
         lease->dir_fd = lease->qmp_fd = -1;
         if (lease->gpu_fds_asked)
                 fd_close_many(lease->gpu_fds, RECORD_GPUS_MAX);
+        drop_console(lease);
         /* The hypervisor has them: whoever closes the last one waits for the link to be destroyed.
          */
         if (lease->taps)
@@ -197,11 +229,12 @@ void lease_free(struct lease *lease) {
         struct lease *named;
 
         assert(!lease->claim.lane);
-        assert(!lease->process.shares_memory);
+        assert(!lease_shares_memory(lease));
         assert(TAILQ_EMPTY(&lease->killers));
 
         lease_detach_follower(lease);
         thaw(lease);
+        forget_keeper(lease);
         lease_drop_launch(lease);
         sd_event_source_disable_unref(lease->pidfd_source);
         process_deinit(&lease->process);

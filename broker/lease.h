@@ -98,6 +98,15 @@ struct quota {
         size_t n_fds;
 };
 
+/* Its console, until both it and its keeper are executed: see broker/console. */
+struct console {
+        int master_fd, slave_fd, listen_fd; /* -1: closed, or not open yet */
+        struct process keeper;
+        char owner[12];
+        char *argv[4];
+        bool launching; /* the keeper may still share our memory */
+};
+
 /* Passed by the client, or -1; closed once the VM has them. */
 struct lease_fds {
         int fd[_REQUEST_FDS_N];
@@ -141,6 +150,8 @@ struct lease {
         int gpu_fds[RECORD_GPUS_MAX]; /* the files of its GPUs, until the VM has them; -1 */
         uint32_t gpu_fds_asked;       /* bits: those that the command asks for */
         bool gpu_busy;                /* a thread prepares its GPUs, or gives them back */
+        struct console *console;      /* owned; until it and its VM are executed */
+        bool has_console;             /* there is one; after a restart: its socket is there */
         bool releasing_quota;         /* a thread takes its quota away */
         struct filters *filters;      /* a reference, until it is executed */
         struct child_walls *walls;    /* owned; until it is executed */
@@ -220,6 +231,9 @@ _must_check_ int lease_note_exec(struct lease *lease, int code, const struct why
 /* Drops what only the launch needed: the request, argv, the client's descriptors and our own of its
  * taps. */
 void lease_drop_launch(struct lease *lease);
+
+/* May a child of its launch still share our memory? Then it must not be freed. */
+bool lease_shares_memory(const struct lease *lease);
 
 /* The follower, if there is one, is told no more; the lease goes on alone. */
 void lease_detach_follower(struct lease *lease);

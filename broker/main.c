@@ -4,6 +4,7 @@
 #include <systemd/sd-daemon.h>
 
 #include <broker/broker.h>
+#include <broker/console_keeper.h>
 #include <broker/control.h>
 #include <broker/filters.h>
 #include <broker/rights.h>
@@ -54,6 +55,8 @@ int main(int argc, char **argv) {
                 rights_give_up();
                 return service_hold();
         }
+        if (options.keep_console)
+                return console_keep(options.console_owner);
         if (options.check)
                 return check(&options);
 

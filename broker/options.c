@@ -22,6 +22,7 @@ enum {
         OPT_NO_KSM,
         OPT_CHECK,
         OPT_HOLD,
+        OPT_KEEP_CONSOLE,
         OPT_RESUME,
 };
 
@@ -40,6 +41,7 @@ static const struct option longs[] = {
         {"no-ksm", no_argument, NULL, OPT_NO_KSM},
         {"check", no_argument, NULL, OPT_CHECK},
         {"hold", no_argument, NULL, OPT_HOLD},
+        {"keep-console", required_argument, NULL, OPT_KEEP_CONSOLE},
         {"resume", required_argument, NULL, OPT_RESUME},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -124,6 +126,10 @@ static int take_option(struct options *options, int option) {
                 return OPTIONS_RUN;
         case OPT_HOLD:
                 options->hold = true;
+                return OPTIONS_RUN;
+        case OPT_KEEP_CONSOLE:
+                options->keep_console = true;
+                options->console_owner = (uid_t)strtoul(optarg, NULL, 10);
                 return OPTIONS_RUN;
         case OPT_RESUME:
                 options->resume_fd = (int)strtol(optarg, NULL, 10);

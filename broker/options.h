@@ -7,6 +7,8 @@
  * for hosts that are arranged otherwise.
  */
 
+#include <sys/types.h>
+
 #include <base/macro.h>
 
 struct options {
@@ -23,6 +25,9 @@ struct options {
         bool no_ksm;       /* --no-ksm: KSM= of the policy does not count */
         bool check;        /* --check: load the policies, say what is wrong, leave */
         bool hold;         /* --hold: be the holder of the scope (internal) */
+        bool keep_console; /* --keep-console UID: keep the console of a VM of that user (internal)
+                            */
+        uid_t console_owner;
         int resume_fd;     /* --resume FD: continue after re-execution (internal); -1 */
         char *const *argv; /* as started, for re-execution */
 };

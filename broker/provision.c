@@ -7,6 +7,7 @@
 #include <broker/broker.h>
 #include <broker/burst.h>
 #include <broker/charge.h>
+#include <broker/console.h>
 #include <broker/diskio.h>
 #include <broker/gpu_lease.h>
 #include <broker/lease.h>
@@ -111,6 +112,8 @@ static void fill_args(struct lease *lease) {
                 .nofile = lease->broker->control->nofile,
         };
         args->lock_memory = lease->record.n_gpus > 0;
+        for (size_t i = 0; lease->console && i < ARRAY_SIZE(args->stdio); i++)
+                args->stdio[i] = lease->console->slave_fd;
         args->walls = lease->walls;
         args->seccomp = sandbox_filter(lease);
         args->learn = lease->learn;
@@ -190,10 +193,13 @@ static int launch(struct lease *lease, struct why *why) {
         r = sandbox_fence(lease, why);
         if (r)
                 return r;
-        lease->made_usec = broker_now_usec();
         r = collect_pass(lease);
         if (r)
                 return r;
+        r = console_make(lease, why);
+        if (r)
+                return r;
+        lease->made_usec = broker_now_usec();
         fill_args(lease);
         r = spawn_start(&broker->spawner, &lease->process, why);
         if (r)
@@ -300,11 +306,27 @@ int provision_follow(struct lease *lease, struct connection *connection) {
         return lease->state == LEASE_STARTING ? 0 : provision_tell_started(lease);
 }
 
+/* Without its keeper a VM would print until the pty is full, and then wait for ever. */
+static int see_console(struct lease *lease) {
+        struct why why = {};
+        int r;
+
+        r = console_progress(lease, &why);
+        if (r == 0)
+                return 0;
+        log_error("VM '%s': its console has no keeper: %s", lease->record.name, why.text);
+        r = lease_note_exec(lease, SPAWN_E_STEP, &why);
+        return r < 0 ? r : release_start(lease, "launch_failed", 0, 0);
+}
+
 int provision_progress(struct lease *lease) {
         struct broker *broker = lease->broker;
         struct why why = {};
         int r;
 
+        r = see_console(lease);
+        if (r < 0)
+                return r;
         if (!lease->launching)
                 return 0;
         r = spawn_result(&broker->spawner, &lease->process, &why);

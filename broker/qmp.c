@@ -1,107 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-#include <dirent.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#include <base/fd.h>
-#include <broker/broker.h>
 #include <broker/lease.h>
 #include <broker/qmp.h>
 
-#define DIRECTORY "qmp"
-#define BACKLOG 8 /* QEMU serves one client, the others wait here */
-
-/* False: longer than an address takes. */
-static bool format_path(const struct broker *broker, const char *name, char path[QMP_PATH_MAX]) {
-        int n;
-
-        n = snprintf(path, QMP_PATH_MAX, "%s/" DIRECTORY "/%s", broker->options->run_dir, name);
-        return n > 0 && n < QMP_PATH_MAX;
-}
-
-/* Whoever knows a name may pass through it; nobody else sees which there are. */
-static int make_directory(const struct broker *broker, struct why *why) {
-        char path[QMP_PATH_MAX];
-
-        if (!format_path(broker, "", path))
-                return why_set(why, QMP_E_HOST, "the run directory '%s' is too long",
-                               broker->options->run_dir);
-        if (mkdir(path, 0711) == 0 && chmod(path, 0711) == 0) /* whatever our umask is */
-                return 0;
-        return errno == EEXIST ? 0 : why_errno(why, QMP_E_HOST, errno, "cannot create '%s'", path);
-}
+static const struct endpoint qmp = {.directory = "qmp", .label = "QMP", .type = SOCK_STREAM};
 
 int qmp_make(struct lease *lease, struct why *why) {
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        char path[QMP_PATH_MAX], name[RECORD_ID_MAX + 8];
-        _cleanup_(fd_closep) int fd = -1;
-        int r;
-
-        if (!lease->has_qmp)
-                return 0;
-        r = make_directory(lease->broker, why);
-        if (r)
-                return r;
-        /* QEMU removes the name that a listening socket was bound to when it leaves, and complains
-         * if it may not. So that is another one, and is gone by then. */
-        snprintf(name, sizeof(name), "%s.new", lease->record.id);
-        if (!format_path(lease->broker, name, address.sun_path) || !qmp_path(lease, path))
-                return why_set(why, QMP_E_HOST,
-                               "the run directory '%s' is too long for a QMP socket",
-                               lease->broker->options->run_dir);
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        /* Its mode before it has a name: there is no instant in which others could connect. */
-        if (fd < 0 || fchmod(fd, 0600) < 0 ||
-            bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-                return why_errno(why, QMP_E_HOST, errno, "cannot make the QMP socket '%s'",
-                                 address.sun_path);
-        if (lchown(address.sun_path, lease->record.uid, lease->record.gid) < 0 ||
-            listen(fd, BACKLOG) < 0 || rename(address.sun_path, path) < 0) {
-                r = why_errno(why, QMP_E_HOST, errno, "cannot make the QMP socket '%s'", path);
-                unlink(address.sun_path);
-                return r;
-        }
-        lease->qmp_fd = take_fd(fd);
-        return 0;
+        return lease->has_qmp ? endpoint_make(&qmp, lease, &lease->qmp_fd, why) : 0;
 }
 
-const char *qmp_path(const struct lease *lease, char *path) {
-        if (!lease->has_qmp || !format_path(lease->broker, lease->record.id, path))
-                return NULL;
-        return path;
+const char *qmp_path(const struct lease *lease, char path[ENDPOINT_PATH_MAX]) {
+        return lease->has_qmp ? endpoint_path(&qmp, lease, path) : NULL;
 }
 
 void qmp_remove(const struct lease *lease) {
-        char path[QMP_PATH_MAX];
+        if (lease->has_qmp)
+                endpoint_remove(&qmp, lease);
+}
 
-        if (qmp_path(lease, path) && unlink(path) < 0 && errno != ENOENT)
-                log_warning("VM '%s': cannot remove its QMP socket '%s': %s", lease->record.name,
-                            path, strerrordesc_np(errno));
+static void note(struct lease *lease) {
+        lease->has_qmp = true;
 }
 
 void qmp_adopt(struct broker *broker) {
-        char path[QMP_PATH_MAX];
-        struct dirent *entry;
-        DIR *directory;
-
-        directory = format_path(broker, "", path) ? opendir(path) : NULL;
-        while (directory && (entry = readdir(directory))) {
-                struct lease *lease;
-
-                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-                        continue;
-                HASH_FIND(hh_id, broker->by_id, entry->d_name, strlen(entry->d_name), lease);
-                if (lease)
-                        lease->has_qmp = true;
-                else if (unlinkat(dirfd(directory), entry->d_name, 0) < 0)
-                        log_warning("cannot remove '%s%s', which is of no VM: %s", path,
-                                    entry->d_name, strerrordesc_np(errno));
-        }
-        if (directory)
-                closedir(directory);
+        endpoint_adopt(&qmp, broker, note);
 }

@@ -7,6 +7,7 @@
 #include <base/fd.h>
 #include <base/units.h>
 #include <broker/broker.h>
+#include <broker/console.h>
 #include <broker/gpu_lease.h>
 #include <broker/lease.h>
 #include <broker/qmp.h>
@@ -247,6 +248,7 @@ static int finish(struct lease *lease) {
 
         taps_release(lease);
         qmp_remove(lease);
+        console_remove(lease);
         queue_release(&broker->queue, &lease->claim);
         ledger_return(&broker->ledger, &lease->slice->account, &lease->claim.demand);
         slice_unbalance(broker, lease->slice);
@@ -354,6 +356,13 @@ int release_try(struct lease *lease) {
                                  "its main process has ended; it goes on in the background");
                         return 0;
                 }
+        }
+        /* What it printed last says why it failed: its console's keeper may pass that on. */
+        if (lease->has_console && lease->main_gone &&
+            (lease->state == LEASE_STARTING || lease->state == LEASE_RUNNING)) {
+                lease->state = LEASE_STOPPING;
+                lease->kill_at_usec = broker_now_usec() + CONSOLE_END_USEC;
+                broker_tick_at(lease->broker, lease->kill_at_usec);
         }
         if (lease->state == LEASE_STOPPING)
                 return 0; /* others are left, and have what is left of the grace */

@@ -6,6 +6,7 @@
 #include <base/file.h>
 #include <broker/broker.h>
 #include <broker/charge.h>
+#include <broker/console.h>
 #include <broker/diskio.h>
 #include <broker/gpu_lease.h>
 #include <broker/gpu_report.h>
@@ -63,21 +64,22 @@ static json_t *add_time(json_t *object, const struct record *record) {
 }
 
 json_t *report_vm(const struct lease *lease) {
-        char path[700], qmp[QMP_PATH_MAX];
+        char path[700], qmp[ENDPOINT_PATH_MAX], console[ENDPOINT_PATH_MAX];
         bool made = lease->state != LEASE_WAITING;
         json_t *vm;
 
         cgroup_path(lease, path, sizeof(path));
-        vm = json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o s:o s:o s:o s:s*}", "id",
-                       lease->record.id, "name", lease->record.name, "slice", lease->slice->name,
-                       "state", lease_state_name(lease->state), "detail", lease->detail, "uid",
-                       (json_int_t)lease->record.uid, "pid",
+        vm = json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o s:o s:o s:o s:s* s:s*}",
+                       "id", lease->record.id, "name", lease->record.name, "slice",
+                       lease->slice->name, "state", lease_state_name(lease->state), "detail",
+                       lease->detail, "uid", (json_int_t)lease->record.uid, "pid",
                        lease->main_gone ? 0 : (int)lease->process.pid, "detached",
                        lease->record.detached, "command", lease->record.command, "created_ns",
                        (json_int_t)lease->record.created_ns, "cgroup", path, "charge",
                        report_demand(&lease->claim.demand), "nets", taps_list(lease), "disks",
                        diskio_list(lease), "gpus", gpu_lease_list(lease), "qmp",
-                       made ? qmp_path(lease, qmp) : NULL);
+                       made ? qmp_path(lease, qmp) : NULL, "console",
+                       made ? console_path(lease, console) : NULL);
         return add_time(vm, &lease->record);
 }
 

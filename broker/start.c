@@ -19,6 +19,7 @@
 #include <broker/broker.h>
 #include <broker/burst.h>
 #include <broker/charge.h>
+#include <broker/console.h>
 #include <broker/control.h>
 #include <broker/drain.h>
 #include <broker/drift.h>
@@ -156,7 +157,7 @@ static int on_child(sd_event_source *source, const struct signalfd_siginfo *info
                         return 0;
                 HASH_FIND(hh_pid, broker->by_pid, &status.si_pid, sizeof(status.si_pid), lease);
                 if (!lease)
-                        continue; /* the holder, or a half-made VM's child, ended at adoption */
+                        continue; /* the holder, a keeper, or a half-made VM's child */
                 /* The bell may still be in the queue; what the child left is final either way. */
                 r = provision_progress(lease);
                 if (r == 0)
@@ -164,7 +165,7 @@ static int on_child(sd_event_source *source, const struct signalfd_siginfo *info
                 if (r < 0)
                         return broker_fault(broker, r);
                 /* One signal may stand for several children: asked until there are no more. */
-        } while (broker->by_pid);
+        } while (broker->by_pid || broker->has_consoles);
         return 0;
 }
 
@@ -394,6 +395,8 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         if (r == 0)
                 qmp_adopt(broker);
         if (r == 0)
+                console_adopt(broker);
+        if (r == 0)
                 r = gpu_lease_sweep(broker);
         if (r == 0)
                 taps_sweep(broker);
@@ -436,7 +439,7 @@ void broker_deinit(struct broker *broker) {
          * keeps it alive by itself. */
         for (lease = TAILQ_FIRST(&broker->leases); lease; lease = next) {
                 next = TAILQ_NEXT(lease, link);
-                if (!lease->process.shares_memory)
+                if (!lease_shares_memory(lease))
                         lease_free(lease);
         }
         slices_deinit(broker, broker->root.dir_fd >= 0);

@@ -77,6 +77,16 @@ const struct command commands[] = {
                 .call = command_qmp,
         },
         {
+                .name = "console",
+                .arguments = "VM",
+                .help = "See what a detached VM prints, and type to it",
+                .more = "Shows the last lines that it printed, then what it prints, and sends it "
+                        "what is typed, until it\nends, with its status, or until the escape key "
+                        "is pressed. Several may do so at once.",
+                .options = console_option_rows,
+                .call = command_console,
+        },
+        {
                 .name = "explain",
                 .arguments = "VM|CLAIM",
                 .help = "Tell why a VM or a waiting claim is where it is",

@@ -17,6 +17,7 @@
 
 struct run_options {
         struct run_request request;      /* argv, envp and disks are owned by it */
+        bool no_console;                 /* a detached VM keeps our stdio */
         uint64_t reconnect_usec;         /* how long a broker that went away may stay away */
         int disk_fds[REQUEST_DISKS_MAX]; /* O_PATH of request.disks; open until the VM is started */
         size_t n_disk_fds;

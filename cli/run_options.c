@@ -42,6 +42,7 @@ enum {
         OPTION_TIME,
         OPTION_NO_WAIT,
         OPTION_DETACH,
+        OPTION_NO_CONSOLE,
         OPTION_DRY_RUN,
         OPTION_RECONNECT,
         OPTION_SECCOMP,
@@ -70,6 +71,7 @@ const struct option_row run_option_rows[] = {
         {OPTION_TIME, "time", "DURATION", "how long it will run, for the estimates of others"},
         {OPTION_NO_WAIT, "no-wait", NULL, "start at once or not at all"},
         {OPTION_DETACH, "detach", NULL, "print the VM's name when it runs, and leave it"},
+        {OPTION_NO_CONSOLE, "no-console", NULL, "leave it this command's input and output, too"},
         {OPTION_DRY_RUN, "dry-run", NULL, "only tell what would happen"},
         {OPTION_RECONNECT, "reconnect", "DURATION",
          "how long to look for a broker that left (60s)"},
@@ -236,6 +238,9 @@ static int set_option(struct run_options *options, int option, const char *value
         case OPTION_DETACH:
                 request->detach = true;
                 return 0;
+        case OPTION_NO_CONSOLE:
+                options->no_console = true;
+                return 0;
         case OPTION_DRY_RUN:
                 request->dry_run = true;
                 return 0;
@@ -383,6 +388,7 @@ int run_options_parse(struct run_options *options, struct cli *cli, struct words
                 return misuse(words, cli_misused(cli, "--seccomp learn needs this command for as "
                                                       "long as the VM runs; leave --detach out"));
 
+        request->console = request->detach && !options->no_console;
         r = copy_command(request, cli, words);
         if (!r)
                 r = copy_environment(request, cli, words, environment);

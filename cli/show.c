@@ -93,6 +93,11 @@ static void print_vm(FILE *file, const json_t *vm) {
         for (size_t i = 0; i < ARRAY_SIZE(members); i++)
                 if (*human_string(vm, members[i]))
                         print_pair(file, members[i], human_member(vm, members[i], safe), "");
+        if (strcmp(human_string(vm, "state"), "waiting") != 0)
+                print_pair(file, "console",
+                           *human_string(vm, "console") ? human_member(vm, "console", safe)
+                                                        : "none",
+                           "");
         if (human_number(vm, "pid", &number) && number > 0) {
                 snprintf(text, sizeof(text), "%" PRIu64, number);
                 print_pair(file, "pid", text, "");

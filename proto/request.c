@@ -413,7 +413,7 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
         static const char *const names[] = {"slice",     "name",        "claim",   "priority",
                                             "wait_usec", "detach",      "dry_run", "ticket",
                                             "command",   "environment", "net",     "disks",
-                                            "time_usec", "learn",       NULL};
+                                            "time_usec", "learn",       "console", NULL};
         _cleanup_(run_request_deinit) struct run_request parsed = RUN_REQUEST_NULL;
         int r;
 
@@ -441,6 +441,10 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
                 r = get_amount(&parsed.time_usec, parameters, "time_usec", "time_usec", 1, 0, why);
         if (!r)
                 r = get_bool(&parsed.detach, parameters, "detach", why);
+        if (!r)
+                r = get_bool(&parsed.console, parameters, "console", why);
+        if (!r && parsed.console && !parsed.detach)
+                r = why_set(why, REQUEST_E_INVALID, "console is true; only a detached VM has one");
         if (!r)
                 r = get_bool(&parsed.dry_run, parameters, "dry_run", why);
         if (!r)

@@ -62,7 +62,8 @@ struct run_request {
         uint64_t wait_usec; /* 0: refuse at once; REQUEST_WAIT_FOREVER */
         uint64_t time_usec; /* how long it will run, as a promise; 0: nobody says */
         bool detach, dry_run;
-        bool learn; /* no list of system calls is in force, and the caller is asked at each */
+        bool learn;   /* no list of system calls is in force, and the caller is asked at each */
+        bool console; /* only with detach: the broker makes one, and its stdio is not ours */
         char ticket[REQUEST_TOKEN_MAX +
                     1]; /* from an earlier "queued" reply: keeps the place; "" */
         char **argv;    /* n_argv strings and a NULL; at least one; owned */

@@ -96,6 +96,7 @@ json_t *run_request_format(const struct run_request *request) {
               set_amount(object, "wait_usec", request->wait_usec) &&
               (request->time_usec == 0 || set_amount(object, "time_usec", request->time_usec)) &&
               (!request->detach || set(object, "detach", json_true())) &&
+              (!request->console || set(object, "console", json_true())) &&
               (!request->dry_run || set(object, "dry_run", json_true())) &&
               (!request->learn || set(object, "learn", json_true())) &&
               set_text(object, "ticket", request->ticket) &&
