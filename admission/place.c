@@ -56,115 +56,50 @@ uint64_t place_key(const struct ledger *ledger, enum place_policy policy) {
         return 0;
 }
 
-/* What balances the tree: the finalizer of splitmix64, which is one to one. */
-static uint64_t weight(const struct spot *spot) {
-        uint64_t z = spot->number + UINT64_C(0x9e3779b97f4a7c15);
-
-        z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-        return z ^ (z >> 31);
+static struct spot *spot_of(const struct tree_node *node) {
+        return node ? container_of(node, struct spot, node) : NULL;
 }
 
-static bool is_before(const struct spot *a, const struct spot *b) {
-        return a->key != b->key ? a->key < b->key : a->number < b->number;
+static void raise(struct room *most, const struct spot *part) {
+        for (unsigned i = 0; part && i < PLACE_AXES; i++)
+                most->amount[i] = max_u64(most->amount[i], part->most.amount[i]);
 }
 
-/* Corrects what a node knows of its subtree. */
-static void pull(struct spot *spot) {
-        const struct spot *left = spot->left, *right = spot->right;
+/* What a spot knows of its part of the set. */
+static void update(struct tree_node *node) {
+        struct spot *spot = spot_of(node);
 
         spot->most = spot->room;
-        for (unsigned i = 0; left && i < PLACE_AXES; i++)
-                spot->most.amount[i] = max_u64(spot->most.amount[i], left->most.amount[i]);
-        for (unsigned i = 0; right && i < PLACE_AXES; i++)
-                spot->most.amount[i] = max_u64(spot->most.amount[i], right->most.amount[i]);
-}
-
-/* All of @left are before all of @right. */
-static struct spot *merge(struct spot *left, struct spot *right) {
-        if (!left || !right)
-                return left ?: right;
-        if (weight(left) > weight(right)) {
-                left->right = merge(left->right, right);
-                pull(left);
-                return left;
-        }
-        right->left = merge(left, right->left);
-        pull(right);
-        return right;
-}
-
-/* Those before @spot, and the others. */
-static void split(struct spot *root, const struct spot *spot, struct spot **leftp,
-                  struct spot **rightp) {
-        if (!root) {
-                *leftp = *rightp = NULL;
-        } else if (is_before(root, spot)) {
-                split(root->right, spot, &root->right, rightp);
-                pull(root);
-                *leftp = root;
-        } else {
-                split(root->left, spot, leftp, &root->left);
-                pull(root);
-                *rightp = root;
-        }
-}
-
-static struct spot *insert(struct spot *root, struct spot *spot) {
-        if (!root || weight(spot) > weight(root)) {
-                split(root, spot, &spot->left, &spot->right);
-                root = spot;
-        } else if (is_before(spot, root)) {
-                root->left = insert(root->left, spot);
-        } else {
-                root->right = insert(root->right, spot);
-        }
-        pull(root);
-        return root;
-}
-
-static struct spot *without(struct spot *root, struct spot *spot) {
-        assert(root);
-        if (root == spot)
-                return merge(spot->left, spot->right);
-        if (is_before(spot, root))
-                root->left = without(root->left, spot);
-        else
-                root->right = without(root->right, spot);
-        pull(root);
-        return root;
-}
-
-/* The room of @spot has changed, and nothing else. */
-static void refresh(struct spot *root, struct spot *spot) {
-        assert(root);
-        if (root != spot)
-                refresh(is_before(spot, root) ? root->left : root->right, spot);
-        pull(root);
+        raise(&spot->most, spot_of(node->left));
+        raise(&spot->most, spot_of(node->right));
 }
 
 void placement_remove(struct placement *placement, struct spot *spot) {
         if (!spot->placed)
                 return;
-        placement->root = without(placement->root, spot);
+        tree_remove(&placement->hosts, &spot->node, update);
         spot->placed = false;
 }
 
 void placement_put(struct placement *placement, struct spot *spot, uint64_t key,
                    const struct room *room) {
-        if (spot->placed && spot->key == key) {
+        if (spot->placed && spot->node.key == key) {
                 if (memcmp(&spot->room, room, sizeof(*room)) == 0)
                         return;
                 spot->room = *room;
-                refresh(placement->root, spot);
+                tree_refresh(placement->hosts, &spot->node, update);
                 return;
         }
         placement_remove(placement, spot);
-        spot->key = key;
         spot->room = *room;
-        spot->left = spot->right = NULL;
+        spot->node.key = key;
+        spot->node.order = spot->number;
         spot->placed = true;
-        placement->root = insert(placement->root, spot);
+        tree_insert(&placement->hosts, &spot->node, update);
+}
+
+struct spot *placement_first(const struct placement *placement) {
+        return spot_of(tree_first(placement->hosts));
 }
 
 struct search {
@@ -181,12 +116,12 @@ static bool covers(const struct room *room, const struct room *need) {
         return true;
 }
 
-static struct spot *find(struct spot *root, struct search *search) {
-        struct spot *found;
+static struct spot *find(const struct tree_node *node, struct search *search) {
+        struct spot *root = spot_of(node), *found;
 
         if (!root || search->tries == 0 || !covers(&root->most, &search->need))
                 return NULL;
-        found = find(root->left, search);
+        found = find(node->left, search);
         if (found)
                 return found;
         if (search->tries > 0 && covers(&root->room, &search->need)) {
@@ -194,7 +129,7 @@ static struct spot *find(struct spot *root, struct search *search) {
                         return root;
                 search->tries--;
         }
-        return find(root->right, search);
+        return find(node->right, search);
 }
 
 struct spot *placement_find(const struct placement *placement, const struct demand *demand,
@@ -205,5 +140,5 @@ struct spot *placement_find(const struct placement *placement, const struct dema
         for (unsigned i = 0; i < _RESOURCE_N; i++)
                 search.need.amount[i] = demand->amount[i];
         search.need.amount[AXIS_VMS] = 1;
-        return find(placement->root, &search);
+        return find(placement->hosts, &search);
 }

@@ -11,11 +11,10 @@
  * is free of any resource that it sells: of a host whose memory is sold out nothing is left,
  * whatever its CPUs do.
  *
- * The hosts are a tree in that order, a treap, whose nodes also know the most room on each axis of
- * all that is below them, so that a subtree in which no host has enough of something is passed over
- * at once. Where one host has the CPUs and another the memory, both are looked at: an answer takes
- * O(log n) steps as a rule, and not as a bound. The weights that balance it come from the hosts'
- * numbers: the same calls give the same tree.
+ * The hosts are a set in that order (base/tree), of which each part knows the most room on each
+ * axis of all its hosts, so that a part in which none has enough of something is passed over at
+ * once. Where one host has the CPUs and another the memory, both are looked at: an answer takes
+ * O(log n) steps as a rule, and not as a bound.
  *
  * What it keeps of a host is what its ledger as a whole has left. Whether a slice still gets it is
  * asked of the caller, for the hosts that come into question, PLACE_TRIES of them at most. Pure: no
@@ -23,6 +22,7 @@
  */
 
 #include <admission/ledger.h>
+#include <base/tree.h>
 
 #define PLACE_AXES (_RESOURCE_N + 1) /* the resources, and VMs */
 #define PLACE_TRIES 64
@@ -43,15 +43,17 @@ struct room {
 
 /* A host in a placement. All 0 before it is put into one. */
 struct spot {
-        uint64_t key; /* smaller is earlier */
         uint32_t number;
+        struct room room;
+
+        /* The placement's own. */
         bool placed;
-        struct room room, most; /* its own; the largest on each axis in its subtree */
-        struct spot *left, *right;
+        struct tree_node node;
+        struct room most; /* the largest on each axis in its part of the set */
 };
 
 struct placement {
-        struct spot *root;
+        struct tree_node *hosts;
 };
 
 /* What @ledger has left; nothing if not @open, which a host is not that is drained, or where others
@@ -64,6 +66,9 @@ uint64_t place_key(const struct ledger *ledger, enum place_policy policy);
 /* Puts @spot, or moves it, to @key with @room; its number, unique, decides among equal keys. */
 void placement_put(struct placement *placement, struct spot *spot, uint64_t key,
                    const struct room *room);
+
+/* The first spot in order; NULL if there is none. */
+struct spot *placement_first(const struct placement *placement);
 
 /* Takes @spot out. Does nothing if it is not in. */
 void placement_remove(struct placement *placement, struct spot *spot);

@@ -24,8 +24,7 @@ void fleet_moved(struct fleet *fleet, struct host *host) {
                         min_u64(room.amount[RESOURCE_CPU], cpus > used ? cpus - used : 0);
         }
         placement_put(&fleet->rooms, &host->room, place_key(&host->ledger, fleet->place), &room);
-        if (!host->shortest.placed || host->shortest.key != host->queue.n)
-                placement_put(&fleet->queues, &host->shortest, host->queue.n, &empty);
+        placement_put(&fleet->queues, &host->shortest, host->queue.n, &empty);
 }
 
 struct candidate {
@@ -42,18 +41,22 @@ static bool fits(const struct spot *spot, const void *userdata) {
                            candidate->demand, &shortage) == 0;
 }
 
-struct host *fleet_choose(const struct fleet *fleet, const struct demand *demand, uint32_t books) {
+struct host *fleet_find(const struct fleet *fleet, const struct demand *demand, uint32_t books) {
         const struct candidate candidate = {.demand = demand, .books = books};
         const struct spot *spot;
 
         if (fleet->n == 1)
+                return NULL;
+        /* Without slices that limit, a host's room says all. */
+        spot = placement_find(&fleet->rooms, demand, fleet->policy->n_slices > 0 ? fits : NULL,
+                              &candidate);
+        return spot ? container_of(spot, struct host, room) : NULL;
+}
+
+struct host *fleet_shortest(const struct fleet *fleet) {
+        if (fleet->n == 1)
                 return &fleet->hosts[0];
-        spot = placement_find(&fleet->rooms, demand, fits, &candidate);
-        if (spot)
-                return container_of(spot, struct host, room);
-        for (spot = fleet->queues.root; spot->left;)
-                spot = spot->left;
-        return container_of(spot, struct host, shortest);
+        return container_of(placement_first(&fleet->queues), struct host, shortest);
 }
 
 static void books_init(const struct fleet *fleet, struct host *host, size_t i) {
@@ -77,7 +80,8 @@ static void books_init(const struct fleet *fleet, struct host *host, size_t i) {
                 ledger_set_guarantee(&host->ledger, account, &policy->guarantee);
 }
 
-static void host_init(struct fleet *fleet, struct host *host, uint32_t number) {
+static void host_init(struct fleet *fleet, struct host *host, uint32_t number,
+                      const struct order_rules *rules) {
         const struct broker_policy *policy = &fleet->policy->broker;
         struct demand capacity = policy->capacity, reserve = policy->reserve,
                       ratio_milli = policy->ratio_milli;
@@ -94,6 +98,7 @@ static void host_init(struct fleet *fleet, struct host *host, uint32_t number) {
         ledger_configure(&host->ledger, &capacity, &reserve, &ratio_milli, enforced,
                          policy->vms_max);
         queue_init(&host->queue);
+        queue_set_rules(&host->queue, rules);
         gates_init(&host->gates);
         host->gates.rules.cpu_milli_max =
                 pool_cpus_at_a_time(policy, capacity.amount[RESOURCE_CPU]);
@@ -117,7 +122,8 @@ static uint32_t find_books(const struct policy *policy, const struct trace *trac
 }
 
 int fleet_init(struct fleet *fleet, const struct policy *policy, const struct trace *trace,
-               uint64_t n, enum place_policy place, struct why *why) {
+               uint64_t n, const struct order_rules *rules, enum place_policy place,
+               struct why *why) {
         size_t n_books = policy->n_slices ?: trace->slices.n;
 
         assert(n > 0);
@@ -136,7 +142,7 @@ int fleet_init(struct fleet *fleet, const struct policy *policy, const struct tr
         for (uint32_t i = 0; i < trace->slices.n; i++)
                 fleet->books[i] = find_books(policy, trace, i);
         for (uint32_t i = 0; i < n; i++)
-                host_init(fleet, &fleet->hosts[i], i);
+                host_init(fleet, &fleet->hosts[i], i, rules);
         return 0;
 }
 

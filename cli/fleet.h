@@ -26,7 +26,7 @@ enum {
 struct host {
         struct ledger ledger;
         struct queue queue;
-        struct gates gates; /* but for MaxCpus= all open */
+        struct gates gates;       /* but for MaxCpus= all open */
         struct account *accounts; /* of each slice */
         struct lane *lanes;
         struct spot room;     /* in fleet.rooms: by what it has left */
@@ -50,18 +50,22 @@ struct fleet {
 /*
  * @n hosts with @policy, in which each capacity that is POLICY_AUTO does not limit, for the slices
  * of @trace: those of the policy, or where that has none, all that the trace names, without limits.
- * Answers FLEET_E_TOO_MANY; negative: out of memory; fleet_deinit() in any case.
+ * Their queues go by @rules. Answers FLEET_E_TOO_MANY; negative: out of memory; fleet_deinit() in
+ * any case.
  */
 _must_check_ int fleet_init(struct fleet *fleet, const struct policy *policy,
-                            const struct trace *trace, uint64_t n, enum place_policy place,
-                            struct why *why);
+                            const struct trace *trace, uint64_t n, const struct order_rules *rules,
+                            enum place_policy place, struct why *why);
 void fleet_deinit(struct fleet *fleet);
 
 /*
- * The host for a claim of @demand in @books: the first, in the order of the policy, where nobody
- * waits and it fits; else the one where the fewest wait, the first of those. Never NULL.
+ * The first host, in the order of the policy, where nobody waits and a claim of @demand in @books
+ * fits. NULL if there is none; or if there is only one host, where there is nothing to find.
  */
-struct host *fleet_choose(const struct fleet *fleet, const struct demand *demand, uint32_t books);
+struct host *fleet_find(const struct fleet *fleet, const struct demand *demand, uint32_t books);
+
+/* The host where the fewest wait, the first of those. Never NULL. */
+struct host *fleet_shortest(const struct fleet *fleet);
 
 /* The books or the queue of @host have changed: finds its new place among the others. */
 void fleet_moved(struct fleet *fleet, struct host *host);

@@ -13,7 +13,8 @@
 
 /* A claim that waits or runs. */
 struct sim_claim {
-        struct claim claim; /* its order is the row's place, from 1 */
+        struct claim claim;
+        size_t row; /* of the trace */
         struct host *host;
         uint32_t books;
         struct sim_claim *next_free;
@@ -35,7 +36,36 @@ struct sim {
         struct block *blocks;
         struct sim_claim *free;
         uint64_t now_usec, n_waiting;
+        uint64_t order; /* of the last claim that came */
 };
+
+const char *sim_order_name(enum sim_order order) {
+        static const char *const names[_SIM_ORDER_N] = {
+                [SIM_FIFO] = "fifo",
+                [SIM_PRIORITY] = "priority",
+                [SIM_BACKFILL] = "backfill",
+        };
+
+        assert(order < _SIM_ORDER_N);
+        return names[order];
+}
+
+static struct order_rules make_rules(enum sim_order order) {
+        struct order_rules rules = {};
+
+        switch (order) {
+        case SIM_PRIORITY:
+                rules.age_step_ns = SIM_AGE_STEP_NS;
+                break;
+        case SIM_BACKFILL:
+                rules.backfill = true;
+                break;
+        case SIM_FIFO:
+        case _SIM_ORDER_N:
+                break;
+        }
+        return rules;
+}
 
 static uint64_t page_ceil(uint64_t bytes) {
         return (bytes + PAGE - 1) / PAGE * PAGE;
@@ -63,20 +93,20 @@ void sim_demand(const struct policy *policy, const struct trace *trace, const st
 
 /* ---- what is refused at once */
 
-static void reject(struct sim *sim, uint64_t order, enum sim_rejection rejection, uint64_t asked,
-                   uint64_t possible) {
+static void reject(struct sim *sim, const struct sim_claim *claim, enum sim_rejection rejection,
+                   uint64_t asked, uint64_t possible) {
         struct sim_rejected *rejected = &sim->result->rejected[rejection];
-        const struct row *row = &sim->trace->rows[order - 1];
+        const struct row *row = &sim->trace->rows[claim->row];
 
         if (rejected->n++ == 0)
                 rejected->line = row->line;
         if (asked > rejected->asked)
                 rejected->asked = asked;
         rejected->possible = possible;
-        sim->result->waits_usec[order - 1] = SIM_REJECTED;
+        sim->result->waits_usec[claim->row] = SIM_REJECTED;
 }
 
-static void reject_never(struct sim *sim, const struct claim *claim,
+static void reject_never(struct sim *sim, const struct sim_claim *claim,
                          const struct shortage *shortage) {
         enum sim_rejection rejection;
 
@@ -84,7 +114,7 @@ static void reject_never(struct sim *sim, const struct claim *claim,
                 rejection = shortage->is_slice ? SIM_VMS_SLICE : SIM_VMS_HOST;
         else
                 rejection = (shortage->is_slice ? SIM_SLICE : SIM_HOST) + shortage->resource;
-        reject(sim, claim->order, rejection, shortage->requested, shortage->fits);
+        reject(sim, claim, rejection, shortage->requested, shortage->fits);
 }
 
 /* ---- one host's queue */
@@ -116,7 +146,7 @@ static void claim_drop(struct sim *sim, struct sim_claim *claim) {
 }
 
 static int start(struct sim *sim, struct sim_claim *claim, struct why *why) {
-        size_t i = claim->claim.order - 1;
+        size_t i = claim->row;
         const struct row *row = &sim->trace->rows[i];
         uint64_t end_usec;
 
@@ -135,12 +165,13 @@ static int settle(struct sim *sim, struct host *host, struct why *why) {
         bool never;
         int r;
 
+        queue_tell_time(&host->queue, sim->now_usec);
         while ((next = queue_next(&host->queue, &host->ledger, &never))) {
                 struct sim_claim *claim = container_of(next, struct sim_claim, claim);
 
                 sim->n_waiting--;
                 if (never) {
-                        reject_never(sim, next, &next->shortage);
+                        reject_never(sim, claim, &next->shortage);
                         claim_drop(sim, claim);
                         continue;
                 }
@@ -159,6 +190,7 @@ static int end_one(struct sim *sim, struct why *why) {
         sim->now_usec = sim->ends.heap[0].at_usec;
         claim = ends_take(&sim->ends);
         host = claim->host;
+        queue_release(&host->queue, &claim->claim);
         ledger_return(&host->ledger, &host->accounts[claim->books], &claim->claim.demand);
         claim_drop(sim, claim);
         return settle(sim, host, why);
@@ -177,33 +209,44 @@ static bool is_too_large(const struct sim *sim, const struct sim_claim *claim) {
                 uint64_t asked = claim->claim.demand.amount[i];
 
                 if (i == RESOURCE_MEMORY) /* without what is added to it */
-                        asked = sim->trace->rows[claim->claim.order - 1].memory_bytes;
+                        asked = sim->trace->rows[claim->row].memory_bytes;
                 if (most->amount[i] != POLICY_NONE && asked > most->amount[i])
                         return true;
         }
         return false;
 }
 
-/* What the broker asks before a claim may wait. */
-static bool is_refused(struct sim *sim, const struct sim_claim *claim) {
-        const struct host *host = &sim->fleet.hosts[0]; /* they are all alike */
-        const struct demand *demand = &claim->claim.demand;
-        uint64_t order = claim->claim.order;
+/* Can it never be had, on any of them? They are all alike. */
+static bool is_never(struct sim *sim, const struct sim_claim *claim) {
+        const struct host *host = &sim->fleet.hosts[0];
         struct shortage shortage;
 
+        if (queue_check(&host->queue, &host->ledger, &host->lanes[claim->books],
+                        &claim->claim.demand, &shortage) != LEDGER_E_NEVER)
+                return false;
+        reject_never(sim, claim, &shortage);
+        return true;
+}
+
+/* Finds the claim's host. False: it is rejected, as the broker does before a claim may wait. */
+static bool place(struct sim *sim, struct sim_claim *claim) {
         if (claim->books == FLEET_NO_BOOKS) {
-                reject(sim, order, SIM_NO_SLICE, 0, 0);
-                return true;
+                reject(sim, claim, SIM_NO_SLICE, 0, 0);
+                return false;
         }
         if (is_too_large(sim, claim)) {
-                reject(sim, order, SIM_VM_MAX, 0, 0);
-                return true;
+                reject(sim, claim, SIM_VM_MAX, 0, 0);
+                return false;
         }
-        if (queue_check(&host->queue, &host->ledger, &host->lanes[claim->books], demand,
-                        &shortage) == LEDGER_E_NEVER) {
-                reject_never(sim, &claim->claim, &shortage);
+        claim->host = fleet_find(&sim->fleet, &claim->claim.demand, claim->books);
+        if (claim->host)
                 return true;
-        }
+        if (is_never(sim, claim))
+                return false;
+        claim->host = fleet_shortest(&sim->fleet);
+        if (claim->host->queue.n < sim->policy->broker.queue_max)
+                return true;
+        reject(sim, claim, SIM_QUEUE_FULL, 0, 0);
         return false;
 }
 
@@ -215,16 +258,15 @@ static int arrive(struct sim *sim, size_t i, struct why *why) {
         claim = claim_new(sim);
         if (!claim)
                 return fault(-ENOMEM);
-        claim->claim.order = i + 1;
+        sim->order = max_u64(sim->order + 1, row->arrival_usec * 1000);
+        claim->row = i;
+        claim->claim.order = sim->order;
+        claim->claim.priority = row->priority;
+        if (sim->setup->order == SIM_BACKFILL)
+                claim->claim.time_usec = max_u64(1, row->duration_usec);
         claim->books = sim->fleet.books[row->slice];
         sim_demand(sim->policy, sim->trace, row, &claim->claim.demand);
-        if (is_refused(sim, claim)) {
-                claim_drop(sim, claim);
-                return 0;
-        }
-        claim->host = fleet_choose(&sim->fleet, &claim->claim.demand, claim->books);
-        if (claim->host->queue.n >= sim->policy->broker.queue_max) {
-                reject(sim, claim->claim.order, SIM_QUEUE_FULL, 0, 0);
+        if (!place(sim, claim)) {
                 claim_drop(sim, claim);
                 return 0;
         }
@@ -283,13 +325,15 @@ int sim_run(struct sim_result *result, const struct sim_setup *setup, struct why
                 .trace = setup->trace,
                 .result = result,
         };
+        const struct order_rules rules = make_rules(setup->order);
         int r;
 
         *result = (struct sim_result){};
         result->waits_usec = calloc(setup->trace->n + 1, sizeof(*result->waits_usec));
         if (!result->waits_usec)
                 return fault(-ENOMEM);
-        r = fleet_init(&sim.fleet, setup->policy, setup->trace, setup->hosts, setup->place, why);
+        r = fleet_init(&sim.fleet, setup->policy, setup->trace, setup->hosts, &rules, setup->place,
+                       why);
         if (r > 0)
                 r = SIM_E_TOO_MANY;
         if (!r) {

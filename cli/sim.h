@@ -26,6 +26,7 @@ struct row;
 struct why;
 
 #define SIM_REJECTED UINT64_MAX
+#define SIM_AGE_STEP_NS UINT64_C(1000000000)
 
 enum {
         _SIM_E_SUCCESS,
@@ -33,11 +34,25 @@ enum {
         SIM_E_TIME,     /* the virtual time went over its end */
 };
 
+/* Who is next on a host. */
+enum sim_order {
+        SIM_FIFO,     /* strictly who came first */
+        SIM_PRIORITY, /* a priority more is worth a second of waiting (SIM_AGE_STEP_NS) */
+        SIM_BACKFILL, /* who came first, but who cannot delay the first may pass it; each claim has
+                       said exactly how long it will hold what it gets, in the other orders none has
+                     */
+        _SIM_ORDER_N,
+};
+
+/* "fifo", "priority", "backfill". Never NULL. */
+const char *sim_order_name(enum sim_order order);
+
 struct sim_setup {
         const struct policy *policy; /* each axis of its capacity a number, or POLICY_AUTO: no limit
                                       */
         const struct trace *trace;
         uint64_t hosts;
+        enum sim_order order;
         enum place_policy place;
         void (*progress)(void *userdata, uint64_t rows); /* or NULL */
         void *userdata;

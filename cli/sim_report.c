@@ -9,10 +9,12 @@
 #include <cli/trace.h>
 
 const char *sim_outcome_name(const struct sim_outcome *outcome, char *buffer, size_t size) {
+        const char *order = sim_order_name(outcome->setup.order);
+
         if (outcome->setup.hosts == 1)
-                snprintf(buffer, size, "fifo");
+                snprintf(buffer, size, "%s", order);
         else
-                snprintf(buffer, size, "fifo %s", place_policy_name(outcome->setup.place));
+                snprintf(buffer, size, "%s %s", order, place_policy_name(outcome->setup.place));
         return buffer;
 }
 
@@ -199,7 +201,8 @@ static json_t *outcome_json(const struct sim_outcome *outcome) {
         }
         if (json_object_update_new(
                     object,
-                    json_pack("{ss ss* sI sI sI sI sI sI so so so so}", "order", "fifo", "place",
+                    json_pack("{ss ss* sI sI sI sI sI sI so so so so}", "order",
+                              sim_order_name(outcome->setup.order), "place",
                               outcome->setup.hosts > 1 ? place_policy_name(outcome->setup.place)
                                                        : NULL,
                               "hosts", (json_int_t)outcome->setup.hosts, "claims",

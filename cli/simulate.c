@@ -27,55 +27,64 @@ const struct option_row simulate_option_rows[] = {
         {OPTION_HOSTS, "hosts", "N", "how many hosts there are, all alike (1)"},
         {OPTION_HOST, "host", "FILE",
          "what one is, as a broker.conf or a directory like " CLI_CONFIG_DIR " (this one)"},
-        {OPTION_ORDER, "order", "ORDER[,...]", "who is next on a host: fifo (fifo)"},
+        {OPTION_ORDER, "order", "ORDER[,...]",
+         "who is next on a host: fifo, priority or backfill; all: each of them (fifo)"},
         {OPTION_PLACE, "place", "PLACE[,...]",
          "first-fit, best-fit or spread; all: each of them (first-fit)"},
         {OPTION_SVG, "svg", "FILE", "draw the waits and the use over time"},
         {},
 };
 
+#define OUTCOMES_MAX (_SIM_ORDER_N * _PLACE_POLICY_N)
+_Static_assert(OUTCOMES_MAX <= SIM_SVG_MAX, "each has its colour");
+
 struct simulate_options {
         const char *trace, *host, *svg;
         uint64_t hosts;
+        bool orders[_SIM_ORDER_N];
         bool places[_PLACE_POLICY_N];
 };
 
 /* ---- the command line */
 
-/* One word of a list, from *textp on, into @word; false at the end. */
-static bool next_word(const char **textp, char *word, size_t size) {
+/* The next word of a list, from *textp on, into @word. */
+static void next_word(const char **textp, char *word, size_t size) {
         size_t length = strcspn(*textp, ",");
 
-        if (!**textp)
-                return false;
         snprintf(word, size, "%.*s", (int)min_u64(length, size - 1), *textp);
         *textp += length + ((*textp)[length] == ',');
-        return true;
 }
 
-static int parse_places(struct cli *cli, const char *text, bool places[_PLACE_POLICY_N]) {
+static const char *order_name(unsigned i) {
+        return sim_order_name(i);
+}
+
+static const char *place_name(unsigned i) {
+        return place_policy_name(i);
+}
+
+/* Which of @n names stand in the list @text; "all" is all of them. */
+static int parse_list(struct cli *cli, const char *option, const char *valid, const char *text,
+                      const char *(*name)(unsigned i), bool *chosen, unsigned n) {
         char word[32], safe[HUMAN_TEXT_MAX];
 
-        memset(places, 0, _PLACE_POLICY_N * sizeof(*places));
-        while (next_word(&text, word, sizeof(word))) {
+        memset(chosen, 0, n * sizeof(*chosen));
+        do {
                 bool found = false;
 
-                for (enum place_policy i = 0; i < _PLACE_POLICY_N; i++) {
-                        if (strcmp(word, place_policy_name(i)) == 0 || strcmp(word, "all") == 0)
-                                places[i] = found = true;
-                }
+                next_word(&text, word, sizeof(word));
+                for (unsigned i = 0; i < n; i++)
+                        if (strcmp(word, name(i)) == 0 || strcmp(word, "all") == 0)
+                                chosen[i] = found = true;
                 if (!found)
-                        return cli_misused(cli,
-                                           "--place: '%s' is none of first-fit, best-fit, spread "
-                                           "and all",
-                                           human_safe(word, safe));
-        }
+                        return cli_misused(cli, "%s: '%s' is none of %s and all", option,
+                                           human_safe(word, safe), valid);
+        } while (*text);
         return STATUS_OK;
 }
 
 static int parse_option(struct cli *cli, const struct words *words, int option,
                         struct simulate_options *options) {
-        char safe[HUMAN_TEXT_MAX];
         struct why why = {};
 
         switch (option) {
@@ -90,12 +99,11 @@ static int parse_option(struct cli *cli, const struct words *words, int option,
                 options->host = words->value;
                 break;
         case OPTION_ORDER:
-                if (strcmp(words->value, "fifo") != 0)
-                        return cli_misused(cli, "--order: '%s' is not fifo",
-                                           human_safe(words->value, safe));
-                break;
+                return parse_list(cli, "--order", "fifo, priority, backfill", words->value,
+                                  order_name, options->orders, _SIM_ORDER_N);
         case OPTION_PLACE:
-                return parse_places(cli, words->value, options->places);
+                return parse_list(cli, "--place", "first-fit, best-fit, spread", words->value,
+                                  place_name, options->places, _PLACE_POLICY_N);
         case OPTION_SVG:
                 options->svg = words->value;
                 break;
@@ -328,24 +336,41 @@ static int draw(struct cli *cli, const char *path, const struct sim_outcome *out
         return STATUS_OK;
 }
 
+/* What is asked for, in *np of @outcomes: each order at each place. On one host there is no place
+ * to choose. */
+static void set_up(const struct simulate_options *options, const struct policy *policy,
+                   const struct trace *trace, struct sim_outcome *outcomes, size_t *np) {
+        for (enum sim_order order = 0; order < _SIM_ORDER_N; order++) {
+                bool placed = false;
+
+                for (enum place_policy place = 0; place < _PLACE_POLICY_N; place++) {
+                        if (!options->orders[order] || !options->places[place] ||
+                            (options->hosts == 1 && placed))
+                                continue;
+                        placed = true;
+                        outcomes[(*np)++].setup = (struct sim_setup){
+                                .policy = policy,
+                                .trace = trace,
+                                .hosts = options->hosts,
+                                .order = order,
+                                .place = place,
+                        };
+                }
+        }
+}
+
 static int simulate_all(struct cli *cli, const struct simulate_options *options,
                         const struct policy *policy, const struct trace *trace) {
-        struct sim_outcome outcomes[_PLACE_POLICY_N] = {};
+        _cleanup_(freep) struct sim_outcome *outcomes = NULL;
         int status = STATUS_OK, r;
         size_t n = 0;
 
-        for (enum place_policy i = 0; i < _PLACE_POLICY_N && !status; i++) {
-                /* On one host there is nothing to choose. */
-                if (!options->places[i] || (options->hosts == 1 && n > 0))
-                        continue;
-                outcomes[n].setup = (struct sim_setup){
-                        .policy = policy,
-                        .trace = trace,
-                        .hosts = options->hosts,
-                        .place = i,
-                };
-                status = simulate(cli, &outcomes[n++]);
-        }
+        outcomes = calloc(OUTCOMES_MAX, sizeof(*outcomes));
+        if (!outcomes)
+                return cli_fault(cli, -ENOMEM);
+        set_up(options, policy, trace, outcomes, &n);
+        for (size_t i = 0; i < n && !status; i++)
+                status = simulate(cli, &outcomes[i]);
         if (!status) {
                 r = sim_report(cli, outcomes, n);
                 status = r ? cli_fault(cli, r) : STATUS_OK;
@@ -360,7 +385,8 @@ static int simulate_all(struct cli *cli, const struct simulate_options *options,
 }
 
 int command_simulate(struct cli *cli, struct words *words) {
-        struct simulate_options options = {.hosts = 1, .places = {[PLACE_FIRST_FIT] = true}};
+        struct simulate_options options = {
+                .hosts = 1, .orders = {[SIM_FIFO] = true}, .places = {[PLACE_FIRST_FIT] = true}};
         _cleanup_(policy_freep) struct policy *policy = NULL;
         struct trace trace = {};
         int status;

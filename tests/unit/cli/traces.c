@@ -34,11 +34,13 @@ struct policy *traces_host(const char *text) {
 }
 
 void traces_simulate(struct sim_result *result, const struct policy *policy,
-                     const struct trace *trace, uint64_t hosts, enum place_policy place) {
+                     const struct trace *trace, uint64_t hosts, enum sim_order order,
+                     enum place_policy place) {
         const struct sim_setup setup = {
                 .policy = policy,
                 .trace = trace,
                 .hosts = hosts,
+                .order = order,
                 .place = place,
         };
         struct why why = {};

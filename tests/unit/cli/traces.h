@@ -20,6 +20,7 @@ struct policy *traces_host(const char *text);
 
 /* Simulates, and needs that to work. */
 void traces_simulate(struct sim_result *result, const struct policy *policy,
-                     const struct trace *trace, uint64_t hosts, enum place_policy place);
+                     const struct trace *trace, uint64_t hosts, enum sim_order order,
+                     enum place_policy place);
 
 #endif
