@@ -75,7 +75,11 @@ struct broker {
         struct ledger ledger;
         struct queue queue;
         struct gates gates;
-        struct pressures *pressures;   /* how the host is, for those */
+        struct pressures *pressures; /* how the host is, for those */
+        struct {
+                bool tuned;         /* by us */
+                uint64_t before[3]; /* valid if so; broker/ksm knows of what */
+        } ksm;
         struct slice *slices;          /* by name */
         struct slice *slices_by_watch; /* those with a directory */
         struct slice_list unbalanced;  /* whose weights are to come down */

@@ -260,7 +260,11 @@ static void check_ksm(struct findings *findings) {
                 finding_ok(findings, "runs; the slices belong to one user");
         else
                 /* 2: what was merged is copied apart again, as far as memory goes. */
-                finding_warning(findings, "echo 2 > /sys/kernel/mm/ksm/run",
+                finding_warning(findings,
+                                broker->ksm.tuned
+                                        ? "set KSM=no in [Broker] of broker.conf, and after a "
+                                          "reload: echo 2 > /sys/kernel/mm/ksm/run"
+                                        : "echo 2 > /sys/kernel/mm/ksm/run",
                                 "runs while different users share this host: by how long a write "
                                 "to a page takes, one VM can tell what another has in memory");
 }

@@ -7,6 +7,7 @@
 #include <broker/diskio.h>
 #include <broker/filters.h>
 #include <broker/gpu.h>
+#include <broker/ksm.h>
 #include <broker/lease.h>
 #include <broker/network.h>
 #include <broker/pressure.h>
@@ -182,6 +183,7 @@ int policies_apply(struct broker *broker) {
                 log_warning("CPU overcommit clamped to %.3g",
                             (double)policy->pool.overcommit_milli / 1000);
         policies_count(broker);
+        ksm_configure(broker);
         r = pressure_configure(broker);
         if (r == 0)
                 r = slices_configure(broker);

@@ -26,6 +26,7 @@
 #include <broker/filters.h>
 #include <broker/gpu.h>
 #include <broker/gpu_lease.h>
+#include <broker/ksm.h>
 #include <broker/lease.h>
 #include <broker/network.h>
 #include <broker/pressure.h>
@@ -443,6 +444,7 @@ void broker_deinit(struct broker *broker) {
                         lease_free(lease);
         }
         slices_deinit(broker, broker->root.dir_fd >= 0);
+        ksm_put_back(broker);
         pressure_end(broker);
         network_close(broker);
         quota_close(broker);
