@@ -17,6 +17,7 @@
 
 #include <base/macro.h>
 
+#include "guest.h"
 #include "house.h"
 #include "links.h"
 
@@ -30,8 +31,8 @@
 #define PROBE "/run/l/learnt"
 #define EVERYTHING "threads", "helper", "unix", "request", "name", "signals"
 #define LEARN_MS 100000
-#define QEMU                                                                                       \
-        "qemu-system-x86_64", "-M", "pc", "-accel", "tcg", "-m", "32M", "-display", "none",        \
+#define QEMU(accel)                                                                                \
+        "qemu-system-x86_64", "-M", "pc", "-accel", accel, "-m", "32M", "-display", "none",        \
                 "-nodefaults", "-no-user-config", "-no-reboot", "-boot", "reboot-timeout=0"
 
 static void learn_open(struct house *house, const char *slice) {
@@ -273,19 +274,41 @@ static void qemu_runs_under_the_list_that_was_learnt_from_it(void) {
                 unit_skip("there is no QEMU");
         learn_open(&house, LEARNING);
         begin = now_ms();
-        JOB(&job, RUN, "--seccomp", "learn", "--mem", "128M", "--", QEMU);
+        JOB(&job, RUN, "--seccomp", "learn", "--mem", "128M", "--", QEMU("tcg"));
         expect_int(job_wait(&job, LEARN_MS), 0);
         unit_note("learnt in %llu ms: %s", (unsigned long long)(now_ms() - begin), job.err);
         put_in_force(&house, "qemu-system-x86_64.seccomp", "learnt-qemu");
         begin = now_ms();
-        JOB(&job, RUN, "--mem", "128M", "--", QEMU);
+        JOB(&job, RUN, "--mem", "128M", "--", QEMU("tcg"));
         expect_int(job_wait(&job, LEARN_MS), 0);
         unit_note("under it in %llu ms %s", (unsigned long long)(now_ms() - begin), job.err);
         /* It never had a socket of the internet. */
-        JOB(&job, RUN, "--mem", "128M", "--", QEMU, "-chardev",
+        JOB(&job, RUN, "--mem", "128M", "--", QEMU("tcg"), "-chardev",
             "socket,id=c,host=127.0.0.1,port=5000,server=on,wait=off");
         expect_int(job_wait(&job, LEARN_MS), 1);
         expect_in(job.err, "Function not implemented");
+        house_close(&house);
+}
+
+static void requests_of_kvm_are_told_apart(void) {
+        const char *accel = guest_accel();
+        struct house house;
+        char list[8192];
+        struct job job;
+
+        if (strcmp(accel, "kvm") != 0)
+                unit_skip("there is no KVM");
+        learn_open(&house, LEARNING);
+        sh("chmod 666 /dev/kvm");
+        JOB(&job, RUN, "--seccomp", "learn:kvm.seccomp", "--mem", "128M", "--", QEMU("kvm"));
+        expect_int(job_wait(&job, LEARN_MS), 0);
+        unit_note("%s", job.err);
+        file_get("kvm.seccomp", list, sizeof(list));
+        expect_in(list, "allow ioctl if int1 == 0xae80\n"); /* KVM_RUN */
+        put_in_force(&house, "kvm.seccomp", "kvm");
+        JOB(&job, RUN, "--mem", "128M", "--", QEMU("kvm"));
+        expect_int(job_wait(&job, LEARN_MS), 0);
+        expect_str(job.err, "");
         house_close(&house);
 }
 
@@ -295,4 +318,5 @@ UNIT_MAIN(TEST(what_a_program_calls_is_learnt_and_then_all_that_it_may),
           TEST(a_client_that_does_not_do_its_part_harms_its_own_vm),
           TEST(a_claim_that_waits_learns_after_an_upgrade),
           TEST(calls_of_another_architecture_end_it_as_under_any_list),
-          TEST(qemu_runs_under_the_list_that_was_learnt_from_it), )
+          TEST(qemu_runs_under_the_list_that_was_learnt_from_it),
+          TEST(requests_of_kvm_are_told_apart), )
