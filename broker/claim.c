@@ -9,8 +9,10 @@
 #include <broker/charge.h>
 #include <broker/claim.h>
 #include <broker/diskio.h>
+#include <broker/explain.h>
 #include <broker/gpu_lease.h>
 #include <broker/lease.h>
+#include <broker/plan.h>
 #include <broker/pressure.h>
 #include <broker/provision.h>
 #include <broker/sandbox.h>
@@ -132,56 +134,9 @@ static int identify(struct lease *lease, struct connection *connection, struct w
         return 0;
 }
 
-static int dry_run(struct lease *lease, struct connection *connection) {
-        struct broker *broker = lease->broker;
-        struct shortage shortage = {};
-        char detail[WHY_TEXT_MAX] = "";
-        const char *verdict, *reason;
-        json_t *limits;
-        int r;
-
-        charge_limits(broker, lease, &lease->limits);
-        limits = report_limits(&lease->limits);
-        diskio_plan(lease, limits);
-        taps_plan(lease, limits);
-        pressure_refresh(broker);
-        r = queue_check(&broker->queue, &broker->ledger, &lease->slice->lane, &lease->claim.demand,
-                        &shortage);
-        verdict = r == 0 ? "start" : r == LEDGER_E_NEVER ? "refuse" : "wait";
-        reason = answer_reason(r);
-        answer_describe(broker, r, &shortage, detail, sizeof(detail));
-        return connection_reply(connection,
-                                json_pack("{s:s s:{s:s s:s s:s s:o s:o}}", "state", "dry_run",
-                                          "run", "verdict", verdict, "reason", reason, "detail",
-                                          detail, "charge", report_demand(&lease->claim.demand),
-                                          "limits", limits),
-                                false);
-}
-
-/* --no-wait: it starts at once or not at all. */
-static int refuse_unless_fits(struct lease *lease, struct connection *connection, bool *refusedp) {
-        struct broker *broker = lease->broker;
-        struct shortage shortage = {};
-        char text[WHY_TEXT_MAX], detail[WHY_TEXT_MAX - 32];
-        const char *reason;
-        int r;
-
-        pressure_refresh(broker);
-        r = queue_check(&broker->queue, &broker->ledger, &lease->slice->lane, &lease->claim.demand,
-                        &shortage);
-        *refusedp = r == LEDGER_E_NEVER || (r && lease->request.wait_usec == 0);
-        if (!*refusedp)
-                return 0;
-        /* Who may not pass others that wait for the pool finds it full. */
-        reason = r == QUEUE_E_BEHIND ? "pool_full" : answer_reason(r);
-        answer_describe(broker, r, &shortage, detail, sizeof(detail));
-        snprintf(text, sizeof(text), "%s: %s", reason, detail);
-        return connection_error(connection, "Refused", shortage_json(&shortage, reason),
-                                r > QUEUE_E_BEHIND ? text : detail);
-}
-
-static int check_queue_bounds(struct lease *lease, struct connection *connection, struct why *why) {
-        struct broker *broker = lease->broker;
+static int check_queue_bounds(const struct lease *lease, const struct connection *connection,
+                              struct why *why) {
+        const struct broker *broker = lease->broker;
         const struct broker_policy *policy = &broker->policy->broker;
 
         if (broker->queue.n >= policy->queue_max)
@@ -191,6 +146,96 @@ static int check_queue_bounds(struct lease *lease, struct connection *connection
                 return why_set(why, 1,
                                "%" PRIu64 " claims of this user wait already, as many as one may",
                                connection->user->n_waiting);
+        return 0;
+}
+
+/* What becomes of a claim that arrives now. */
+struct judgement {
+        const char *verdict; /* "start", "wait" or "refuse" */
+        const char *reason;
+        char detail[WHY_TEXT_MAX];
+        int answer; /* of queue_check() */
+        struct shortage shortage;
+};
+
+/* The one decision, for a dry run as for a run. */
+static void judge(const struct lease *lease, const struct connection *connection,
+                  struct judgement *judgement) {
+        struct broker *broker = lease->broker;
+        struct shortage *shortage = &judgement->shortage;
+        char detail[WHY_TEXT_MAX - 32];
+        struct why why = {};
+        int r;
+
+        *judgement = (struct judgement){};
+        pressure_refresh(broker);
+        r = queue_check(&broker->queue, &broker->ledger, &lease->slice->lane, &lease->claim.demand,
+                        shortage);
+        judgement->answer = r;
+        judgement->verdict = r == 0 ? "start" : "wait";
+        judgement->reason = answer_reason(r);
+        answer_describe(broker, r, shortage, judgement->detail, sizeof(judgement->detail));
+        if (r == LEDGER_E_NEVER || (r && lease->request.wait_usec == 0)) {
+                judgement->verdict = "refuse";
+                /* Who may not pass others that wait for the pool finds it full. */
+                if (r == QUEUE_E_BEHIND)
+                        judgement->reason = "pool_full";
+                if (r > QUEUE_E_BEHIND) {
+                        snprintf(detail, sizeof(detail), "%.*s", (int)sizeof(detail) - 1,
+                                 judgement->detail);
+                        snprintf(judgement->detail, sizeof(judgement->detail), "%.30s: %s",
+                                 judgement->reason, detail);
+                }
+        } else if (check_queue_bounds(lease, connection, &why)) {
+                judgement->verdict = "refuse";
+                judgement->reason = "user_quota";
+                snprintf(judgement->detail, sizeof(judgement->detail), "%s", why.text);
+        }
+}
+
+static bool is_refused(const struct judgement *judgement) {
+        return strcmp(judgement->verdict, "refuse") == 0;
+}
+
+static int dry_run(struct lease *lease, struct connection *connection,
+                   const struct judgement *judgement) {
+        json_t *limits, *run;
+
+        charge_limits(lease->broker, lease, &lease->limits);
+        limits = report_limits(&lease->limits);
+        diskio_plan(lease, limits);
+        taps_plan(lease, limits);
+        run = json_pack("{s:s s:s s:s s:o s:o s:o}", "verdict", judgement->verdict, "reason",
+                        judgement->reason, "detail", judgement->detail, "charge",
+                        report_demand(&lease->claim.demand), "limits", limits, "objects",
+                        plan_objects(lease));
+        explain_claim(run, lease, connection->uid, judgement->answer, &judgement->shortage);
+        return connection_reply(connection, json_pack("{s:s s:o}", "state", "dry_run", "run", run),
+                                false);
+}
+
+/* Fits or may wait, and its command can be made out. 0, or 1 if the connection was answered. */
+static int decide(struct lease *lease, struct connection *connection) {
+        struct judgement judgement;
+        struct why why = {};
+        int r = 0;
+
+        judge(lease, connection, &judgement);
+        if (!is_refused(&judgement))
+                r = provision_prepare(lease, connection, &why);
+        if (r > 0)
+                return connection_error(connection, "Invalid",
+                                        json_pack("{s:s}", "field", "command"), why.text)
+                               ?: 1;
+        if (r < 0)
+                return r;
+        if (lease->request.dry_run)
+                return dry_run(lease, connection, &judgement) ?: 1;
+        if (is_refused(&judgement))
+                return connection_error(connection, "Refused",
+                                        shortage_json(&judgement.shortage, judgement.reason),
+                                        judgement.detail)
+                               ?: 1;
         return 0;
 }
 
@@ -291,7 +336,6 @@ static int find_network(struct lease *lease, struct connection *connection) {
  * answered. */
 static int find_place(struct lease *lease, struct connection *connection) {
         struct why why = {};
-        bool refused = false;
         int r;
 
         r = identify(lease, connection, &why);
@@ -308,23 +352,9 @@ static int find_place(struct lease *lease, struct connection *connection) {
                 r = find_disks(lease, connection);
         if (r)
                 return r;
-        if (lease->request.dry_run)
-                return dry_run(lease, connection) ?: 1;
         if (lease->broker->stopping)
                 return connection_error(connection, "Failed", NULL, "the broker is stopping") ?: 1;
-        r = refuse_unless_fits(lease, connection, &refused);
-        if (r < 0 || refused)
-                return r ?: 1;
-        if (check_queue_bounds(lease, connection, &why))
-                return connection_error(connection, "Refused",
-                                        json_pack("{s:s}", "reason", "user_quota"), why.text)
-                               ?: 1;
-        r = provision_prepare(lease, connection, &why);
-        if (r > 0)
-                r = connection_error(connection, "Invalid", json_pack("{s:s}", "field", "command"),
-                                     why.text)
-                            ?: 1;
-        return r;
+        return decide(lease, connection);
 }
 
 int claim_submit(struct connection *connection, struct run_request *request,

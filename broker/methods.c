@@ -8,6 +8,7 @@
 #include <broker/claim.h>
 #include <broker/doctor.h>
 #include <broker/drain.h>
+#include <broker/explain.h>
 #include <broker/lease.h>
 #include <broker/methods.h>
 #include <broker/provision.h>
@@ -215,7 +216,8 @@ static int method_explain(struct connection *connection, const struct call *call
         int r;
 
         lease = find_vm(connection, call, &request, &r);
-        return lease ? connection_reply(connection, report_explain(lease), false) : r;
+        return lease ? connection_reply(connection, explain_lease(lease, connection->uid), false)
+                     : r;
 }
 
 int methods_list_part(struct connection *connection) {

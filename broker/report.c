@@ -191,8 +191,7 @@ json_t *report_show(struct lease *lease) {
                          stats, "notes", notes);
 }
 
-/* Does this host have such an axis? */
-static bool counts(const struct broker *broker, enum resource resource) {
+bool report_counts(const struct broker *broker, enum resource resource) {
         return resource != RESOURCE_NETWORK_UPLOAD || broker->policy->broker.network.full_duplex;
 }
 
@@ -279,7 +278,7 @@ json_t *report_resources(struct broker *broker, uid_t uid, const char *instance)
         json_t *breakdown, *gpu;
 
         for (unsigned i = 0; object && i < _RESOURCE_N; i++)
-                if (counts(broker, i))
+                if (report_counts(broker, i))
                         json_object_set_new(object, resource_name(i), report_resource(broker, i));
         TAILQ_FOREACH(lease, &broker->leases, link)
                 if (visible(lease, uid) &&
@@ -308,49 +307,4 @@ json_t *report_resources(struct broker *broker, uid_t uid, const char *instance)
                                       "vms", (json_int_t)broker->ledger.vms, "vms_max",
                                       (json_int_t)broker->ledger.vms_max));
         return json_pack("{s:o}", "resources", object);
-}
-
-static json_t *explain_axes(const struct lease *lease) {
-        const struct broker *broker = lease->broker;
-        const struct ledger *ledger = &broker->ledger;
-        json_t *array = json_array();
-
-        for (unsigned i = 0; i < _RESOURCE_N; i++) {
-                uint64_t available = ledger_available(ledger, &lease->slice->account, i);
-                uint64_t limit = lease->slice->account.limit.amount[i];
-
-                if (!counts(broker, i))
-                        continue;
-                json_array_append_new(
-                        array,
-                        json_pack("{s:s s:I s:I s:I s:I s:f s:I s:b}", "resource", resource_name(i),
-                                  "requested", (json_int_t)lease->claim.demand.amount[i],
-                                  "available", (json_int_t)min_u64(available, INT64_MAX),
-                                  "allocated", (json_int_t)ledger_allocated(ledger, i),
-                                  "effective_limit", (json_int_t)ledger->effective.amount[i],
-                                  "oversub_ratio", (double)ledger->ratio_milli.amount[i] / 1000.0,
-                                  "slice_limit",
-                                  (json_int_t)(limit == LEDGER_NO_LIMIT ? -1 : (int64_t)limit),
-                                  "enforced", ledger->enforced[i]));
-        }
-        return array;
-}
-
-json_t *report_explain(const struct lease *lease) {
-        char detail[2 * WHY_TEXT_MAX] = "";
-        const char *verdict = "admitted", *reason = "none";
-
-        if (lease->state == LEASE_WAITING) {
-                uint64_t position = queue_position(&lease->broker->queue, &lease->claim);
-
-                verdict = "waits";
-                reason = wait_reason_name(claim_reason(lease));
-                claim_detail(lease, position, detail, sizeof(detail));
-        } else {
-                snprintf(detail, sizeof(detail), "%s%s%s", lease_state_name(lease->state),
-                         lease->detail[0] ? ": " : "", lease->detail);
-        }
-        return json_pack("{s:s s:s s:s s:s s:s s:o}", "vm", lease->record.name, "id",
-                         lease->record.id, "verdict", verdict, "reason", reason, "detail", detail,
-                         "axes", explain_axes(lease));
 }

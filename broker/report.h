@@ -31,7 +31,7 @@ json_t *report_list(const struct broker *broker, uid_t uid, size_t max, struct l
 json_t *report_show(struct lease *lease);
 /* Resources; @instance (NULL: all): the allocations of one VM only. */
 json_t *report_resources(struct broker *broker, uid_t uid, const char *instance);
-/* Explain: where this lease is, and why. */
-json_t *report_explain(const struct lease *lease);
+/* Does this host have such an axis, and are people shown it? */
+bool report_counts(const struct broker *broker, enum resource resource);
 
 #endif

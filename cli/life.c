@@ -86,11 +86,14 @@ static void on_dry_run(struct session *session, const json_t *run) {
         const char *verdict = human_string(run, "verdict");
         bool full = strcmp(verdict, "refuse") == 0 ||
                     (strcmp(verdict, "wait") == 0 && session->options->request.wait_usec == 0);
+        int r = 0;
 
         tell_clear(&session->tell);
         if (!session->cli->json)
-                tell_dry_run(session->cli, run);
-        session_finish(session, full ? STATUS_FULL : STATUS_OK);
+                r = tell_dry_run(session->cli, run);
+        session_finish(session, r < 0  ? cli_fault(session->cli, r)
+                                : full ? STATUS_FULL
+                                       : STATUS_OK);
 }
 
 static void on_error(struct session *session, const struct reply *reply) {

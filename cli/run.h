@@ -76,8 +76,8 @@ void tell_away(struct tell *tell, const char *reason);
 void tell_tick(struct tell *tell);
 /* Takes the line away before anything else is printed. */
 void tell_clear(struct tell *tell);
-/* Prints the reply to --dry-run. */
-void tell_dry_run(struct cli *cli, const json_t *run);
+/* Prints the reply to --dry-run. Negative: out of memory. */
+_must_check_ int tell_dry_run(struct cli *cli, const json_t *run);
 
 /* Asks, waits, follows. Returns the exit status. */
 int session_run(struct cli *cli, struct run_options *options);

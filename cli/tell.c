@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <base/units.h>
+#include <cli/explain.h>
 #include <cli/human.h>
 #include <cli/run.h>
 #include <cli/table.h>
@@ -89,7 +90,57 @@ static void print_row(FILE *file, const char *name, const char *value, const cha
                 *beside ? ")" : "");
 }
 
-void tell_dry_run(struct cli *cli, const json_t *run) {
+/* The groups: where they would be, and what is not among the VM's limits. */
+static void print_groups(FILE *file, const json_t *objects, const json_t *limits) {
+        const json_t *groups = json_object_get(objects, "cgroups");
+        char path[HUMAN_TEXT_MAX], name[HUMAN_TEXT_MAX], text[64];
+        const char *key;
+        json_t *value;
+
+        if (json_array_size(groups) > 0)
+                fputs("groups\n", file);
+        for (size_t i = 0; i < json_array_size(groups); i++) {
+                json_t *group = json_array_get(groups, i);
+
+                fprintf(file, "  %s\n", human_member(group, "path", path));
+                json_object_foreach(json_object_get(group, "files"), key, value) {
+                        const char *kernel = json_string_value(value) ?: "?";
+
+                        if (!json_equal(value, json_object_get(limits, key)))
+                                print_row(file, human_safe(key, name), human_safe(kernel, path),
+                                          human_kernel_value(key, kernel, text, sizeof(text)));
+                }
+        }
+}
+
+/* One line for each: its kind, and NAME VALUE of all the rest. */
+static void print_links(FILE *file, const json_t *objects) {
+        const json_t *links = json_object_get(objects, "links");
+        char safe[HUMAN_TEXT_MAX], name[HUMAN_TEXT_MAX];
+        const char *key;
+        json_t *value;
+
+        if (json_array_size(links) > 0)
+                fputs("links\n", file);
+        for (size_t i = 0; i < json_array_size(links); i++) {
+                json_t *link = json_array_get(links, i);
+
+                fprintf(file, "  %s", human_member(link, "kind", safe));
+                json_object_foreach(link, key, value) {
+                        if (strcmp(key, "kind") == 0)
+                                continue;
+                        if (json_is_integer(value))
+                                fprintf(file, " %s %" PRId64, human_safe(key, name),
+                                        (int64_t)json_integer_value(value));
+                        else
+                                fprintf(file, " %s %s", human_safe(key, name),
+                                        human_safe(json_string_value(value) ?: "?", safe));
+                }
+                fputc('\n', file);
+        }
+}
+
+int tell_dry_run(struct cli *cli, const json_t *run) {
         const json_t *charge = json_object_get(run, "charge");
         char verdict[HUMAN_TEXT_MAX], reason[HUMAN_TEXT_MAX], detail[HUMAN_TEXT_MAX], text[64];
         const char *key;
@@ -110,10 +161,15 @@ void tell_dry_run(struct cli *cli, const json_t *run) {
                           human_amount(charge, name, (enum resource)i, text, sizeof(text)), "");
         }
         fputs("limits\n", cli->out);
-        json_object_foreach (json_object_get(run, "limits"), key, value) {
+        json_object_foreach(json_object_get(run, "limits"), key, value) {
                 const char *limit = json_string_value(value) ?: "?";
 
                 print_row(cli->out, human_safe(key, reason), human_safe(limit, detail),
                           human_kernel_value(key, limit, text, sizeof(text)));
         }
+        print_groups(cli->out, json_object_get(run, "objects"), json_object_get(run, "limits"));
+        print_links(cli->out, json_object_get(run, "objects"));
+        return json_object_get(run, "axes")
+                       ? explain_print(cli, run, strcmp(human_string(run, "verdict"), "start") != 0)
+                       : 0;
 }
