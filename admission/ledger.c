@@ -33,14 +33,6 @@ void ledger_configure(struct ledger *ledger, const struct demand *capacity,
         }
 }
 
-/* A claim that says which disks it uses is held against each of them, not against their sum. */
-static bool names_disks(const struct demand *demand) {
-        for (unsigned i = _RESOURCE_N; i < DEMAND_N; i++)
-                if (demand->amount[i] > 0)
-                        return true;
-        return false;
-}
-
 bool account_place(struct account *account, struct account *parent) {
         unsigned depth = 1;
 
@@ -384,7 +376,7 @@ static int ask_twice(const struct ledger *ledger, const struct account *account,
                 .account = account,
                 .own = own,
                 .demand = demand,
-                .names_disks = names_disks(demand),
+                .names_disks = demand_names_disks(demand),
                 .never = true,
                 .shares = !demand_is_zero(&ledger->promised),
                 .kind = time_usec > 0 && time_usec <= ledger->lend_usec ? KEPT_FIRM : KEPT_ALL,

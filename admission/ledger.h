@@ -105,6 +105,10 @@ struct account {
         struct tree_node *waiting;
         bool stirred;
         LIST_ENTRY(account) stirred_link;
+
+        /* deadlock_check()'s scratch. */
+        struct demand stuck;
+        uint64_t stuck_vms;
 };
 
 LIST_HEAD(account_list, account);

@@ -72,3 +72,10 @@ bool demand_is_zero(const struct demand *demand) {
 
         return demand_equal(demand, &zero);
 }
+
+bool demand_names_disks(const struct demand *demand) {
+        for (unsigned i = _RESOURCE_N; i < DEMAND_N; i++)
+                if (demand->amount[i] > 0)
+                        return true;
+        return false;
+}

@@ -62,4 +62,7 @@ void demand_sub(struct demand *difference, const struct demand *a, const struct 
 bool demand_equal(const struct demand *a, const struct demand *b);
 bool demand_is_zero(const struct demand *demand);
 
+/* Does it say which disks it uses? Then it is held against each of them, not against their sum. */
+bool demand_names_disks(const struct demand *demand);
+
 #endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+#include <admission/deadlock.h>
+#include <string.h>
+
+#include "unit.h"
+
+#define OWNERS 5
+#define OWNED 3
+#define ACCOUNTS 3 /* a slice, one inside it, one beside */
+#define POOL 10
+
+static uint64_t random_state;
+
+static uint64_t any(uint64_t below) {
+        random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+        return (random_state >> 33) % below;
+}
+
+static struct demand of(uint64_t cpu, uint64_t memory) {
+        struct demand demand = {};
+
+        demand.amount[RESOURCE_CPU] = cpu;
+        demand.amount[RESOURCE_MEMORY] = memory;
+        return demand;
+}
+
+struct place {
+        struct ledger ledger;
+        struct account accounts[ACCOUNTS];
+        struct owners owners;
+        struct owner owner[OWNERS];
+        struct owned owned[OWNERS][2 * OWNED];
+        struct demand demand[OWNERS][2 * OWNED];
+};
+
+static void place_init(struct place *place) {
+        struct demand capacity = of(POOL, POOL), none = {}, ratio = of(1000, 1000);
+        bool enforced[_RESOURCE_N] = {[RESOURCE_CPU] = true, [RESOURCE_MEMORY] = true};
+
+        memset(place, 0, sizeof(*place));
+        ledger_configure(&place->ledger, &capacity, &none, &ratio, enforced, LEDGER_NO_LIMIT);
+        for (unsigned i = 0; i < ACCOUNTS; i++) {
+                for (unsigned r = 0; r < _RESOURCE_N; r++)
+                        place->accounts[i].limit.amount[r] = LEDGER_NO_LIMIT;
+                place->accounts[i].vms_max = LEDGER_NO_LIMIT;
+        }
+        need(account_place(&place->accounts[1], &place->accounts[0]));
+        owners_init(&place->owners);
+        for (unsigned i = 0; i < OWNERS; i++)
+                owner_init(&place->owner[i]);
+}
+
+static struct owned *add(struct place *place, unsigned owner, unsigned account, uint64_t cpu,
+                         uint64_t memory, bool waits) {
+        unsigned i = 0;
+
+        while (place->owned[owner][i].owner)
+                i++;
+        place->demand[owner][i] = of(cpu, memory);
+        owner_add(&place->owners, &place->owner[owner], &place->owned[owner][i],
+                  &place->accounts[account], &place->demand[owner][i], waits);
+        return &place->owned[owner][i];
+}
+
+static void two_that_hold_what_the_other_wants_are_stuck(void) {
+        struct place place;
+
+        place_init(&place);
+        add(&place, 0, 0, 5, 0, false);
+        add(&place, 1, 0, 5, 0, false);
+        add(&place, 0, 0, 1, 0, true);
+        /* The second does not wait: it ends one day. */
+        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[0]), 0);
+        add(&place, 1, 0, 1, 0, true);
+        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[1]), DEADLOCK_E_STUCK);
+        expect(place.owner[0].stuck && place.owner[1].stuck);
+}
+
+static void one_alone_is_stuck_if_it_wants_more_than_it_leaves(void) {
+        struct place place;
+        struct owned *more;
+
+        place_init(&place);
+        add(&place, 0, 0, 6, 0, false);
+        more = add(&place, 0, 0, 5, 0, true);
+        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[0]), DEADLOCK_E_STUCK);
+        owner_remove(&place.owners, more);
+        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[0]), 0);
+        add(&place, 0, 0, 4, 0, true);
+        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[0]), 0);
+}
+
+static void who_can_go_on_frees_the_others(void) {
+        struct place place;
+
+        place_init(&place);
+        add(&place, 0, 0, 4, 0, false);
+        add(&place, 0, 0, 4, 0, true); /* fits when the second has gone */
+        add(&place, 1, 0, 4, 0, false);
+        add(&place, 1, 0, 2, 0, true); /* fits when those who do not wait have gone */
+        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[0]), 0);
+        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[1]), 0);
+        /* A slice's limit closes a circle where the pool has room. */
+        place.accounts[0].limit.amount[RESOURCE_CPU] = 9;
+        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[1]), DEADLOCK_E_STUCK);
+}
+
+static void who_holds_nothing_or_waits_for_nothing_is_in_no_circle(void) {
+        struct place place;
+
+        place_init(&place);
+        add(&place, 0, 0, 10, 0, false);
+        add(&place, 1, 0, 10, 0, true);
+        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[0]), 0);
+        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[1]), 0);
+        expect(TAILQ_EMPTY(&place.owners.list));
+}
+
+/* Does @owner's @claim fit if nothing is charged but what the owners in @left hold? */
+static bool fits(const struct place *place, unsigned left, const struct owned *claim) {
+        for (unsigned a = 0; a <= ACCOUNTS; a++) {
+                const struct account *account = a < ACCOUNTS ? &place->accounts[a] : NULL;
+                bool around =
+                        !account || claim->account == account || claim->account->parent == account;
+
+                for (unsigned r = 0; r < 2; r++) {
+                        uint64_t sum = claim->demand->amount[r], limit;
+
+                        for (unsigned o = 0; o < OWNERS; o++)
+                                for (unsigned i = 0; i < 2 * OWNED; i++) {
+                                        const struct owned *one = &place->owned[o][i];
+
+                                        if (!one->owner || one->waits || !(left & (1u << o)))
+                                                continue;
+                                        if (!account || one->account == account ||
+                                            one->account->parent == account)
+                                                sum += one->demand->amount[r];
+                                }
+                        limit = account ? account->limit.amount[r] : POOL;
+                        if (around && claim->demand->amount[r] > 0 && sum > limit)
+                                return false;
+                }
+        }
+        return true;
+}
+
+/* Is there any order in which @asking comes to go on, when @left are those that have not? */
+static bool may_go(const struct place *place, unsigned left, unsigned asking) {
+        if (!(left & (1u << asking)))
+                return true;
+        for (unsigned o = 0; o < OWNERS; o++)
+                for (unsigned i = 0; (left & (1u << o)) && i < 2 * OWNED; i++) {
+                        const struct owned *one = &place->owned[o][i];
+
+                        if (one->owner && one->waits && fits(place, left, one) &&
+                            may_go(place, left & ~(1u << o), asking))
+                                return true;
+                }
+        return false;
+}
+
+static void in_any_world_exactly_those_are_stuck_whom_no_order_frees(void) {
+        unsigned stuck = 0, free_ = 0;
+
+        random_state = 11;
+        for (unsigned round = 0; round < 30000; round++) {
+                struct place place;
+                unsigned left = 0, asking = (unsigned)any(OWNERS);
+
+                place_init(&place);
+                for (unsigned a = 0; a < ACCOUNTS; a++)
+                        if (any(2))
+                                place.accounts[a].limit.amount[any(2)] = 3 + any(8);
+                for (unsigned o = 0; o < OWNERS; o++) {
+                        uint64_t n_held = any(OWNED + 1), n_waiting = any(OWNED);
+
+                        for (unsigned i = 0; i < n_held; i++)
+                                add(&place, o, (unsigned)any(ACCOUNTS), any(4), any(4), false);
+                        for (unsigned i = 0; i < n_waiting; i++)
+                                add(&place, o, (unsigned)any(ACCOUNTS), any(8), any(8), true);
+                        if (n_held > 0 && n_waiting > 0)
+                                left |= 1u << o;
+                }
+                if (may_go(&place, left, asking)) {
+                        free_++;
+                        need_int(deadlock_check(&place.owners, &place.ledger, &place.owner[asking]),
+                                 0);
+                } else {
+                        stuck++;
+                        need_int(deadlock_check(&place.owners, &place.ledger, &place.owner[asking]),
+                                 DEADLOCK_E_STUCK);
+                }
+        }
+        unit_note("%u stuck, %u not", stuck, free_);
+        expect(stuck > 1000 && free_ > 1000);
+}
+
+/* More than it looks at: it gives up, and proves nothing. */
+static void what_it_costs_is_bounded(void) {
+        const unsigned n = DEADLOCK_LOOKS_MAX + 10;
+        struct owned *owned = calloc(2 * (size_t)n, sizeof(*owned));
+        struct owner *owners = calloc(n, sizeof(*owners));
+        struct demand one = of(1, 0), huge = of(POOL + 1, 0);
+        struct place place;
+
+        place_init(&place);
+        need(owned && owners);
+        for (unsigned i = 0; i < n; i++) {
+                owner_init(&owners[i]);
+                owner_add(&place.owners, &owners[i], &owned[2 * i], &place.accounts[0], &one,
+                          false);
+                owner_add(&place.owners, &owners[i], &owned[2 * i + 1], &place.accounts[0], &huge,
+                          true);
+        }
+        expect_int(deadlock_check(&place.owners, &place.ledger, &owners[0]), 0);
+        free(owned);
+        free(owners);
+}
+
+UNIT_MAIN(TEST(two_that_hold_what_the_other_wants_are_stuck),
+          TEST(one_alone_is_stuck_if_it_wants_more_than_it_leaves),
+          TEST(who_can_go_on_frees_the_others),
+          TEST(who_holds_nothing_or_waits_for_nothing_is_in_no_circle),
+          TEST(in_any_world_exactly_those_are_stuck_whom_no_order_frees),
+          TEST(what_it_costs_is_bounded), )
