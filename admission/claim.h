@@ -35,22 +35,25 @@ const char *wait_reason_name(enum wait_reason reason);
 struct lane;
 
 struct claim {
-        uint64_t order;       /* when it arrived, in nanoseconds, made unique: smaller is earlier */
-        int64_t priority;     /* larger is sooner, where the rules heed it */
-        uint64_t time_usec;   /* how long it will hold what it gets; 0: nobody knows */
-        struct demand demand; /* what it will be charged */
-        struct lane *lane;    /* whose slice; set by queue_insert, NULL while not queued */
-        enum wait_reason reason;
-        struct shortage shortage; /* valid with *_FULL, USER_QUOTA and MEMORY_AVAILABLE */
+        uint64_t order;     /* when it arrived, in nanoseconds, made unique: smaller is earlier */
+        int64_t priority;   /* larger is sooner, where the rules heed it */
+        struct lane *lane;  /* whose slice; set by queue_insert, NULL while not queued */
+        uint64_t time_usec; /* how long it will hold what it gets; 0: nobody knows */
 
-        /* The queue's own. */
-        TAILQ_ENTRY(claim) all;
-        struct tree_node place, in_lane, end; /* end.key: when, in microseconds */
-        bool held;                            /* it is among those whose end is known */
+        /* The queue's own: its places in the sets, near to each other in memory. */
+        struct tree_node place; /* of all who wait */
         struct {
                 uint64_t amount[_RESOURCE_N], time_usec;
-        } least;              /* of all in its part of the set of those who wait */
-        struct demand ending; /* sum over its part of the set of ends */
+        } least; /* of all in its part of them */
+        struct tree_node in_lane;
+        TAILQ_ENTRY(claim) all;
+        struct tree_node end; /* of those whose end is known; the key: when, in microseconds */
+        bool held;            /* it is one of them */
+        enum wait_reason reason;
+
+        struct demand demand;     /* what it will be charged */
+        struct shortage shortage; /* valid with *_FULL, USER_QUOTA and MEMORY_AVAILABLE */
+        struct demand ending;     /* sum over its part of the set of ends */
 };
 
 TAILQ_HEAD(claim_list, claim);

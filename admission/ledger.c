@@ -121,28 +121,41 @@ static void kept_change(struct ledger *ledger, struct account *account, unsigned
         kept->guaranteed.amount[i] += guaranteed;
 }
 
+/* Is anything guaranteed to anybody? */
+static bool has_shares(const struct ledger *ledger) {
+        return !demand_is_zero(&ledger->promised);
+}
+
+/* @account, and all around it, are about to have @difference more of an axis: what is kept for them
+ * follows. */
+static void keep_axis(struct ledger *ledger, struct account *account, unsigned i,
+                      uint64_t difference) {
+        for (unsigned kind = 0; kind < _KEPT_N; kind++) {
+                uint64_t inside = 0;
+
+                for (struct account *at = account; at; at = at->parent) {
+                        uint64_t before = kept_for(at, kind, i, false);
+
+                        kept_change(ledger, at, kind, i, inside, 0);
+                        at->allocated.amount[i] += difference;
+                        inside = kept_for(at, kind, i, false) - before;
+                        at->allocated.amount[i] -= difference;
+                }
+                kept_change(ledger, NULL, kind, i, inside, 0);
+        }
+}
+
 /* @account, and all around it, have @from of an axis less and @to more. */
 static void change_axis(struct ledger *ledger, struct account *account, unsigned i, uint64_t from,
                         uint64_t to) {
-        uint64_t inside[_KEPT_N] = {}, before[_KEPT_N];
-
         for (unsigned c = 0; c < account->n_ceilings; c++) {
                 assert(account->ceilings[c]->allocated.amount[i] >= from);
                 account->ceilings[c]->allocated.amount[i] += to - from;
         }
         for (struct account *at = account; at; at = at->parent) {
                 assert(at->allocated.amount[i] >= from);
-                for (unsigned kind = 0; kind < _KEPT_N; kind++) {
-                        before[kind] = kept_for(at, kind, i, false);
-                        kept_change(ledger, at, kind, i, inside[kind], 0);
-                }
                 at->allocated.amount[i] += to - from;
-                for (unsigned kind = 0; kind < _KEPT_N; kind++)
-                        inside[kind] = kept_for(at, kind, i, false) - before[kind];
         }
-        for (unsigned kind = 0; kind < _KEPT_N; kind++)
-                kept_change(ledger, NULL, kind, i, inside[kind], 0);
-        assert(ledger->allocated.amount[i] >= from);
         ledger->allocated.amount[i] += to - from;
 }
 
@@ -150,6 +163,8 @@ static void change_axis(struct ledger *ledger, struct account *account, unsigned
  * overflow, none does. */
 static bool change(struct ledger *ledger, struct account *account, const struct demand *from,
                    const struct demand *to) {
+        bool shares = has_shares(ledger);
+
         for (unsigned i = 0; i < DEMAND_N; i++) {
                 uint64_t sum;
 
@@ -158,9 +173,13 @@ static bool change(struct ledger *ledger, struct account *account, const struct 
                                            to->amount[i], &sum))
                         return false;
         }
-        for (unsigned i = 0; i < DEMAND_N; i++)
-                if (from->amount[i] != to->amount[i])
-                        change_axis(ledger, account, i, from->amount[i], to->amount[i]);
+        for (unsigned i = 0; i < DEMAND_N; i++) {
+                if (from->amount[i] == to->amount[i])
+                        continue;
+                if (shares)
+                        keep_axis(ledger, account, i, to->amount[i] - from->amount[i]);
+                change_axis(ledger, account, i, from->amount[i], to->amount[i]);
+        }
         return true;
 }
 
@@ -367,26 +386,34 @@ static int ask(const struct asked *asked, bool vms) {
         return r ?: short_at(asked, NULL, &kept);
 }
 
+/* What fits now fits ever: what others hold and what is kept for them is never less than what was
+ * guaranteed to them. */
 static int ask_twice(const struct ledger *ledger, const struct account *account,
                      const struct demand *own, const struct demand *demand, uint64_t time_usec,
                      bool vms, struct shortage *shortage) {
-        struct shortage ignored;
+        struct shortage ignored, now;
         struct asked asked = {
                 .ledger = ledger,
                 .account = account,
                 .own = own,
                 .demand = demand,
                 .names_disks = demand_names_disks(demand),
-                .never = true,
-                .shares = !demand_is_zero(&ledger->promised),
+                .shares = has_shares(ledger),
                 .kind = time_usec > 0 && time_usec <= ledger->lend_usec ? KEPT_FIRM : KEPT_ALL,
-                .shortage = shortage ?: &ignored,
+                .shortage = &now,
         };
         int r;
 
         r = ask(&asked, vms);
-        asked.never = false;
-        return r ?: ask(&asked, vms);
+        if (r == 0)
+                return 0;
+        shortage = shortage ?: &ignored;
+        asked.never = true;
+        asked.shortage = shortage;
+        if (ask(&asked, vms))
+                return LEDGER_E_NEVER;
+        *shortage = now;
+        return r;
 }
 
 int ledger_check_for(const struct ledger *ledger, const struct account *account,
@@ -494,7 +521,7 @@ static uint64_t left_at(const struct asked *asked, const struct account *at,
 uint64_t ledger_available(const struct ledger *ledger, const struct account *account,
                           enum resource resource) {
         const struct asked asked = {
-                .ledger = ledger, .shares = !demand_is_zero(&ledger->promised), .kind = KEPT_ALL};
+                .ledger = ledger, .shares = has_shares(ledger), .kind = KEPT_ALL};
         const struct account *below = NULL;
         uint64_t least = LEDGER_NO_LIMIT;
         struct demand kept = {};

@@ -102,6 +102,11 @@ static void release_room(struct queue *queue, const struct claim *claim) {
                 account_wake(queue, (struct account *)chain[i]);
 }
 
+/* The least of each part of the set is for those only who look for somebody that may pass. */
+static tree_update update_places(const struct queue *queue) {
+        return queue->rules.backfill || queue->rules.pass_for_usec > 0 ? claim_update_least : NULL;
+}
+
 /* Into the list of all, next to the one before it. */
 static void list_claim(struct queue *queue, struct claim *claim) {
         struct claim *last = TAILQ_LAST(&queue->claims, claim_list);
@@ -134,7 +139,7 @@ void queue_insert(struct queue *queue, struct lane *lane, struct claim *claim) {
         claim->in_lane.key = claim->place.key;
         claim->in_lane.order = claim->place.order;
         list_claim(queue, claim);
-        tree_insert(&queue->places, &claim->place, claim_update_least);
+        tree_insert(&queue->places, &claim->place, update_places(queue));
         tree_insert(&lane->claims, &claim->in_lane, NULL);
         claim->lane = lane;
         claim->reason = WAIT_QUEUED;
@@ -157,7 +162,7 @@ void queue_remove(struct queue *queue, struct claim *claim) {
         was_head = lane_head(lane) == claim;
         release_room(queue, claim);
         TAILQ_REMOVE(&queue->claims, claim, all);
-        tree_remove(&queue->places, &claim->place, claim_update_least);
+        tree_remove(&queue->places, &claim->place, update_places(queue));
         tree_remove(&lane->claims, &claim->in_lane, NULL);
         claim->lane = NULL;
         lane->n--;
@@ -174,19 +179,19 @@ void queue_changed(struct queue *queue, struct claim *claim) {
                 tree_refresh(queue->ends, &claim->end, claim_update_ending);
         if (!claim->lane)
                 return;
-        tree_refresh(queue->places, &claim->place, claim_update_least);
+        tree_refresh(queue->places, &claim->place, update_places(queue));
         release_room(queue, claim);
         if (lane_head(claim->lane) == claim)
                 lane_renew(queue, claim->lane);
 }
 
 void queue_set_rules(struct queue *queue, const struct order_rules *rules) {
-        bool same = queue->rules.age_step_ns == rules->age_step_ns;
         struct claim_list claims;
         struct claim *claim;
 
-        queue->rules = *rules;
-        if (same)
+        if (rules->age_step_ns == queue->rules.age_step_ns &&
+            rules->backfill == queue->rules.backfill &&
+            rules->pass_for_usec == queue->rules.pass_for_usec)
                 return;
         TAILQ_INIT(&claims);
         while ((claim = TAILQ_FIRST(&queue->claims))) {
@@ -196,6 +201,7 @@ void queue_set_rules(struct queue *queue, const struct order_rules *rules) {
                 claim->lane = lane;
                 TAILQ_INSERT_TAIL(&claims, claim, all);
         }
+        queue->rules = *rules;
         while ((claim = TAILQ_FIRST(&claims))) {
                 TAILQ_REMOVE(&claims, claim, all);
                 queue_insert(queue, take(claim->lane), claim);
@@ -375,17 +381,17 @@ static struct claim *find_passer(struct queue *queue, const struct ledger *ledge
         return NULL;
 }
 
-static struct claim *grant(struct queue *queue, struct ledger *ledger, struct claim *claim) {
+static struct claim *grant(struct queue *queue, struct ledger *ledger, struct claim *claim,
+                           bool *neverp) {
         struct lane *lane = claim->lane;
-        int r;
 
-        r = ledger_charge_for(ledger, lane->account, &claim->demand, claim->time_usec,
-                              &claim->shortage);
-        assert(r == 0 || r == LEDGER_E_NEVER); /* the latter: a sum would overflow */
+        /* It was found to fit. Only an axis nobody limits can overflow, with numbers no host has.
+         */
+        *neverp = !ledger_restore(ledger, lane->account, &claim->demand);
         queue_remove(queue, claim);
         lane_settle(queue, lane);
         claim->reason = WAIT_NONE;
-        if (r == 0 && claim->time_usec > 0)
+        if (!*neverp && claim->time_usec > 0)
                 queue_hold(queue, claim,
                            queue->now_usec + min_u64(claim->time_usec, UINT64_MAX / 4));
         return claim;
@@ -427,7 +433,7 @@ struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *never
                 if (r == 0 || passer) {
                         if (r)
                                 claim->reason = queue_reason(r);
-                        return grant(queue, ledger, passer ?: claim);
+                        return grant(queue, ledger, passer ?: claim, neverp);
                 }
                 claim->reason = queue_reason(r);
                 if (r == LEDGER_E_SLICE_FULL || r == LEDGER_E_USER_FULL)

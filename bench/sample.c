@@ -24,9 +24,9 @@ void sample_report(const char *bench, const char *metric, double q, struct sampl
                    const char *against, struct sample *other, const char *context) {
         double a = sample_quantile(ours, q), b = sample_quantile(other, q);
 
-        printf("{\"bench\":\"%s\",\"metric\":\"%s\",%s%s\"ours\":%.1f,\"against\":\"%s\","
-               "\"other\":%.1f,\"ratio\":%.3f,\"n\":%zu,\"ours_p10\":%.1f,\"ours_p90\":%.1f,"
-               "\"other_p10\":%.1f,\"other_p90\":%.1f}\n",
+        printf("{\"bench\":\"%s\",\"metric\":\"%s\",%s%s\"ours\":%.3f,\"against\":\"%s\","
+               "\"other\":%.3f,\"ratio\":%.3f,\"n\":%zu,\"ours_p10\":%.3f,\"ours_p90\":%.3f,"
+               "\"other_p10\":%.3f,\"other_p90\":%.3f}\n",
                bench, metric, context, *context ? "," : "", a, against, b, b > 0 ? a / b : 0,
                ours->n, sample_quantile(ours, 0.1), sample_quantile(ours, 0.9),
                sample_quantile(other, 0.1), sample_quantile(other, 0.9));
