@@ -6,6 +6,7 @@
  *   idle   75 % of what the hosts can sell is asked for: nearly every claim starts at once
  *   full   120 %: queues grow, and nearly every claim waits
  *
+ * First come, first served, with each way to choose a host; then the other orders, first-fit.
  * Claims are of 1 to 8 CPUs with 1 to 4 GiB each, and are held for 100 s in the mean.
  */
 #include <err.h>
@@ -27,7 +28,7 @@
 #define HOST_CPUS 64
 #define HOLD_S 100.0
 #define MEAN_CPUS 3.0 /* of the sizes below */
-#define ROUNDS 5
+#define ROUNDS 3
 
 static const unsigned sizes[] = {1, 1, 2, 2, 4, 8};
 
@@ -87,19 +88,21 @@ static void report(const char *metric, const struct load *load, size_t n, struct
         fflush(stdout);
 }
 
-static void measure_place(const struct load *load, const struct policy *policy,
-                          const struct trace *trace, enum place_policy place, int rounds) {
+static void measure_run(const struct load *load, const struct policy *policy,
+                        const struct trace *trace, enum sim_order order, enum place_policy place,
+                        int rounds) {
         const struct sim_setup setup = {
                 .policy = policy,
                 .trace = trace,
                 .hosts = HOSTS,
+                .order = order,
                 .place = place,
         };
         static struct sim_stats stats;
         struct sample seconds = {}, busy = {}; /* by the clock, and on a processor */
         struct sim_result result;
         struct why why = {};
-        char more[160];
+        char more[200];
 
         for (int i = 0; i < rounds; i++) {
                 double began = now_s(CLOCK_MONOTONIC), began_busy = now_s(CLOCK_THREAD_CPUTIME_ID);
@@ -114,10 +117,10 @@ static void measure_place(const struct load *load, const struct policy *policy,
         if (sim_stats_make(&stats, &setup, &result))
                 errx(1, "out of memory");
         snprintf(more, sizeof(more),
-                 ",\"place\":\"%s\",\"cpu_s\":%.3f,\"waited\":%" PRIu64
+                 ",\"order\":\"%s\",\"place\":\"%s\",\"cpu_s\":%.3f,\"waited\":%" PRIu64
                  ",\"wait_p99_s\":%.1f,\"cpu_used\":%.3f",
-                 place_policy_name(place), sample_quantile(&busy, 0.5), stats.all.waited,
-                 (double)stats.all.p99_usec / 1e6, stats.used[RESOURCE_CPU]);
+                 sim_order_name(order), place_policy_name(place), sample_quantile(&busy, 0.5),
+                 stats.all.waited, (double)stats.all.p99_usec / 1e6, stats.used[RESOURCE_CPU]);
         report("run_s", load, trace->n, &seconds, more);
         sim_stats_deinit(&stats);
         sim_result_deinit(&result);
@@ -147,7 +150,9 @@ static void measure(const struct load *load, const struct policy *policy, size_t
         fclose(file);
         report("read_s", load, n, &seconds, "");
         for (enum place_policy place = 0; place < _PLACE_POLICY_N; place++)
-                measure_place(load, policy, &trace, place, rounds);
+                measure_run(load, policy, &trace, SIM_FIFO, place, rounds);
+        for (enum sim_order order = SIM_FIFO + 1; order < _SIM_ORDER_N; order++)
+                measure_run(load, policy, &trace, order, PLACE_FIRST_FIT, rounds);
         trace_deinit(&trace);
 }
 
