@@ -98,10 +98,6 @@ void placement_put(struct placement *placement, struct spot *spot, uint64_t key,
         tree_insert(&placement->hosts, &spot->node, update);
 }
 
-struct spot *placement_first(const struct placement *placement) {
-        return spot_of(tree_first(placement->hosts));
-}
-
 struct search {
         struct room need;
         bool (*fits)(const struct spot *spot, const void *userdata);

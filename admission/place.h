@@ -67,9 +67,6 @@ uint64_t place_key(const struct ledger *ledger, enum place_policy policy);
 void placement_put(struct placement *placement, struct spot *spot, uint64_t key,
                    const struct room *room);
 
-/* The first spot in order; NULL if there is none. */
-struct spot *placement_first(const struct placement *placement);
-
 /* Takes @spot out. Does nothing if it is not in. */
 void placement_remove(struct placement *placement, struct spot *spot);
 

@@ -7,34 +7,47 @@
 #include <policies/policy.h>
 #include <policies/pool.h>
 
+/* The place of a host among the others by how many wait. */
+static void count_waiting(struct fleet *fleet, uint32_t number) {
+        struct tree_node *node = &fleet->waiting[number];
+        uint64_t n = fleet->hosts[number].queue.n;
+
+        if (node->key == n)
+                return;
+        tree_remove(&fleet->shortest, node, NULL);
+        node->key = n;
+        tree_insert(&fleet->shortest, node, NULL);
+}
+
 void fleet_moved(struct fleet *fleet, struct host *host) {
-        static const struct room empty;
+        uint32_t number = (uint32_t)(host - fleet->hosts);
+        uint64_t cpus = host->gates.rules.cpu_milli_max;
         struct room room;
-        uint64_t cpus;
 
         if (fleet->n == 1)
                 return;
         /* Where others wait nobody starts at once. */
         place_room(&host->ledger, host->queue.n == 0, &room);
-        cpus = host->gates.rules.cpu_milli_max;
         if (cpus != LEDGER_NO_LIMIT) {
                 uint64_t used = host->ledger.allocated.amount[RESOURCE_CPU];
 
                 room.amount[RESOURCE_CPU] =
                         min_u64(room.amount[RESOURCE_CPU], cpus > used ? cpus - used : 0);
         }
-        placement_put(&fleet->rooms, &host->room, place_key(&host->ledger, fleet->place), &room);
-        placement_put(&fleet->queues, &host->shortest, host->queue.n, &empty);
+        placement_put(&fleet->rooms, &fleet->spots[number], place_key(&host->ledger, fleet->place),
+                      &room);
+        count_waiting(fleet, number);
 }
 
 struct candidate {
+        const struct fleet *fleet;
         const struct demand *demand;
         uint32_t books;
 };
 
 static bool fits(const struct spot *spot, const void *userdata) {
-        const struct host *host = container_of(spot, struct host, room);
         const struct candidate *candidate = userdata;
+        const struct host *host = &candidate->fleet->hosts[spot->number];
         struct shortage shortage;
 
         return queue_check(&host->queue, &host->ledger, &host->lanes[candidate->books],
@@ -42,7 +55,7 @@ static bool fits(const struct spot *spot, const void *userdata) {
 }
 
 struct host *fleet_find(const struct fleet *fleet, const struct demand *demand, uint32_t books) {
-        const struct candidate candidate = {.demand = demand, .books = books};
+        const struct candidate candidate = {.fleet = fleet, .demand = demand, .books = books};
         const struct spot *spot;
 
         if (fleet->n == 1)
@@ -50,13 +63,11 @@ struct host *fleet_find(const struct fleet *fleet, const struct demand *demand, 
         /* Without slices that limit, a host's room says all. */
         spot = placement_find(&fleet->rooms, demand, fleet->policy->n_slices > 0 ? fits : NULL,
                               &candidate);
-        return spot ? container_of(spot, struct host, room) : NULL;
+        return spot ? &fleet->hosts[spot->number] : NULL;
 }
 
 struct host *fleet_shortest(const struct fleet *fleet) {
-        if (fleet->n == 1)
-                return &fleet->hosts[0];
-        return container_of(placement_first(&fleet->queues), struct host, shortest);
+        return &fleet->hosts[fleet->n == 1 ? 0 : tree_first(fleet->shortest)->order];
 }
 
 static void books_init(const struct fleet *fleet, struct host *host, size_t i) {
@@ -105,7 +116,9 @@ static void host_init(struct fleet *fleet, struct host *host, uint32_t number,
         host->queue.gates = &host->gates;
         host->accounts = fleet->accounts + number * fleet->n_books;
         host->lanes = fleet->lanes + number * fleet->n_books;
-        host->room.number = host->shortest.number = number;
+        fleet->spots[number].number = number;
+        fleet->waiting[number].order = number;
+        tree_insert(&fleet->shortest, &fleet->waiting[number], NULL);
         for (size_t i = 0; i < fleet->n_books; i++)
                 books_init(fleet, host, i);
         fleet_moved(fleet, host);
@@ -137,6 +150,10 @@ int fleet_init(struct fleet *fleet, const struct policy *policy, const struct tr
         fleet->accounts = calloc(n * n_books, sizeof(*fleet->accounts));
         fleet->lanes = calloc(n * n_books, sizeof(*fleet->lanes));
         fleet->books = calloc(trace->slices.n, sizeof(*fleet->books));
+        fleet->spots = calloc(n, sizeof(*fleet->spots));
+        fleet->waiting = calloc(n, sizeof(*fleet->waiting));
+        if (!fleet->spots || !fleet->waiting)
+                return fault(-ENOMEM);
         if (!fleet->hosts || !fleet->accounts || !fleet->lanes || !fleet->books)
                 return fault(-ENOMEM);
         for (uint32_t i = 0; i < trace->slices.n; i++)
@@ -151,5 +168,7 @@ void fleet_deinit(struct fleet *fleet) {
         free(fleet->accounts);
         free(fleet->lanes);
         free(fleet->books);
+        free(fleet->spots);
+        free(fleet->waiting);
         *fleet = (struct fleet){};
 }

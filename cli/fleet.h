@@ -29,8 +29,6 @@ struct host {
         struct gates gates;       /* but for MaxCpus= all open */
         struct account *accounts; /* of each slice */
         struct lane *lanes;
-        struct spot room;     /* in fleet.rooms: by what it has left */
-        struct spot shortest; /* in fleet.queues: by how many wait */
 };
 
 struct fleet {
@@ -43,8 +41,12 @@ struct fleet {
         struct lane *lanes;
         size_t n_books;  /* of one host */
         uint32_t *books; /* by the trace's slices; FLEET_NO_BOOKS: the policy has no such slice */
-        struct placement rooms; /* hosts in the order of @place */
-        struct placement queues;
+
+        /* By host, and apart from the hosts, so that walking an order stays within a cache. */
+        struct placement rooms;     /* hosts in the order of @place, */
+        struct spot *spots;         /* by what they have left */
+        struct tree_node *shortest; /* hosts by how many wait: key, and number */
+        struct tree_node *waiting;
 };
 
 /*
