@@ -121,7 +121,7 @@ struct broker {
         bool oom_exempt;
         unsigned char random[256]; /* drawn in advance, for ids; n_random are left */
         size_t n_random;
-        struct log_rate client_lines;
+        struct log_rates client_lines;
 };
 
 /* CLOCK_BOOTTIME: deadlines and order must not jump with the wall clock or stand still in suspend.

@@ -208,7 +208,7 @@ int connection_error(struct connection *connection, const char *name, json_t *pa
 }
 
 void connection_log_denied(const struct connection *connection, const char *what) {
-        if (log_rate_pass(&connection->broker->client_lines, broker_now_usec()))
+        if (log_rates_pass(&connection->broker->client_lines, connection->uid, broker_now_usec()))
                 log_warning("uid %u, pid %d: denied: %s", connection->uid, connection->pid, what);
 }
 

@@ -86,7 +86,7 @@ static int dispatch_message(struct connection *connection, const char *message, 
         if (r < 0)
                 return r;
         /* Not varlink: whoever this is, what follows cannot be understood either. */
-        if (log_rate_pass(&broker->client_lines, broker_now_usec()))
+        if (log_rates_pass(&broker->client_lines, connection->uid, broker_now_usec()))
                 log_warning("uid %u, pid %d: %s", connection->uid, connection->pid, why.text);
         connection->closing = true;
         return connection_error(connection, "Invalid", json_pack("{s:s}", "field", "message"),
@@ -124,7 +124,7 @@ static int connection_read(struct connection *connection) {
         if (r <= 0 || r == STREAM_E_AGAIN)
                 return r < 0 ? r : 0;
         if (r != STREAM_E_CLOSED &&
-            log_rate_pass(&connection->broker->client_lines, broker_now_usec()))
+            log_rates_pass(&connection->broker->client_lines, connection->uid, broker_now_usec()))
                 log_warning("uid %u, pid %d: %s", connection->uid, connection->pid, why.text);
         if ((r == STREAM_E_FDS || r == STREAM_E_TOO_BIG) && !stream_pending(&connection->stream))
                 dismiss(connection->stream.fd,
@@ -218,7 +218,7 @@ int control_adopt(struct broker *broker, int fd, struct connection **connectionp
                 return r;
         if (control->n_connections >= CONTROL_CONNECTIONS_MAX ||
             (cred.uid != 0 && user->n_connections >= broker->policy->broker.connections_user_max)) {
-                if (log_rate_pass(&broker->client_lines, broker_now_usec()))
+                if (log_rates_pass(&broker->client_lines, cred.uid, broker_now_usec()))
                         log_warning("uid %u, pid %d: turned away, it has %llu connections",
                                     cred.uid, cred.pid, (unsigned long long)user->n_connections);
                 user_put(broker, user);
@@ -281,7 +281,7 @@ static int on_listen(sd_event_source *source, int listen_fd, uint32_t revents, v
 
                 if (fd < 0) {
                         if (errno == EMFILE || errno == ENFILE) {
-                                if (log_rate_pass(&broker->client_lines, broker_now_usec()))
+                                if (log_rate_pass(&broker->client_lines.all, broker_now_usec()))
                                         log_error("out of file descriptors: a client was turned "
                                                   "away");
                                 turn_away(broker->control);

@@ -30,17 +30,40 @@ void log_line(enum log_level level, const char *format, ...) {
         (void)n;
 }
 
-bool log_rate_pass(struct log_rate *rate, uint64_t now_usec) {
+static bool pass(struct log_rate *rate, unsigned burst, uint64_t now_usec) {
         if (now_usec - rate->since_usec >= LOG_RATE_USEC) {
                 if (rate->suppressed > 0)
                         log_warning("%u more lines like the following were left out",
                                     rate->suppressed);
                 *rate = (struct log_rate){.since_usec = now_usec};
         }
-        if (rate->n >= LOG_RATE_BURST) {
+        if (rate->n >= burst) {
                 rate->suppressed++;
                 return false;
         }
         rate->n++;
         return true;
+}
+
+bool log_rate_pass(struct log_rate *rate, uint64_t now_usec) {
+        return pass(rate, LOG_RATE_BURST, now_usec);
+}
+
+bool log_rates_pass(struct log_rates *rates, uint32_t uid, uint64_t now_usec) {
+        size_t at = 0;
+
+        for (size_t i = 0; i < LOG_RATE_USERS; i++) {
+                if (rates->users[i].rate.since_usec && rates->users[i].uid == uid) {
+                        at = i;
+                        break;
+                }
+                if (rates->users[i].rate.since_usec < rates->users[at].rate.since_usec)
+                        at = i;
+        }
+        if (rates->users[at].uid != uid || !rates->users[at].rate.since_usec) {
+                rates->users[at].uid = uid;
+                rates->users[at].rate = (struct log_rate){.since_usec = now_usec};
+        }
+        return pass(&rates->users[at].rate, LOG_RATE_BURST, now_usec) &&
+               pass(&rates->all, LOG_RATE_ALL, now_usec);
 }

@@ -38,4 +38,22 @@ struct log_rate {
 /* May another line pass at @now_usec? If so and lines were left out before, says how many. */
 bool log_rate_pass(struct log_rate *rate, uint64_t now_usec);
 
+/*
+ * The same for each user, so that one who floods the log does not keep it from telling of another.
+ * One person can be thousands of users (user namespaces), so there is a limit for all together as
+ * well, and only LOG_RATE_USERS are remembered: of others the one whose turn began first gives way.
+ */
+#define LOG_RATE_USERS 32
+#define LOG_RATE_ALL 200 /* lines in LOG_RATE_USEC */
+
+struct log_rates {
+        struct log_rate all;
+        struct {
+                uint32_t uid;
+                struct log_rate rate; /* since_usec 0: free */
+        } users[LOG_RATE_USERS];
+};
+
+bool log_rates_pass(struct log_rates *rates, uint32_t uid, uint64_t now_usec);
+
 #endif
