@@ -194,6 +194,7 @@ void lease_drop_launch(struct lease *lease) {
         free(take(lease->pass));
         free(take(lease->walls));
         free(take(lease->learn));
+        free(take(lease->open));
         lease->filters = filters_unref(lease->filters);
         free(take(lease->cwd));
         lease->n_groups = lease->n_pass = 0;

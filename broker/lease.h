@@ -136,14 +136,17 @@ struct lease {
         /* until it is executed */
         struct run_request request;
         struct lease_fds fds;
-        gid_t *groups;
+        gid_t *groups; /* the caller's */
         size_t n_groups;
+        gid_t run_group; /* the one that a VM of another user has beside its own */
+        bool has_run_group;
         char **argv, **paths;
-        struct taps *taps;     /* NULL: it has no network of ours; owned */
-        struct diskio *diskio; /* NULL: its I/O is not limited; owned */
-        struct shrink *shrink; /* its memory is being taken down; NULL: it is not */
-        struct quota *quota;   /* NULL: its disk space is counted only; owned */
-        int *pass;             /* descriptors for the hypervisor, 3 and on; borrowed; owned array */
+        struct taps *taps;       /* NULL: it has no network of ours; owned */
+        struct diskio *diskio;   /* NULL: its I/O is not limited; owned */
+        struct shrink *shrink;   /* its memory is being taken down; NULL: it is not */
+        struct child_open *open; /* NULL: no image is opened for it; owned; until it is executed */
+        struct quota *quota;     /* NULL: its disk space is counted only; owned */
+        int *pass; /* descriptors for the hypervisor, 3 and on; borrowed; owned array */
         size_t n_pass;
         int qmp_fd;                   /* the socket of broker/qmp, until the VM has it; -1 */
         bool has_qmp;                 /* the command asks for one; after a restart: it is there */

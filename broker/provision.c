@@ -50,7 +50,9 @@ static int expand(struct lease *lease, struct why *why) {
         r = command_expand(lease->request.argv, table, 4 + words.n, &lease->argv, why);
         if (r)
                 return r;
-        words_note_used(lease, table, 4 + words.n);
+        r = words_note_used(lease, table, 4 + words.n, why);
+        if (r)
+                return r;
         return command_candidates(lease->argv[0], lease->request.envp, &lease->paths);
 }
 
@@ -114,6 +116,17 @@ static void fill_args(struct lease *lease) {
         args->lock_memory = lease->record.n_gpus > 0;
         for (size_t i = 0; lease->console && i < ARRAY_SIZE(args->stdio); i++)
                 args->stdio[i] = lease->console->slave_fd;
+        if (!sandbox_runs_as_caller(lease)) {
+                args->groups = &lease->run_group;
+                args->n_groups = lease->has_run_group;
+        }
+        if (lease->open) {
+                lease->open->uid = lease->record.uid;
+                lease->open->gid = lease->record.gid;
+                lease->open->groups = lease->groups;
+                lease->open->n_groups = lease->n_groups;
+        }
+        args->open = lease->open;
         args->walls = lease->walls;
         args->seccomp = sandbox_filter(lease);
         args->learn = lease->learn;

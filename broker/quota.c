@@ -34,6 +34,13 @@ static bool is_regular(int fd, dev_t *devp) {
         return true;
 }
 
+static bool writes_as_caller(const struct lease *lease, size_t disk) {
+        for (size_t i = 0; lease->open && i < lease->open->n_files; i++)
+                if (lease->open->files[i].name == disk)
+                        return !lease->open->files[i].read_only;
+        return false;
+}
+
 int quota_prepare(struct lease *lease) {
         const uint32_t range = CHILD_PROJECT_MAX - CHILD_PROJECT_MIN + 1;
         uint64_t claim = lease->record.charge.amount[RESOURCE_DISK];
@@ -62,6 +69,8 @@ int quota_prepare(struct lease *lease) {
                 quota->fds[child->n_files] = lease->fds.disk[i];
                 snprintf(child->files[child->n_files], sizeof(child->files[0]), "/proc/self/fd/%d",
                          lease->fds.disk[i]);
+                child->owners[child->n_files] =
+                        writes_as_caller(lease, i) ? lease->record.uid : lease->record.run_uid;
                 child->n_files++;
         }
         /* Root may go beyond any limit of ext4. */

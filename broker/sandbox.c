@@ -88,18 +88,17 @@ static int take_dynamic(struct lease *lease, struct why *why) {
 }
 
 /* Its only group beside its own: with it, it may use /dev/kvm. */
-static int take_kvm_group(struct lease *lease) {
+static void take_kvm_group(struct lease *lease) {
         struct stat st;
 
-        free(take(lease->groups));
-        lease->n_groups = 0;
-        if (stat("/dev/kvm", &st) < 0 || st.st_gid == 0)
-                return 0;
-        lease->groups = malloc(sizeof(*lease->groups));
-        if (!lease->groups)
-                return fault(-ENOMEM);
-        lease->groups[lease->n_groups++] = st.st_gid;
-        return 0;
+        lease->has_run_group = stat("/dev/kvm", &st) == 0 && st.st_gid != 0;
+        lease->run_group = lease->has_run_group ? st.st_gid : 0;
+}
+
+bool sandbox_runs_as_caller(const struct lease *lease) {
+        const struct sandbox_policy *policy = policy_of(lease);
+
+        return !policy || policy->user.kind == POLICY_USER_CALLER;
 }
 
 static int choose_user(struct lease *lease, const struct sandbox_policy *policy, struct why *why) {
@@ -107,7 +106,7 @@ static int choose_user(struct lease *lease, const struct sandbox_policy *policy,
 
         lease->record.run_uid = lease->record.uid;
         lease->record.run_gid = lease->record.gid;
-        if (!policy || policy->user.kind == POLICY_USER_CALLER)
+        if (sandbox_runs_as_caller(lease))
                 return 0;
         if (policy->user.kind == POLICY_USER_DYNAMIC) {
                 r = take_dynamic(lease, why);
@@ -117,7 +116,8 @@ static int choose_user(struct lease *lease, const struct sandbox_policy *policy,
                 lease->record.run_uid = policy->user.uid;
                 lease->record.run_gid = policy->user.gid;
         }
-        return take_kvm_group(lease);
+        take_kvm_group(lease);
+        return 0;
 }
 
 /* ---- behind which walls ---- */

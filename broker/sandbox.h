@@ -33,6 +33,9 @@ _must_check_ int sandbox_check(const struct lease *lease, struct why *why);
  */
 _must_check_ int sandbox_make(struct lease *lease, struct why *why);
 
+/* Whether its user is the one that asked for it, with all groups. */
+_must_check_ bool sandbox_runs_as_caller(const struct lease *lease);
+
 /* The fence around its group's devices, before its first process; its GPUs are prepared. Answers
  * CGROUP_E_*. */
 _must_check_ int sandbox_fence(struct lease *lease, struct why *why);

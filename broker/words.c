@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <base/why.h>
 #include <broker/broker.h>
 #include <broker/diskio.h>
 #include <broker/gpu.h>
@@ -13,6 +14,8 @@
 
 #define FIRST_FD 3
 #define QMP "qmp.fd"
+#define DISK_FD ".fd"
+#define DISK_FD_RO ".fd.ro"
 
 static void add_word(struct words *words, const char *name, const char *value, const char *hint) {
         size_t i = words->n++;
@@ -101,13 +104,19 @@ static void format_throttle(const struct lease *lease, size_t i, char *text, siz
                  lease->diskio->disk[lease->diskio->image[i]].disk.name);
 }
 
-/* {disk.N}, {disk.N.throttle}. Returns the number after the last descriptor. */
+/* {disk.N}, {disk.N.fd}, {disk.N.fd.ro}, {disk.N.throttle}. Returns the number after the last
+ * descriptor. */
 static unsigned add_disk_words(struct words *words, const struct lease *lease, unsigned first) {
         char name[40], value[WORDS_VALUE_MAX];
 
         for (size_t i = 0; i < lease->fds.n_disks; i++) {
                 snprintf(name, sizeof(name), "disk.%zu", i);
-                snprintf(value, sizeof(value), "/proc/self/fd/%u", first++);
+                snprintf(value, sizeof(value), "/proc/self/fd/%u", first);
+                add_word(words, name, value, NULL);
+                snprintf(value, sizeof(value), "%u", first++);
+                snprintf(name, sizeof(name), "disk.%zu" DISK_FD, i);
+                add_word(words, name, value, NULL);
+                snprintf(name, sizeof(name), "disk.%zu" DISK_FD_RO, i);
                 add_word(words, name, value, NULL);
                 snprintf(name, sizeof(name), "disk.%zu.throttle", i);
                 if (lease->diskio)
@@ -217,8 +226,46 @@ static void note_gpu(struct lease *lease, const char *name) {
                 lease->gpu_fds_asked |= 1U << i;
 }
 
-void words_note_used(struct lease *lease, const struct placeholder *table, size_t n) {
+/* Notes that disk @disk is to be open when the hypervisor starts. */
+static int open_disk(struct lease *lease, unsigned disk, bool read_only, struct why *why) {
+        struct child_file *file;
+
+        if (!lease->open)
+                lease->open = calloc(1, sizeof(*lease->open));
+        if (!lease->open)
+                return fault(-ENOMEM);
+        for (size_t i = 0; i < lease->open->n_files; i++)
+                if (lease->open->files[i].name == disk)
+                        return why_set(why, WORDS_E_BOTH,
+                                       "the command names both {disk.%u.fd} and {disk.%u.fd.ro}; "
+                                       "an image is opened once, for one of them",
+                                       disk, disk);
+        file = &lease->open->files[lease->open->n_files++];
+        *file = (struct child_file){
+                .fd = lease->fds.disk[disk], .read_only = read_only, .name = disk};
+        snprintf(file->path, sizeof(file->path), "/proc/self/fd/%d", file->fd);
+        return 0;
+}
+
+static int note_disk(struct lease *lease, const char *name, struct why *why) {
+        const char *rest;
+        unsigned disk;
+        int length = 0;
+
+        if (sscanf(name, "disk.%u%n", &disk, &length) < 1)
+                return 0;
+        rest = name + length;
+        if (strcmp(rest, DISK_FD) != 0 && strcmp(rest, DISK_FD_RO) != 0)
+                return 0;
+        return open_disk(lease, disk, strcmp(rest, DISK_FD_RO) == 0, why);
+}
+
+int words_note_used(struct lease *lease, const struct placeholder *table, size_t n,
+                    struct why *why) {
+        free(take(lease->open));
         for (size_t i = 0; i < n; i++) {
+                int r;
+
                 if (!table[i].used)
                         continue;
                 if (lease->taps && strncmp(table[i].name, "vhost", 5) == 0)
@@ -226,5 +273,9 @@ void words_note_used(struct lease *lease, const struct placeholder *table, size_
                 if (strcmp(table[i].name, QMP) == 0)
                         lease->has_qmp = true;
                 note_gpu(lease, table[i].name);
+                r = note_disk(lease, table[i].name, why);
+                if (r)
+                        return r;
         }
+        return 0;
 }

@@ -6,7 +6,8 @@
  * What the command of a VM may ask to be told about its network: {tap}, {tap.fd}, {tap.fds},
  * {vhost.fd}, {vhost.fds}, {mac}, and the same of the Nth tap, {tap.N.fd}. Descriptors have their
  * numbers before they are open: the queues of all taps from 3 on, then the disks ({disk.N} is the
- * path of its descriptor: the hypervisor opens exactly the file that was resolved), then the socket
+ * path of its descriptor: the hypervisor opens exactly the file that was resolved; {disk.N.fd} and
+ * {disk.N.fd.ro} are its number, and have it opened by the caller's right), then the socket
  * {qmp.fd} if the command names it, then the files of GPUs ({gpu.N.fd}) that it names, then as many
  * of vhost-net as there are queues.
  *
@@ -20,10 +21,11 @@
 #include <tc/shape.h>
 
 struct lease;
+struct why;
 
 #define WORDS_GPU 4 /* of each */
 #define WORDS_MAX                                                                                  \
-        ((SHAPE_TAPS_MAX + 1) * 6 + REQUEST_DISKS_MAX * 2 + 1 + RECORD_GPUS_MAX * WORDS_GPU)
+        ((SHAPE_TAPS_MAX + 1) * 6 + REQUEST_DISKS_MAX * 4 + 1 + RECORD_GPUS_MAX * WORDS_GPU)
 #define WORDS_VALUE_MAX 512
 
 struct words {
@@ -35,8 +37,15 @@ struct words {
 /* The words of @lease, whose taps are prepared; without a value if it has none. */
 void words_make(const struct lease *lease, struct words *words);
 
+enum {
+        _WORDS_E_SUCCESS,
+        WORDS_E_BOTH = 350, /* one image is asked for read-write and read-only */
+};
+
 /* After @table was put in: vhost-net will be opened if one of its words occurred, a socket for QMP
- * made if {qmp.fd} did, and the file of a GPU opened if its {gpu.N.fd} did. */
-void words_note_used(struct lease *lease, const struct placeholder *table, size_t n);
+ * made if {qmp.fd} did, the file of a GPU opened if its {gpu.N.fd} did, and images opened of which
+ * the number was asked for. Answers BOTH; negative: out of memory. */
+_must_check_ int words_note_used(struct lease *lease, const struct placeholder *table, size_t n,
+                                 struct why *why);
 
 #endif

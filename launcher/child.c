@@ -174,6 +174,8 @@ static _bare_ long run_step(struct child *child, enum child_step step) {
                 return set_bell(child);
         case CHILD_QUOTA:
                 return args->quota ? child_set_quota(args->quota) : 0;
+        case CHILD_OPEN:
+                return args->open ? child_open_files(args->open) : 0;
         case CHILD_SESSION:
                 return call(SYS_setsid, 0, 0, 0);
         case CHILD_STDIO:

@@ -16,23 +16,25 @@
  * (or death) closes it, the broker's watch on the group says IN_CLOSE_WRITE
  *   3. quota      its own disk images are put under a project quota, if one was asked for; here and
  * not in the broker, for it may have to wait for their disk
- *   4. session    a session of its own: no terminal's signals but those forwarded
- *   5. stdio      the client's stdin, stdout and stderr become 0, 1, 2
- *   6. pass       what it is given besides (taps, vhost, sockets) becomes 3, 4, 5 and so on
- *   7. close      every other descriptor is marked to be closed by execve
- *   8. rlimits    the descriptor limit the broker raised for itself is not inherited; no core
+ *   4. open       those it is to have open are opened by the right of who asked for the VM:
+ *                 launcher/child_open.h
+ *   5. session    a session of its own: no terminal's signals but those forwarded
+ *   6. stdio      the client's stdin, stdout and stderr become 0, 1, 2
+ *   7. pass       what it is given besides (taps, vhost, sockets) becomes 3, 4, 5 and so on
+ *   8. close      every other descriptor is marked to be closed by execve
+ *   9. rlimits    the descriptor limit the broker raised for itself is not inherited; no core
  * dumps; memory may be locked if a device is to reach it, for memory.max bounds that, too
- *   9. walls      namespaces, mounts and capabilities: launcher/child_walls.h
- *  10. groups, gid, uid   the caller's, from the socket's credentials, or the policy's; in this
+ *  10. walls      namespaces, mounts and capabilities: launcher/child_walls.h
+ *  11. groups, gid, uid   the caller's, from the socket's credentials, or the policy's; in this
  *                 order, because each needs a right that the next one gives up
- *  11. capabilities   none is left, also to root
- *  12. cwd        the caller's directory, with the rights that are left
- *  13. nonewprivs nothing it executes may gain a right (setuid programs)
- *  14. batch      its scheduling, if asked
- *  15. signals    mask emptied (handlers were reset by CLONE_CLEAR_SIGHAND)
- *  16. seccomp    from here on it may do what its filter lets it; or the client is asked at each
+ *  12. capabilities   none is left, also to root
+ *  13. cwd        the caller's directory, with the rights that are left
+ *  14. nonewprivs nothing it executes may gain a right (setuid programs)
+ *  15. batch      its scheduling, if asked
+ *  16. signals    mask emptied (handlers were reset by CLONE_CLEAR_SIGHAND)
+ *  17. seccomp    from here on it may do what its filter lets it; or the client is asked at each
  *                 call, to learn what it does (launcher/child_learn.h)
- *  17. exec       the candidates in order
+ *  18. exec       the candidates in order
  *
  * The table of descriptors is its own (no CLONE_FILES), so it may put them where it likes. But the
  * places that pass fills are taken: by what is to be passed, in any order, by the bell, which would
@@ -48,6 +50,7 @@
 #include <sys/types.h>
 
 #include <base/macro.h>
+#include <launcher/child_open.h>
 #include <launcher/child_quota.h>
 #include <launcher/child_walls.h>
 
@@ -61,6 +64,7 @@ enum child_step {
         CHILD_MARK,
         CHILD_BELL,
         CHILD_QUOTA,
+        CHILD_OPEN,
         CHILD_SESSION,
         CHILD_STDIO,
         CHILD_PASS,
@@ -95,6 +99,7 @@ struct child_args {
         const char *mark_name;     /* the attribute that takes the pid; NULL: none */
         const char *bell_file;     /* a writable file of the group; NULL: none */
         struct child_quota *quota; /* NULL: none */
+        struct child_open *open;   /* NULL: none; of its descriptors, some are in pass */
         int stdio[3];              /* above 2 */
         const int *pass;           /* become 3, 4, 5, ...; above 2, borrowed; one may occur twice */
         size_t n_pass;             /* up to CHILD_PASS_MAX */

@@ -48,7 +48,7 @@ static _bare_ long quota_write(long fd, uint32_t project, uint64_t limit_kib) {
 }
 
 /* Opens the file if it is one that the quota is for: -ENODATA if not. */
-static _bare_ long quota_open(const struct child_quota *quota, const char *path,
+static _bare_ long quota_open(const struct child_quota *quota, size_t i,
                               struct fsxattr *attributes) {
         struct if_dqblk other;
         struct stat st;
@@ -57,12 +57,13 @@ static _bare_ long quota_open(const struct child_quota *quota, const char *path,
         /* The analyser does not know that a bare call fills them. */
         attributes->fsx_projid = st.st_uid = st.st_mode = 0;
         other.dqb_bhardlimit = 0;
-        fd = call5(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                   0, 0);
+        fd = call5(SYS_openat, AT_FDCWD, (long)quota->files[i],
+                   O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, 0);
         if (fd < 0)
                 return fd;
         r = call(SYS_fstat, fd, &st, 0);
-        if (r == 0 && (st.st_uid != quota->uid || !(st.st_mode & S_IWUSR)))
+        if (r == 0 &&
+            ((st.st_uid != quota->uid && st.st_uid != quota->owners[i]) || !(st.st_mode & S_IWUSR)))
                 r = -ENODATA;
         if (r == 0)
                 r = call(SYS_ioctl, fd, FS_IOC_FSGETXATTR, attributes);
@@ -122,7 +123,7 @@ _bare_ long child_set_quota(struct child_quota *quota) {
         long fds[CHILD_QUOTA_FILES_MAX], n = 0, r;
 
         for (size_t i = 0; i < quota->n_files; i++) {
-                r = quota_open(quota, quota->files[i], &attributes[n]);
+                r = quota_open(quota, i, &attributes[n]);
                 if (r >= 0)
                         fds[n++] = r;
                 else

@@ -11,7 +11,8 @@
 #define CHILD_PROJECT_MAX UINT32_C(0x7fffffff)
 
 /*
- * A project quota on the VM's own images. A file is put under it if the VM's user owns it and may
+ * A project quota on the VM's own images. A file is put under it if the VM's user owns it (or the
+ * caller, of one that is opened for writing by the caller's right: launcher/child_open) and may
  * write it, and no living project has it: base images, which others own or nobody may write, are
  * not counted against anybody. A project with a limit is a living one; a file may keep the number
  * of one that is not.
@@ -22,9 +23,10 @@
 struct child_quota {
         uint32_t project;
         uint64_t limit_kib;
-        uid_t uid;
+        uid_t uid; /* the VM's user */
         size_t n_files;                        /* on one file system */
         char files[CHILD_QUOTA_FILES_MAX][32]; /* "/proc/self/fd/N" */
+        uid_t owners[CHILD_QUOTA_FILES_MAX];   /* who else may own it: see above */
 
         volatile uint32_t n_held;  /* files under the quota, which is in force if not 0 */
         volatile uint32_t refused; /* errno */

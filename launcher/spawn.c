@@ -18,6 +18,7 @@ static const char *const step_names[_CHILD_STEP_N] = {
         [CHILD_MARK] = "note the process on its group",
         [CHILD_BELL] = "open the group's file",
         [CHILD_QUOTA] = "put its disk images under a project quota",
+        [CHILD_OPEN] = "open its disk images as who asked for it",
         [CHILD_SESSION] = "start a session",
         [CHILD_STDIO] = "pass stdin, stdout and stderr",
         [CHILD_PASS] = "pass the other descriptors",
@@ -163,6 +164,14 @@ int spawn_result(struct spawner *spawner, struct process *process, struct why *w
         if (process->args.failed_step == CHILD_QUOTA && process->args.failed_errnum == EDQUOT)
                 return why_set(why, SPAWN_E_STEP,
                                "its disk images already take more than the disk space it claims");
+        if (process->args.failed_step == CHILD_OPEN && process->args.open->failed) {
+                const struct child_file *file =
+                        &process->args.open->files[process->args.open->failed - 1];
+
+                return why_errno(why, SPAWN_E_STEP, (int)process->args.failed_errnum,
+                                 "disk image %u: who asked for the VM cannot open it for %s",
+                                 file->name, file->read_only ? "reading" : "reading and writing");
+        }
         return why_errno(why, SPAWN_E_STEP, (int)process->args.failed_errnum, "cannot %s",
                          step_names[process->args.failed_step]);
 }

@@ -85,6 +85,24 @@ struct outcome steps_launch(struct house *house, json_t *net) {
         return outcome;
 }
 
+struct outcome steps_launch_disk(struct house *house, const char *image) {
+        struct outcome outcome = {};
+        char path[1024];
+        struct job job;
+        int status;
+
+        snprintf(path, sizeof(path), "%s/vm", getenv("PROVIUM_HELPERS"));
+        JOB(&job, "setpriv", "--reuid=1000", "--regid=1000", "--groups=1000,5000", "provium", "run",
+            "--slice", "t", "--disk-image", image, "--", path, "exit", "3", "{disk.0.fd}");
+        status = job_wait(&job, 45000);
+        expect_that(status >= 0, "the client ends");
+        outcome.told = status >= 0;
+        outcome.exit_code = status;
+        snprintf(outcome.message, sizeof(outcome.message), "%.500s", job.err);
+        outcome.broker_gone = pidfd_wait(house->pidfd, 0);
+        return outcome;
+}
+
 int steps_leaving_ms(const struct outcome *outcome, const char *call) {
         if (!outcome->injected)
                 return 0;

@@ -35,6 +35,8 @@ bool steps_injected(void);
 /* A launch that would end with 3, and everything its client is told. @net: of the request, or NULL;
  * consumed. */
 struct outcome steps_launch(struct house *house, json_t *net);
+/* The same by user 1000, with a disk image that is opened for it by that user's right. */
+struct outcome steps_launch_disk(struct house *house, const char *image);
 /* How long to look whether it leaves: a loop that cannot wait any more says so only when all is put
  * away. */
 int steps_leaving_ms(const struct outcome *outcome, const char *call);

@@ -322,9 +322,34 @@ static void a_broker_killed_leaves_a_quota_that_holds_and_is_cleared_at_the_end(
         house_close(&house);
 }
 
+/* It runs as nobody that owns the image, which it was given open by its caller's right. */
+static void an_image_that_is_handed_to_another_user_is_held_too(void) {
+        struct house house;
+        struct job job;
+
+        quota_open(&house, CONF_OF("yes") "[Broker]\nDynamicUsers=70000-70009\n");
+        house_slice("t", HOUSE_SLICE "[Sandbox]\nUser=dynamic\n");
+        house_reload(&house);
+        sh("chmod 600 " A);
+        expect_int(SHELL(&job, RUN_AS_1000("--disk", "8M", "--disk-image", A, "--", "sh", "-c",
+                                           "id -u; dd if=/dev/zero bs=64k count=512 "
+                                           "conv=fsync >&{disk.0.fd}")),
+                   1);
+        expect_in(job.out, "7000");
+        expect_in(job.err, "quota exceeded");
+        expect_within((double)on_disk(A), 7.5 * MIB, 8 * MIB);
+        expect_uint(project_of(A), 0);
+        /* What it may only read is not the VM's to fill. */
+        expect_int(SHELL(&job, RUN_AS_1000("--disk", "1M", "--disk-image", A, "--", "echo",
+                                           "{disk.0.fd.ro}")),
+                   0);
+        house_close(&house);
+}
+
 UNIT_MAIN(TEST(a_vm_cannot_fill_more_of_the_disk_than_it_claims),
           TEST(images_of_one_vm_share_its_claim_and_base_images_are_not_counted),
           TEST(show_says_whether_space_is_held_and_if_not_why),
           TEST(an_image_of_a_living_vm_is_not_taken_from_it),
           TEST(one_after_the_other_each_is_held),
-          TEST(a_broker_killed_leaves_a_quota_that_holds_and_is_cleared_at_the_end), )
+          TEST(a_broker_killed_leaves_a_quota_that_holds_and_is_cleared_at_the_end),
+          TEST(an_image_that_is_handed_to_another_user_is_held_too), )
