@@ -35,6 +35,7 @@ struct network;
 struct pressures;
 struct slice;
 struct space;
+struct violations;
 
 TAILQ_HEAD(lease_list, lease);
 TAILQ_HEAD(slice_list, slice);
@@ -98,6 +99,7 @@ struct broker {
         struct control *control;
         struct network *network;
         struct space *space;
+        struct violations *violations; /* NULL: none ever was */
 
         sd_event_source *cleared; /* quotas that were taken away; NULL: none ever was */
         int cleared_fd;           /* where their threads tell it */

@@ -18,7 +18,7 @@
 #include <broker/shrink.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
-#include <broker/violation.h>
+#include <broker/violation_tell.h>
 #include <cgroup/stats.h>
 
 #define RETRY_USEC UINT64_C(250000) /* after the first cgroup.kill that left something */
@@ -205,23 +205,6 @@ static int tell_exited(struct lease *lease, struct connection *connection) {
                                 false);
 }
 
-/* A program may also end itself by this signal; where no list is in force, that is all it was. */
-static void tell_violation(struct lease *lease) {
-        const struct slice_policy *policy = lease->slice->policy;
-        char name[VIOLATION_NAME_MAX] = "unknown";
-
-        if (violation_find(lease->process.pid, name))
-                log_warning("VM '%s': killed by its seccomp list for calling %s",
-                            lease->record.name, name);
-        else if (policy && strcmp(policy->sandbox.seccomp, "none") != 0)
-                log_warning("VM '%s': ended by SIGSYS, as a seccomp list ends it; the kernel's log "
-                            "does not say for which call, the audit log may",
-                            lease->record.name);
-        else
-                return;
-        lease_event(lease, "vm_seccomp", event_text("syscall", name));
-}
-
 static void end_events(struct lease *lease) {
         struct event_field fields[3] = {
                 event_text("reason", lease->end_reason),
@@ -233,7 +216,7 @@ static void end_events(struct lease *lease) {
         else if (lease->status_known)
                 fields[2] = (struct event_field)event_number("signal", lease->exit_signal);
         if (lease->status_known && lease->exit_signal == SIGSYS)
-                tell_violation(lease);
+                violation_tell(lease);
         if (lease->executed_usec)
                 lease_event_fields(lease, "vm_shutdown", fields, ARRAY_SIZE(fields));
         lease_event(lease, "claim_released", event_text("reason", lease->end_reason),

@@ -45,6 +45,7 @@
 #include <broker/taps_adopt.h>
 #include <broker/taps_check.h>
 #include <broker/tick.h>
+#include <broker/violation_tell.h>
 #include <broker/waiting.h>
 #include <sodium.h>
 
@@ -449,6 +450,7 @@ void broker_deinit(struct broker *broker) {
         network_close(broker);
         quota_close(broker);
         gpu_lease_close(broker);
+        violations_close(broker);
         space_close(broker);
         gpus_free(broker->gpus);
         tick_deinit(broker);

@@ -31,6 +31,7 @@
 #include <broker/shrink.h>
 #include <broker/space.h>
 #include <broker/upgrade.h>
+#include <broker/violation_tell.h>
 
 #define STATE_VERSION 1
 #define DELAY_USEC UINT64_C(20000) /* for the answer to be written, and launches to end */
@@ -292,7 +293,7 @@ int upgrade_execute(struct broker *broker, struct why *why) {
         /* A child between clone and execve reads our memory, and execve ends threads: they go
          * first. */
         if (broker->n_launching > 0 || space_is_asked(broker) || broker->n_gpu_errands > 0 ||
-            shrinks_give_up(broker)) {
+            violations_are_sought(broker) || shrinks_give_up(broker)) {
                 broker_tick_at(broker, broker_now_usec() + DELAY_USEC);
                 return 0;
         }

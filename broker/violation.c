@@ -39,11 +39,21 @@ bool violation_parse(const char *record, pid_t pid, int *numberp) {
         return true;
 }
 
-bool violation_find(pid_t pid, char name[VIOLATION_NAME_MAX]) {
+static void look_for(struct violation *list, const char *record) {
+        int number = 0;
+
+        for (struct violation *one = list; one; one = one->next) {
+                if (!violation_parse(record, one->pid, &number))
+                        continue;
+                one->found = true; /* the last counts: pids come again */
+                if (!seccomp_names_show_call(number, one->name))
+                        snprintf(one->name, sizeof(one->name), "%d", number);
+        }
+}
+
+void violation_find(struct violation *list) {
         _cleanup_(fd_closep) int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         char record[RECORD_SIZE];
-        bool found = false;
-        int number = 0;
 
         for (unsigned i = 0; fd >= 0 && i < RECORDS_MAX; i++) {
                 ssize_t n = read(fd, record, sizeof(record) - 1);
@@ -53,9 +63,7 @@ bool violation_find(pid_t pid, char name[VIOLATION_NAME_MAX]) {
                 if (n <= 0)
                         break;
                 record[n] = '\0';
-                found |= violation_parse(record, pid, &number); /* the last: pids come again */
+                if (strstr(record, "audit: type=1326 "))
+                        look_for(list, record);
         }
-        if (found && !seccomp_names_show_call(number, name))
-                snprintf(name, VIOLATION_NAME_MAX, "%d", number);
-        return found;
 }

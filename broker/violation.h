@@ -13,10 +13,18 @@
 
 #define VIOLATION_NAME_MAX 64
 
-/* The name, or number, of the call that process @pid was killed for; false if the log does not
- * know: auditd listens, or so much was logged since. Reads the whole of the log, and never waits.
- */
-_must_check_ bool violation_find(pid_t pid, char name[VIOLATION_NAME_MAX]);
+/* One process that SIGSYS has ended. */
+struct violation {
+        pid_t pid;
+        struct violation *next;
+        bool found;
+        char name[VIOLATION_NAME_MAX]; /* of the call, or its number; as it was unless found */
+};
+
+/* Looks for each of @list. Not found is what the log does not know: auditd listens, or so much was
+ * logged since. Reads the whole of the log, which takes its time, and waits for nothing: for a
+ * thread. */
+void violation_find(struct violation *list);
 
 /* The same from one record of the log. Pure. */
 _must_check_ bool violation_parse(const char *record, pid_t pid, int *numberp);
