@@ -33,6 +33,14 @@ static const struct column slice_columns[] = {
         {"MEMORY", true, false}, {"NET", true, false}, {"DISK-IO", true, false},
 };
 
+/* What share of the last ten seconds some, and all, of its tasks waited. */
+static const struct column pressure_columns[] = {
+        {"PRESSURE", false, true},
+        {"CPU", true, false},
+        {"MEMORY", true, false},
+        {"IO", true, false},
+};
+
 static void add_amount(struct table *table, const json_t *row, const char *key,
                        enum resource resource) {
         char text[64];
@@ -130,6 +138,54 @@ static void add_slice(struct table *table, const json_t *slice) {
         add_share(table, slice, "disk_io", RESOURCE_DISK_IO);
 }
 
+static void add_pressure(struct table *table, const char *name, const json_t *pressure) {
+        static const char *const keys[] = {"cpu", "memory", "io"};
+        char safe[HUMAN_TEXT_MAX], text[64];
+
+        table_add(table, human_safe(name, safe));
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+                const json_t *row = json_object_get(pressure, keys[i]);
+                const json_t *some = json_object_get(row, "some_avg10"),
+                             *full = json_object_get(row, "full_avg10");
+
+                if (json_is_number(some) && json_is_number(full))
+                        snprintf(text, sizeof(text), "%.4g%% %.4g%%", json_number_value(some),
+                                 json_number_value(full));
+                else
+                        snprintf(text, sizeof(text), "unknown");
+                table_add(table, text);
+        }
+}
+
+/* The host's, then each slice's that has a group. */
+static int print_pressure(FILE *file, const json_t *resources) {
+        _cleanup_(table_deinit) struct table table = {};
+        const json_t *slices = json_object_get(resources, "slices");
+        const json_t *gates = json_object_get(resources, "gates");
+        const char *state = human_string(gates, "pressure");
+        int r;
+
+        if (!json_is_object(json_object_get(resources, "pressure")))
+                return 0;
+        table_init(&table, pressure_columns, ARRAY_SIZE(pressure_columns));
+        add_pressure(&table, "host", json_object_get(resources, "pressure"));
+        for (size_t i = 0; i < json_array_size(slices); i++) {
+                const json_t *slice = json_array_get(slices, i);
+                const json_t *pressure = json_object_get(slice, "pressure");
+
+                if (json_is_object(json_object_get(pressure, "cpu")))
+                        add_pressure(&table, human_string(slice, "name"), pressure);
+        }
+        fputc('\n', file);
+        r = table_print(&table, file, table_terminal_width(file));
+        if (r == 0 && (strcmp(state, "paused") == 0 || strcmp(state, "one_by_one") == 0))
+                fprintf(file, "  VMs are %s\n",
+                        *state == 'p' ? "not started until it is lower" : "started one by one");
+        if (r == 0 && json_is_true(json_object_get(gates, "draining")))
+                fputs("\ndraining: nothing is started until 'provium drain --undo'\n", file);
+        return r;
+}
+
 /* What is left: objects of plain numbers, printed by their own names. */
 static void print_numbers(FILE *file, const char *title, const json_t *object) {
         char safe[HUMAN_TEXT_MAX], text[UNITS_TEXT_MAX];
@@ -190,6 +246,8 @@ static int print_resources(struct cli *cli, const json_t *resources) {
         if (r == 0)
                 r = print_list(cli->out, json_object_get(resources, "slices"), slice_columns,
                                ARRAY_SIZE(slice_columns), add_slice);
+        if (r == 0)
+                r = print_pressure(cli->out, resources);
         if (r < 0)
                 return r;
         print_numbers(cli->out, "queue", json_object_get(resources, "queue"));

@@ -96,6 +96,10 @@ static bool is_pressed(void *userdata) {
         return cpu_pressure("/proc/pressure/cpu") > 65;
 }
 
+static bool are_back(void *userdata) {
+        return count_waiting() == 3;
+}
+
 static void a_short_host_pauses_starts_and_goes_on_one_by_one(void) {
         uint64_t last_ns = 0, started_ns[3] = {};
         struct job first, waiting[3], job;
@@ -130,6 +134,15 @@ static void a_short_host_pauses_starts_and_goes_on_one_by_one(void) {
         /* Who runs is not held up: it answers. */
         job_kill(&first, SIGUSR1);
         job_wait_out(&first, "got 10");
+
+        /* A broker that was killed does not begin with letting them all go. */
+        news_close(&news);
+        house_kill(&house);
+        house_start(&house);
+        expect_str(gate_state(state), "paused");
+        need(wait_until(are_back, NULL, SLOW_MS));
+        expect_int(count_vms(), 1);
+        news_open(&news);
 
         quench();
         next_pressure(&news, "one_by_one");

@@ -216,21 +216,11 @@ static void help_promises_only_what_is_accepted(void) {
 }
 
 static void each_command_without_broker_is_69(void) {
-        static const char *const words[] = {"ps",
-                                            "show a",
-                                            "resources",
-                                            "kill a",
-                                            "explain a",
-                                            "events",
-                                            "policy show",
-                                            "policy reload",
-                                            "upgrade",
-                                            "drain",
-                                            "drain --wait",
-                                            "run x",
-                                            "doctor",
-                                            "image-check 0",
-                                            "run --disk-image / x",
+        static const char *const words[] = {"ps",          "show a",        "resources",
+                                            "kill a",      "explain a",     "events",
+                                            "policy show", "policy reload", "upgrade",
+                                            "drain",       "drain --wait",  "run x",
+                                            "doctor",      "image-check 0", "run --disk-image / x",
                                             "qmp a"};
 
         for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
@@ -727,6 +717,26 @@ static void resources_are_a_table(void) {
         fake_deinit(&fake);
 }
 
+static void resources_tell_of_pressure_and_what_is_unknown(void) {
+        struct fake fake;
+        json_t *resources = json_loads(
+                "{\"resources\":{\"pressure\":{\"cpu\":{\"some_avg10\":62.31,\"full_avg10\":0.0},"
+                "\"memory\":null,\"io\":null},\"gates\":{\"pressure\":\"paused\",\"draining\":true}"
+                ","
+                "\"slices\":[{\"name\":\"t\",\"pressure\":{\"cpu\":{\"some_avg10\":12.5,"
+                "\"full_avg10\":12.0}}},{\"name\":\"empty\",\"pressure\":{\"cpu\":null}}]}}",
+                0, NULL);
+
+        need(resources != NULL);
+        fake_init(&fake);
+        expect_int(fake_answer(&fake, "Resources", NULL, resources, "resources", NULL), 0);
+        expect_in(fake.output, "host      62.31% 0%  unknown  unknown");
+        expect_in(fake.output, "t         12.5% 12%");
+        expect_in(fake.output, "VMs are not started until it is lower");
+        expect_in(fake.output, "draining: nothing is started until 'provium drain --undo'");
+        fake_deinit(&fake);
+}
+
 static void resources_tell_of_each_disk(void) {
         struct fake fake;
 
@@ -885,7 +895,8 @@ static void policy_in_force_is_printed_line_by_line(void) {
 UNIT_MAIN(TEST(mistakes_are_64_and_say_what_is_valid), TEST(a_disk_that_cannot_be_opened_is_named),
           TEST(show_tells_of_the_disks), TEST(resize_changes_the_disks_too),
           TEST(image_check_asks_for_a_size_and_has_a_status),
-          TEST(image_check_without_a_verdict_is_125), TEST(resources_tell_of_each_disk),
+          TEST(image_check_without_a_verdict_is_125),
+          TEST(resources_tell_of_pressure_and_what_is_unknown), TEST(resources_tell_of_each_disk),
           TEST(every_command_has_help), TEST(help_promises_only_what_is_accepted),
           TEST(each_command_without_broker_is_69), TEST(output_that_cannot_be_written_is_74),
           TEST(signals_have_names_and_numbers), TEST(ps_lists_vms_and_waiting_claims),
