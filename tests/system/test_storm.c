@@ -86,6 +86,32 @@ static void start_quick(struct line *quick, unsigned n) {
         }
 }
 
+static json_t *size_of(const char *vm, json_int_t cpu, json_int_t memory) {
+        return json_pack("{s:s s:{s:I s:I}}", "vm", vm, "claim", "cpu", cpu, "memory", memory);
+}
+
+/* One of the steady ones becomes larger or smaller, or is about to when the broker dies. */
+static void start_resize(struct line *line, const struct steady *vm) {
+        *line = (struct line){.stream = STREAM_NULL};
+        if (line_open(line))
+                line_call(line, "Resize", size_of(vm->name, 50 + any(150), (16 + any(8)) << 20),
+                          false, NULL, 0);
+}
+
+/* Was it done before the kill? */
+static bool end_resize(struct line *line) {
+        json_t *reply;
+        bool done;
+
+        if (line->stream.fd < 0)
+                return false;
+        reply = line_reply(line, 0, NULL);
+        done = reply && !json_object_get(reply, "error");
+        json_decref(reply);
+        line_close(line);
+        return done;
+}
+
 static void end_quick(struct line *quick) {
         for (unsigned i = 0; i < QUICK; i++) {
                 json_t *reply;
@@ -109,11 +135,11 @@ static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
         static struct steady vms[ATTACHED + DETACHED];
         static struct job shorts[64];
         static unsigned n_shorts;
-        struct line quick[QUICK];
+        struct line quick[QUICK], resize;
         struct house house;
         char *before, *after;
         uint64_t slowest_ms = 0, total_ms = 0;
-        unsigned ended = 0, wrong = 0;
+        unsigned ended = 0, wrong = 0, resized = 0;
 
         random_state = SEED;
         n_shorts = 0;
@@ -133,10 +159,12 @@ static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
                         n_shorts++;
                 }
                 start_quick(quick, any(QUICK + 1));
+                start_resize(&resize, &vms[any(ATTACHED + DETACHED)]);
                 /* A random moment is a moment in time: the one sleep that is meant. */
                 poll(NULL, 0, (int)any(90));
                 house_kill(&house);
                 end_quick(quick);
+                resized += end_resize(&resize);
                 begin = now_ms();
                 house_start(&house);
                 begin = now_ms() - begin;
@@ -165,6 +193,7 @@ static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
         }
         unit_note("%u short VMs ended meanwhile, %u more started and %u ended just before a kill",
                   ended, n_seen[0], n_seen[1]);
+        unit_note("%u of %d resizes were done before the kill", resized, KILLS);
         unit_note("a start took %.0f ms, %ju at most", (double)total_ms / KILLS,
                   (uintmax_t)slowest_ms);
         expect(n_seen[0] > 0 && n_seen[1] > 0);
@@ -177,6 +206,12 @@ static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
         for (uint64_t until = now_ms() + HOUSE_WAIT_MS;
              now_ms() < until && count_vms() > ATTACHED + DETACHED;)
                 poll(NULL, 0, 50);
+        for (int i = 0; i < ATTACHED + DETACHED; i++) {
+                json_t *reply = ask("Resize", size_of(vms[i].name, 100, 16 << 20));
+
+                expect_that(!json_object_get(reply, "error"), "%s has its size again", vms[i].name);
+                json_decref(reply);
+        }
         after = ledger_text();
         expect_str(after, before);
         free(before);
