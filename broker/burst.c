@@ -198,6 +198,7 @@ static int give_back(struct lease *lease) {
                                        &lease->claim.demand, &less))
                 return fault(-EOVERFLOW);
         lease->claim.demand = less;
+        queue_changed(&broker->queue, &lease->claim);
         broker_settle_later(broker);
         return 0;
 }

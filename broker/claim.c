@@ -131,6 +131,8 @@ static int identify(struct lease *lease, struct connection *connection, struct w
         record->time_usec = request->time_usec;
         note_command(record, request->argv);
         lease->claim.order = record->order;
+        lease->claim.priority = request->priority;
+        lease->claim.time_usec = request->time_usec;
         return 0;
 }
 
@@ -169,8 +171,9 @@ static void judge(const struct lease *lease, const struct connection *connection
 
         *judgement = (struct judgement){};
         pressure_refresh(broker);
-        r = queue_check(&broker->queue, &broker->ledger, &lease->slice->lane, &lease->claim.demand,
-                        shortage);
+        queue_tell_time(&broker->queue, broker_now_usec());
+        r = queue_check_claim(&broker->queue, &broker->ledger, &lease->slice->lane, &lease->claim,
+                              shortage);
         judgement->answer = r;
         judgement->verdict = r == 0 ? "start" : "wait";
         judgement->reason = answer_reason(r);

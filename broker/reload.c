@@ -198,6 +198,7 @@ int policies_apply(struct broker *broker) {
                 follow_ratios(lease);
                 taps_follow(lease);
                 diskio_follow(lease);
+                queue_changed(&broker->queue, &lease->claim);
         }
         TAILQ_FOREACH(claim, &broker->queue.claims, all) {
                 follow_network(claim_lease(claim));

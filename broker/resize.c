@@ -301,6 +301,7 @@ static int finish(struct lease *lease, struct connection *connection, const stru
                                        &lease->claim.demand, &less))
                 return fault(-EOVERFLOW);
         lease->claim.demand = less;
+        queue_changed(&broker->queue, &lease->claim);
         slice_unbalance(broker, lease->slice);
         broker_settle_later(broker);
         /* Of its disks in a moment, while its group is frozen. */

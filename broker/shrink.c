@@ -165,6 +165,7 @@ static int settle(struct lease *lease) {
         }
         if (!ledger_exchange_unchecked(&broker->ledger, &lease->slice->account, &before, &less))
                 return fault(-EOVERFLOW);
+        queue_changed(&broker->queue, &lease->claim);
         slice_unbalance(broker, lease->slice);
         broker_settle_later(broker);
         return over(lease, SHRINK_DONE, NULL);

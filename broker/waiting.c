@@ -163,6 +163,7 @@ int claims_advance(struct broker *broker) {
         if (broker->window_usec == 0 && !broker->stopping && !broker->upgrading) {
                 if (broker->queue.n > 0)
                         pressure_refresh(broker);
+                queue_tell_time(&broker->queue, broker_now_usec());
                 while ((claim = queue_next(&broker->queue, &broker->ledger, &never))) {
                         struct lease *lease = claim_lease(claim);
 

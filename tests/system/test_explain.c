@@ -143,6 +143,10 @@ static void a_promise_outlives_the_broker(void) {
         json_decref(vm);
         expect_int(SHELL(&job, "provium", "show", "a"), 0);
         expect_in(job.out, "promised 2h, over in ");
+        /* What it will give back then follows its size, and the policy. */
+        expect_int(SHELL(&job, "provium", "resize", "a", "--mem", "32M"), 0);
+        house_reload(&house);
+        expect_int(SHELL(&job, "provium", "resize", "a", "--mem", "24M"), 0);
         house_close(&house);
 }
 
@@ -165,6 +169,33 @@ static void who_is_late_runs_on_and_is_not_counted_on(void) {
         json_decref(object);
         expect_int(SHELL(&command, "provium", "show", "late"), 0);
         expect_in(command.out, "late by ");
+        job_kill(&job, SIGTERM);
+        job_wait(&job, HOUSE_WAIT_MS);
+        house_close(&house);
+}
+
+static void before_a_gate_no_time_is_promised(void) {
+        struct house house;
+        struct job job, command;
+        json_t *object;
+
+        house_open(&house, NULL, NULL);
+        expect_int(SHELL(&command, "provium", "drain"), 0);
+        expect_int(SHELL(&command, "provium", "run", "--slice", "t", "--dry-run", "--", "vm"), 0);
+        expect_in(command.out, "wait: draining");
+        expect_in(command.out, "start: unknown: when the host is ready for it again");
+        expect_int(SHELL(&command, "provium", "run", "--slice", "t", "--dry-run", "--no-wait", "--",
+                         "vm"),
+                   75);
+        expect_in(command.out, "refuse: draining");
+        JOB_RUN(&job, "--name", "waits", "--", "vm", "rest");
+        job_wait_err(&job, "draining");
+        object = explain("waits");
+        expect_str(text(object, "reason"), "draining");
+        expect(!in(in(object, "estimate"), "in_usec"));
+        json_decref(object);
+        expect_int(SHELL(&command, "provium", "drain", "--undo"), 0);
+        job_wait_out(&job, "ready");
         job_kill(&job, SIGTERM);
         job_wait(&job, HOUSE_WAIT_MS);
         house_close(&house);
@@ -248,8 +279,8 @@ static void a_dry_run_says_what_the_run_then_does(void) {
                 /* Some earlier one leaves, if it is there. */
                 if (any(2)) {
                         snprintf(name, sizeof(name), "v%u", any(i + 1));
-                        json_decref(ask("Kill",
-                                        json_pack("{s:s s:i}", "vm", name, "grace_usec", 0)));
+                        json_decref(
+                                ask("Kill", json_pack("{s:s s:i}", "vm", name, "grace_usec", 0)));
                 }
         }
         for (unsigned i = 0; i < 3; i++)
@@ -340,5 +371,5 @@ static void a_dry_run_names_what_would_be_made(void) {
 
 UNIT_MAIN(TEST(a_claim_is_told_who_holds_what_it_waits_for_and_until_when),
           TEST(what_others_hold_is_told_as_a_sum), TEST(a_promise_outlives_the_broker),
-          TEST(who_is_late_runs_on_and_is_not_counted_on),
+          TEST(who_is_late_runs_on_and_is_not_counted_on), TEST(before_a_gate_no_time_is_promised),
           TEST(a_dry_run_says_what_the_run_then_does), TEST(a_dry_run_names_what_would_be_made), )
