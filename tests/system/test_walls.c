@@ -187,8 +187,8 @@ static void it_runs_as_whom_the_policy_says(void) {
                     job.out);
         JOB(&one, AS_1000, "provium", "run", "--slice", "t", "--name", "one", "--", "sh", "-c",
             "id -u; exec " PROBE " rest");
-        JOB(&two, AS_1000, "provium", "run", "--slice", "t", "--detach", "--name", "two", "--",
-            "sh", "-c", "id -u; exec " PROBE " rest");
+        JOB(&two, AS_1000, "provium", "run", "--slice", "t", "--detach", "--no-console", "--name",
+            "two", "--", "sh", "-c", "id -u; exec " PROBE " rest");
         job_wait_out(&one, "ready");
         job_wait_out(&two, "ready");
         expect(strncmp(one.out, two.out, 5) != 0);
