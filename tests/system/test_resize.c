@@ -289,6 +289,47 @@ static void a_broker_killed_while_memory_comes_down_leaves_the_vm_what_it_had(vo
         house_close(&house);
 }
 
+/* Said twice: before it, and by the program after it. */
+static bool has_executed(void *userdata) {
+        char *log = house_log();
+        char *at = strstr(log, "executing '");
+        bool has = at && strstr(at, "may be sold");
+
+        free(log);
+        return has;
+}
+
+static void an_upgrade_ends_what_has_been_begun_and_puts_it_back(void) {
+        char name[] = "hog";
+        struct house house;
+        struct line line;
+        struct job job;
+        json_t *reply;
+
+        house_open(&house, NULL, NULL);
+        JOB_RUN(&job, "--name", "hog", "--cpus", "1", "--mem", "128M", "--", "vm", "eat", "100");
+        job_wait_out(&job, "ready");
+        need(line_open(&line));
+        line_call(&line, "Resize",
+                  json_pack("{s:s s:{s:I}}", "vm", "hog", "claim", "memory", 64 * MIB), false, NULL,
+                  0);
+        expect(wait_until(is_held_back, name, HOUSE_WAIT_MS));
+        json_decref(ask("Upgrade", NULL));
+        reply = line_reply(&line, HOUSE_WAIT_MS, NULL);
+        expect_str(answer_of(reply), "Refused");
+        json_decref(reply);
+        line_close(&line);
+        /* By whichever of the two programs it is answered. */
+        expect_sold("hog", 1000, 128 * MIB);
+        expect(wait_until(has_executed, NULL, HOUSE_WAIT_MS));
+        reply = resize("hog", "cpu", 500);
+        expect_str(answer_of(reply), "");
+        json_decref(reply);
+        expect_sold("hog", 500, 128 * MIB);
+        end(&job);
+        house_close(&house);
+}
+
 /* Wherever in a resize the broker dies, its successor's books are the tree's. */
 static void killed_at_any_moment_books_and_tree_are_one(void) {
         static const json_int_t sizes[] = {100, 40, 120, 60, 90, 30, 110, 50};
@@ -356,5 +397,6 @@ UNIT_MAIN(TEST(a_vm_that_spins_uses_what_it_is_sold_then),
           TEST(page_cache_is_taken_from_a_vm_that_shrinks),
           TEST(memory_that_cannot_be_taken_is_left_with_its_vm),
           TEST(a_broker_killed_while_memory_comes_down_leaves_the_vm_what_it_had),
+          TEST(an_upgrade_ends_what_has_been_begun_and_puts_it_back),
           TEST(killed_at_any_moment_books_and_tree_are_one),
           TEST(a_vm_that_ends_while_its_memory_comes_down_leaves_nothing), )
