@@ -91,7 +91,7 @@ static int waits_tick(struct broker *broker, uint64_t now, uint64_t *nextp) {
         if (broker->queue.n > 0) {
                 *nextp = min_u64(*nextp, now + 1000000);
                 /* Nobody tells when memory becomes available. */
-                if (TAILQ_FIRST(&broker->queue.claims)->reason == WAIT_MEMORY_AVAILABLE) {
+                if (broker->gates.rules.memory) {
                         r = claims_advance(broker);
                         if (r < 0)
                                 return r;
