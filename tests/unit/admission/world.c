@@ -8,19 +8,22 @@ uint64_t world_any(struct world *world, uint64_t below) {
         return (world->random >> 33) % below;
 }
 
-static struct demand of(uint64_t cpu, uint64_t memory) {
+static struct demand of(uint64_t cpu, uint64_t memory, uint64_t disk) {
         struct demand demand = {};
 
         demand.amount[RESOURCE_CPU] = cpu;
         demand.amount[RESOURCE_MEMORY] = memory;
+        demand.amount[RESOURCE_DISK] = disk;
         return demand;
 }
 
 static const unsigned slice_of[LANES] = {INNER_A, INNER_A, INNER_B, INNER_B, BESIDE, BESIDE};
 
 static void configure(struct world *world) {
-        struct demand capacity = of(POOL_CPU, POOL_MEMORY), none = {}, ratio = of(1000, 1000);
-        bool enforced[_RESOURCE_N] = {[RESOURCE_CPU] = true, [RESOURCE_MEMORY] = true};
+        struct demand capacity = of(POOL_CPU, POOL_MEMORY, POOL_DISK), none = {},
+                      ratio = of(1000, 1000, 1000);
+        bool enforced[_RESOURCE_N] = {
+                [RESOURCE_CPU] = true, [RESOURCE_MEMORY] = true, [RESOURCE_DISK] = true};
 
         ledger_configure(&world->ledger, &capacity, &none, &ratio, enforced, LEDGER_NO_LIMIT);
 }
@@ -70,7 +73,7 @@ void world_init(struct world *world, uint64_t seed) {
         if (world_any(world, 2)) {
                 world->ledger.lend_usec = world_any(world, 20);
                 for (unsigned i = OUTER; i <= BESIDE; i++) {
-                        struct demand share = of(world_any(world, 3), world_any(world, 3));
+                        struct demand share = of(world_any(world, 3), world_any(world, 3), 0);
 
                         ledger_set_share(&world->ledger, &world->accounts[i], &share,
                                          world_any(world, 2));
@@ -89,10 +92,10 @@ void world_init(struct world *world, uint64_t seed) {
 }
 
 void world_arrive(struct world *world, struct member *member, unsigned lane, uint64_t cpu,
-                  uint64_t memory) {
+                  uint64_t memory, uint64_t disk) {
         world->order = max_u64(world->order + 1, world->now_usec * 1000);
         member->claim.order = world->order;
-        member->claim.demand = of(cpu, memory);
+        member->claim.demand = of(cpu, memory, disk);
         member->lane = lane;
         member->state = WAITS;
         member->came_usec = world->now_usec;
@@ -209,7 +212,7 @@ static const char *check_grant(struct world *world, struct member *member) {
         uint64_t bound =
                 (member->before + 1) * (2 * LIFE_MAX + world->queue.rules.pass_for_usec + 2);
 
-        for (unsigned i = 0; i < 2; i++) {
+        for (unsigned i = 0; i < AXES; i++) {
                 if (member->claim.demand.amount[i] == 0)
                         continue;
                 if (world->ledger.allocated.amount[i] > world->ledger.effective.amount[i])
@@ -239,7 +242,7 @@ static const char *check_books(const struct world *world) {
                 running += member->state == RUNS;
                 if (member->state != RUNS)
                         continue;
-                for (unsigned r = 0; r < 2; r++) {
+                for (unsigned r = 0; r < AXES; r++) {
                         sum.amount[r] += member->charged.amount[r];
                         for (unsigned a = 0; a < LEAVES; a++)
                                 if (is_around(&world->accounts[a],
@@ -308,6 +311,8 @@ const char *world_settle(struct world *world) {
                 member->ends_usec =
                         world->now_usec + (claim->time_usec ?: 1 + world_any(world, LIFE_MAX));
                 world->granted++;
+                if (!wrong && world->on_grant)
+                        wrong = world->on_grant(world, member);
                 if (wrong)
                         return wrong;
         }

@@ -14,6 +14,8 @@
 #define LIFE_MAX 40 /* microseconds: nothing runs longer */
 #define POOL_CPU 10
 #define POOL_MEMORY 12
+#define POOL_DISK 6
+#define AXES 3 /* RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_DISK */
 
 enum { OUTER, INNER_A, INNER_B, BESIDE, USER_1, USER_2, LEAVES, ACCOUNTS = LEAVES + LANES };
 
@@ -38,6 +40,7 @@ struct world {
         uint64_t now_usec, order, random;
         bool calm; /* nobody changes policy or sizes: the theorem holds */
         uint64_t granted, passed;
+        const char *(*on_grant)(struct world *world, const struct member *member); /* or NULL */
 };
 
 uint64_t world_any(struct world *world, uint64_t below);
@@ -46,7 +49,7 @@ uint64_t world_any(struct world *world, uint64_t below);
 void world_init(struct world *world, uint64_t seed);
 
 void world_arrive(struct world *world, struct member *member, unsigned lane, uint64_t cpu,
-                  uint64_t memory);
+                  uint64_t memory, uint64_t disk);
 void world_end(struct world *world, struct member *member);
 void world_cancel(struct world *world, struct member *member);
 
