@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include <admission/ledger.h>
+
+/*
+ * Two halves: what is charged and what is kept for whom (up to has_shares and change), and the one
+ * question that everybody asks, whether something fits (struct asked). They stay in one file,
+ * because the second is true only of what the first does.
+ */
 
 static const struct demand nothing;
 
@@ -31,76 +35,6 @@ void ledger_configure(struct ledger *ledger, const struct demand *capacity,
                         ledger_effective(capacity->amount[resource], reserve->amount[resource],
                                          ratio_milli->amount[resource]);
         }
-}
-
-bool account_place(struct account *account, struct account *parent) {
-        unsigned depth = 1;
-
-        assert(account->vms == 0 && demand_is_zero(&account->guarantee));
-        for (const struct account *above = parent; above; above = above->parent) {
-                assert(above != account);
-                if (++depth > ACCOUNT_DEPTH_MAX)
-                        return false;
-        }
-        account->parent = parent;
-        return true;
-}
-
-bool account_add_ceiling(struct account *account, struct account *ceiling) {
-        assert(account->vms == 0);
-        if (account->n_ceilings == ACCOUNT_CEILINGS_MAX)
-                return false;
-        account->ceilings[account->n_ceilings++] = ceiling;
-        return true;
-}
-
-unsigned account_chain(const struct account *account, const struct account *chain[ACCOUNTS_MAX]) {
-        unsigned n = 0;
-
-        for (unsigned c = 0; c < account->n_ceilings; c++)
-                chain[n++] = account->ceilings[c];
-        for (const struct account *at = account; at; at = at->parent)
-                chain[n++] = at;
-        return n;
-}
-
-const struct account *account_queue_full(const struct account *account) {
-        const struct account *chain[ACCOUNTS_MAX];
-        unsigned n = account_chain(account, chain);
-
-        for (unsigned i = 0; i < n; i++)
-                if (chain[i]->queued >= chain[i]->queued_max)
-                        return chain[i];
-        return NULL;
-}
-
-/* What is kept inside is kept from both: allocated and kept together only get less when VMs end. */
-bool account_fits_both(const struct account *account, const struct demand *a,
-                       const struct demand *b) {
-        if (account->vms_max < 2 || account->vms > account->vms_max - 2)
-                return false;
-        for (unsigned i = 0; i < DEMAND_N; i++) {
-                uint64_t limit = account->limit.amount[demand_resource(i)], left;
-
-                if (limit == LEDGER_NO_LIMIT)
-                        continue;
-                left = over(over(limit, account->allocated.amount[i]),
-                            account->kept[KEPT_ALL].unfilled.amount[i]);
-                if (b->amount[i] > over(left, a->amount[i]))
-                        return false;
-        }
-        return true;
-}
-
-/* What is kept free for a slice and those inside it: now, or if nothing were allocated (@never). */
-static uint64_t kept_for(const struct account *account, unsigned kind, unsigned i, bool never) {
-        const struct kept *kept = &account->kept[kind];
-        uint64_t own = kind == KEPT_FIRM && account->lends
-                               ? 0
-                               : account->guarantee.amount[demand_resource(i)];
-
-        return never ? max_u64(own, kept->guaranteed.amount[i])
-                     : max_u64(over(own, account->allocated.amount[i]), kept->unfilled.amount[i]);
 }
 
 /* What is kept for the slices directly inside @account, or inside the host. */
@@ -134,11 +68,11 @@ static void keep_axis(struct ledger *ledger, struct account *account, unsigned i
                 uint64_t inside = 0;
 
                 for (struct account *at = account; at; at = at->parent) {
-                        uint64_t before = kept_for(at, kind, i, false);
+                        uint64_t before = account_kept(at, kind, i, false);
 
                         kept_change(ledger, at, kind, i, inside, 0);
                         at->allocated.amount[i] += difference;
-                        inside = kept_for(at, kind, i, false) - before;
+                        inside = account_kept(at, kind, i, false) - before;
                         at->allocated.amount[i] -= difference;
                 }
                 kept_change(ledger, NULL, kind, i, inside, 0);
@@ -219,21 +153,22 @@ static void share_axis(struct ledger *ledger, struct account *account, unsigned 
                          guaranteed;
                 bool lends_before = account->lends;
 
-                unfilled = -kept_for(account, kind, i, false);
-                guaranteed = -kept_for(account, kind, i, true);
+                unfilled = -account_kept(account, kind, i, false);
+                guaranteed = -account_kept(account, kind, i, true);
                 account->guarantee.amount[resource] = guarantee->amount[resource];
                 account->lends = lends;
-                unfilled += kept_for(account, kind, i, false);
-                guaranteed += kept_for(account, kind, i, true);
+                unfilled += account_kept(account, kind, i, false);
+                guaranteed += account_kept(account, kind, i, true);
                 account->guarantee.amount[resource] = guarantee_before;
                 account->lends = lends_before;
 
                 for (struct account *at = account->parent; at; at = at->parent) {
-                        uint64_t u = kept_for(at, kind, i, false), g = kept_for(at, kind, i, true);
+                        uint64_t u = account_kept(at, kind, i, false),
+                                 g = account_kept(at, kind, i, true);
 
                         kept_change(ledger, at, kind, i, unfilled, guaranteed);
-                        unfilled = kept_for(at, kind, i, false) - u;
-                        guaranteed = kept_for(at, kind, i, true) - g;
+                        unfilled = account_kept(at, kind, i, false) - u;
+                        guaranteed = account_kept(at, kind, i, true) - g;
                 }
                 kept_change(ledger, NULL, kind, i, unfilled, guaranteed);
         }
@@ -330,7 +265,7 @@ static void add_kept(const struct asked *asked, const struct account *at,
         for (unsigned i = 0; i < DEMAND_N; i++) {
                 kept->amount[i] += kept_inside(asked->ledger, at, asked->kind, i, asked->never);
                 if (below)
-                        kept->amount[i] -= kept_for(below, asked->kind, i, asked->never);
+                        kept->amount[i] -= account_kept(below, asked->kind, i, asked->never);
         }
 }
 

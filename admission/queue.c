@@ -2,6 +2,9 @@
 #include <admission/backfill.h>
 #include <admission/queue.h>
 
+/* From the bottom up: lanes and where they are parked, claims and their places, gates, the
+ * decision, and the question for it, which has to answer the same and so stands beside it. */
+
 void queue_init(struct queue *queue) {
         *queue = (struct queue){};
         TAILQ_INIT(&queue->claims);

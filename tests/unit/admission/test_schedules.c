@@ -11,13 +11,35 @@
 #define SCHEDULES 100000 /* unless PROVIUM_SCHEDULES says otherwise: tests/sweep/schedules.sh */
 #define EVENTS 20
 
-static void arrive(struct world *world, struct member *member) {
-        member->claim.priority =
+/* One comes, and asks before: it starts at once if and only if that was the answer. */
+static const char *arrive(struct world *world, struct member *member) {
+        unsigned lane = (unsigned)world_any(world, LANES);
+        uint64_t cpu = world_any(world, 5) ? world_any(world, 4) : world_any(world, 11),
+                 memory = world_any(world, 4), disk = world_any(world, 3);
+        struct claim *claim = &member->claim;
+        struct shortage shortage;
+        const char *wrong;
+        int answer;
+
+        wrong = world_settle(world);
+        if (wrong)
+                return wrong;
+        *claim = (struct claim){.order = max_u64(world->order + 1, world->now_usec * 1000)};
+        claim->demand.amount[RESOURCE_CPU] = cpu;
+        claim->demand.amount[RESOURCE_MEMORY] = memory;
+        claim->demand.amount[RESOURCE_DISK] = disk;
+        claim->priority =
                 world_any(world, 3) ? 0 : (int64_t)world_any(world, 2001) - CLAIM_PRIORITY_MAX;
-        member->claim.time_usec = world_any(world, 2) ? 1 + world_any(world, LIFE_MAX) : 0;
-        world_arrive(world, member, (unsigned)world_any(world, LANES),
-                     world_any(world, 5) ? world_any(world, 4) : world_any(world, 11),
-                     world_any(world, 4), world_any(world, 3));
+        claim->time_usec = world_any(world, 2) ? 1 + world_any(world, LIFE_MAX) : 0;
+        answer = queue_check_claim(&world->queue, &world->ledger, &world->lanes[lane], claim,
+                                   &shortage);
+        world_arrive(world, member, lane, cpu, memory, disk);
+        wrong = world_settle(world);
+        if (wrong)
+                return wrong;
+        if ((answer == 0) != (member->state == RUNS))
+                return "the decision was another one than the answer";
+        return NULL;
 }
 
 /* As a resize does: what grows is asked for, what shrinks is given back. */
@@ -53,7 +75,7 @@ static void end_all_due(struct world *world) {
                         world_end(world, &world->members[i]);
 }
 
-static void one_event(struct world *world) {
+static const char *one_event(struct world *world) {
         struct member *member = &world->members[world_any(world, CLAIMS)];
         uint64_t kind = world_any(world, 32);
 
@@ -63,7 +85,7 @@ static void one_event(struct world *world) {
                 world_crash(world, (unsigned)world_any(world, 1 << CLAIMS) &
                                            (unsigned)world_any(world, 1 << CLAIMS));
         else if (member->state == OUT)
-                arrive(world, member);
+                return arrive(world, member);
         else if (member->state == WAITS && kind < 4)
                 world_cancel(world, member);
         else if (member->state == RUNS && kind < 6 && !world->calm)
@@ -72,6 +94,7 @@ static void one_event(struct world *world) {
                 world_end(world, member);
         else
                 world->now_usec += world_any(world, 8);
+        return NULL;
 }
 
 static void no_schedule_loses_oversells_reorders_or_starves_anybody(void) {
@@ -86,9 +109,9 @@ static void no_schedule_loses_oversells_reorders_or_starves_anybody(void) {
 
                 world_init(world, seed);
                 for (unsigned event = 0; event < EVENTS && !wrong; event++) {
-                        one_event(world);
+                        wrong = one_event(world);
                         end_all_due(world);
-                        wrong = world_settle(world);
+                        wrong = wrong ?: world_settle(world);
                 }
                 wrong = wrong ?: world_drain(world);
                 need_that(!wrong, "schedule %ju: %s", (uintmax_t)seed, wrong);
@@ -178,9 +201,9 @@ static void whoever_passes_the_first_by_backfill_does_not_delay_it(void) {
                 rules.age_step_ns = world_any(world, 2) ? 5 : 0;
                 queue_set_rules(&world->queue, &rules);
                 for (unsigned event = 0; event < EVENTS && !wrong; event++) {
-                        one_event(world);
+                        wrong = one_event(world);
                         end_all_due(world);
-                        wrong = world_settle(world);
+                        wrong = wrong ?: world_settle(world);
                 }
                 need_that(!wrong, "schedule %ju: %s", (uintmax_t)seed, wrong);
                 passed += world->passed;
