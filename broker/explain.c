@@ -117,7 +117,18 @@ static json_t *pack_holder(const struct lease *holder, uint64_t amount) {
         return object;
 }
 
-/* Who has what is missing: in the slice if that is full, else on the host. */
+/* Does what @lease holds count against @account? Against the host's (NULL) all does. */
+static bool counts_against(const struct lease *lease, const struct account *account) {
+        const struct account *chain[ACCOUNTS_MAX];
+        unsigned n = account ? account_chain(&lease->slice->account, chain) : 0;
+
+        for (unsigned i = 0; i < n; i++)
+                if (chain[i] == account)
+                        return true;
+        return !account;
+}
+
+/* Who has what is missing: of all that count against the limit that is in the way. */
 static void add_holders(json_t *object, const struct lease *lease, uid_t uid,
                         const struct shortage *shortage) {
         const struct broker *broker = lease->broker;
@@ -129,7 +140,7 @@ static void add_holders(json_t *object, const struct lease *lease, uid_t uid,
                 uint64_t amount =
                         shortage->is_vms ? 1 : other->claim.demand.amount[shortage->resource];
 
-                if (amount == 0 || (shortage->is_slice && other->slice != lease->slice))
+                if (amount == 0 || !counts_against(other, shortage->account))
                         continue;
                 if (uid == 0 || other->record.uid == uid) {
                         add_holder(&holders, other, amount);

@@ -122,6 +122,32 @@ static void what_others_hold_is_told_as_a_sum(void) {
         house_close(&house);
 }
 
+static void who_waits_for_a_slice_is_told_who_is_in_it(void) {
+        struct house house;
+        struct job job;
+        json_t *why;
+
+        house_open(&house, NULL, HOUSE_SLICE "[Slice]\nMemory=100M\n");
+        house_slice("u", HOUSE_SLICE);
+        house_reload(&house);
+        expect_int(SHELL(&job, "provium", "run", "--slice", "u", "--detach", "--mem", "200M", "--",
+                         "vm", "rest"),
+                   0);
+        start("mine", "60M", "1h");
+        JOB_RUN(&job, "--name", "waits", "--mem", "60M", "--", "vm", "rest");
+        job_wait_err(&job, "slice_full");
+        why = explain("waits");
+        expect_str(text(why, "reason"), "slice_full");
+        expect_int((int)json_array_size(in(why, "holders")), 1);
+        expect_str(text(json_array_get(in(why, "holders"), 0), "vm"), "mine");
+        expect_int(number(in(why, "others"), "vms"), 0);
+        expect_within(number(in(why, "estimate"), "in_usec"), HOUR_USEC - 60000000, HOUR_USEC);
+        json_decref(why);
+        job_kill(&job, SIGTERM);
+        job_wait(&job, HOUSE_WAIT_MS);
+        house_close(&house);
+}
+
 static void a_promise_outlives_the_broker(void) {
         struct house house;
         json_int_t until;
@@ -370,6 +396,7 @@ static void a_dry_run_names_what_would_be_made(void) {
 }
 
 UNIT_MAIN(TEST(a_claim_is_told_who_holds_what_it_waits_for_and_until_when),
-          TEST(what_others_hold_is_told_as_a_sum), TEST(a_promise_outlives_the_broker),
-          TEST(who_is_late_runs_on_and_is_not_counted_on), TEST(before_a_gate_no_time_is_promised),
-          TEST(a_dry_run_says_what_the_run_then_does), TEST(a_dry_run_names_what_would_be_made), )
+          TEST(what_others_hold_is_told_as_a_sum), TEST(who_waits_for_a_slice_is_told_who_is_in_it),
+          TEST(a_promise_outlives_the_broker), TEST(who_is_late_runs_on_and_is_not_counted_on),
+          TEST(before_a_gate_no_time_is_promised), TEST(a_dry_run_says_what_the_run_then_does),
+          TEST(a_dry_run_names_what_would_be_made), )
