@@ -68,9 +68,9 @@ static void smallest_run_takes_all_defaults(void) {
 }
 
 static void null_means_not_given(void) {
-        static const char *const fields[] = {"slice",     "name",      "claim",  "priority",
-                                             "wait_usec", "time_usec", "detach", "dry_run",
-                                             "ticket",    "net",       "disks",  "learn"};
+        static const char *const fields[] = {
+                "slice",   "name",   "claim", "priority", "wait_usec", "time_usec", "detach",
+                "dry_run", "ticket", "net",   "disks",    "learn",     "console"};
 
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
                 expect_that(parse_field(fields[i], "null", NULL) == 0, "%s", fields[i]);
@@ -78,9 +78,10 @@ static void null_means_not_given(void) {
 }
 
 static void absurd_values_are_refused_in_every_field(void) {
-        static const char *const fields[] = {
-                "slice",  "name",    "claim",       "priority", "wait_usec", "detach",    "dry_run",
-                "ticket", "command", "environment", "net",      "disks",     "time_usec", "learn"};
+        static const char *const fields[] = {"slice",     "name",        "claim",   "priority",
+                                             "wait_usec", "detach",      "dry_run", "ticket",
+                                             "command",   "environment", "net",     "disks",
+                                             "time_usec", "learn",       "console"};
         static const char *const values[] = {
                 "-9223372036854775808", "1.5",  "1e300", "\"\"",          "\"a\\nb\"",
                 "{\"a\":{}}",           "[[]]", "[1]",   "\"NaN\\u007f\""};
@@ -96,6 +97,18 @@ static void absurd_values_are_refused_in_every_field(void) {
                         expect_in(field, fields[f]);
                         expect_that(!strpbrk(why.text, "\n\177"), "raw text: %s", why.text);
                 }
+}
+
+static void only_a_detached_vm_may_have_a_console(void) {
+        struct why why = {};
+
+        expect_int(parse_field("console", "true", &why), REQUEST_E_INVALID);
+        expect_in(why.text, "only a detached VM has one");
+        expect_int(parse_field("console", "false", NULL), 0);
+        expect_int(parse_run_json(json_pack("{sb sb s[s] s[]}", "console", 1, "detach", 1,
+                                            "command", "x", "environment"),
+                                  NULL),
+                   0);
 }
 
 static void names_that_are_no_names_are_refused(void) {
@@ -490,7 +503,7 @@ static void formatted_run_is_read_back(void) {
         request.priority = -3;
         request.wait_usec = 0;
         request.time_usec = 90;
-        request.detach = request.learn = true;
+        request.detach = request.console = request.learn = true;
         request.argv = argv;
         request.n_argv = 3;
         request.envp = envp;
@@ -522,7 +535,7 @@ static void formatted_run_is_read_back(void) {
         expect_int(back.priority, -3);
         expect_uint(back.wait_usec, 0);
         expect_uint(back.time_usec, 90);
-        expect(back.detach && back.learn && !back.dry_run);
+        expect(back.detach && back.console && back.learn && !back.dry_run);
         expect_uint(back.n_argv, 3);
         expect_str(back.argv[2], "{mem.mib}");
         expect_str(back.envp[0], "A=1");
@@ -762,7 +775,8 @@ static void interface_texts_are_the_files(void) {
 }
 
 UNIT_MAIN(TEST(smallest_run_takes_all_defaults), TEST(null_means_not_given),
-          TEST(absurd_values_are_refused_in_every_field), TEST(names_that_are_no_names_are_refused),
+          TEST(absurd_values_are_refused_in_every_field),
+          TEST(only_a_detached_vm_may_have_a_console), TEST(names_that_are_no_names_are_refused),
           TEST(claims_are_whole_and_not_negative),
           TEST(the_two_ways_of_the_network_are_named_apart), TEST(a_vm_names_its_bridges),
           TEST(an_empty_list_of_bridges_is_no_network),
