@@ -215,7 +215,7 @@ static int connect_to(struct cli *cli, const char *path, int *fdp) {
                 return cli_fail(cli, errno == EACCES ? STATUS_DENIED : STATUS_NO_BROKER,
                                 errno == ECONNREFUSED
                                         ? "nobody keeps this console any more: no process of the "
-                                          "VM has it open"
+                                          "VM has it open, or its keeper was killed"
                                         : "cannot connect to %s: %s",
                                 human_safe(path, safe), strerror(errno));
         *fdp = take_fd(fd);

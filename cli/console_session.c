@@ -169,7 +169,9 @@ static bool see_end(struct console *console, struct loop *loop) {
         else
                 console_finish(console,
                                cli_fail(console->cli, STATUS_OK,
-                                        "'%s' has closed its console and runs on", console->vm));
+                                        "'%s' runs on, but its console has ended: it has closed "
+                                        "it, or the console's keeper was killed",
+                                        console->vm));
         return true;
 }
 

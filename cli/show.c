@@ -9,6 +9,7 @@
 #include <base/units.h>
 #include <cli/cli.h>
 #include <cli/client.h>
+#include <cli/console_kept.h>
 #include <cli/human.h>
 #include <proto/request.h>
 
@@ -83,6 +84,17 @@ static void print_gpus(FILE *file, const json_t *gpus) {
         }
 }
 
+static void print_console(FILE *file, const json_t *vm) {
+        const char *path = human_string(vm, "console");
+        char safe[HUMAN_TEXT_MAX];
+
+        if (*path)
+                print_pair(file, "console", human_safe(path, safe),
+                           console_is_kept(path) ? "" : "nobody keeps it any more");
+        else
+                print_pair(file, "console", "none", "");
+}
+
 static void print_vm(FILE *file, const json_t *vm) {
         static const char *const members[] = {"id",      "slice",  "state", "detail",
                                               "command", "cgroup", "qmp"};
@@ -94,10 +106,7 @@ static void print_vm(FILE *file, const json_t *vm) {
                 if (*human_string(vm, members[i]))
                         print_pair(file, members[i], human_member(vm, members[i], safe), "");
         if (strcmp(human_string(vm, "state"), "waiting") != 0)
-                print_pair(file, "console",
-                           *human_string(vm, "console") ? human_member(vm, "console", safe)
-                                                        : "none",
-                           "");
+                print_console(file, vm);
         if (human_number(vm, "pid", &number) && number > 0) {
                 snprintf(text, sizeof(text), "%" PRIu64, number);
                 print_pair(file, "pid", text, "");

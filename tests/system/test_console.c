@@ -4,88 +4,28 @@
  * The console of a detached VM, with a real broker: `provium console` on a pty and on pipes,
  * through the broker's ends, until the VM's.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
-#include <poll.h>
-#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "house.h"
 #include "links.h"
+#include "screen.h"
 
-#define CONSOLE_DIR HOUSE_DIR "/run/console"
 #define AS_1000 "setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"
 #define AS_1001 "setpriv", "--reuid=1001", "--regid=1001", "--clear-groups"
 #define DETACH                                                                                     \
         "provium", "run", "--slice", "t", "--name", "a", "--cpus", "1", "--mem", "64M", "--detach"
 /* Says what it hears; "stop" ends it. */
 #define TALKER "echo hello; while read line; do echo heard $line; test $line = stop && exit 5; done"
-
-static int count_sockets(void) {
-        DIR *dir = opendir(CONSOLE_DIR);
-        struct dirent *entry;
-        int n = 0;
-
-        if (!dir)
-                return 0;
-        while ((entry = readdir(dir)))
-                n += entry->d_name[0] != '.';
-        closedir(dir);
-        return n;
-}
-
-static int count_keepers(void) {
-        struct job job;
-
-        SHELL(&job, "pgrep", "-cx", "provium-console");
-        return atoi(job.out);
-}
-
-static bool none_left(void *userdata) {
-        return count_sockets() == 0 && count_keepers() == 0;
-}
-
-static void expect_none_left(void) {
-        expect_that(wait_until(none_left, NULL, HOUSE_WAIT_MS),
-                    "%d sockets and %d keepers are left", count_sockets(), count_keepers());
-}
-
-/* Where Show says that it is; malloc'd, NULL: nowhere. */
-static char *socket_of(const char *name) {
-        json_t *reply = ask("Show", json_pack("{s:s}", "vm", name));
-        const json_t *vm = json_object_get(json_object_get(reply, "parameters"), "vm");
-        const char *path = json_string_value(json_object_get(vm, "console"));
-        char *copy = path ? strdup(path) : NULL;
-
-        json_decref(reply);
-        return copy;
-}
-
-static int connect_to(const char *path) {
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-        strcpy(address.sun_path, path);
-        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-                int error = errno;
-
-                close(fd);
-                errno = error;
-                return -1;
-        }
-        return fd;
-}
 
 /* The errno of another user who knows the path. */
 static int connect_as(uid_t uid, const char *path) {
@@ -97,75 +37,11 @@ static int connect_as(uid_t uid, const char *path) {
                 if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 ||
                     setresuid(uid, uid, uid) < 0)
                         _exit(255);
-                _exit(connect_to(path) < 0 ? errno : 0);
+                _exit(console_connect(path) < 0 ? errno : 0);
         }
         need(pid > 0);
         need_int(waitpid(pid, &status, 0), pid);
         return WEXITSTATUS(status);
-}
-
-/* ---- a person before a terminal ---- */
-
-struct screen {
-        pid_t pid;
-        int fd, pidfd;
-        char text[65536];
-        size_t n;
-};
-
-static void screen_start(struct screen *screen, const char *const *words) {
-        const struct winsize window = {.ws_row = 31, .ws_col = 97};
-
-        memset(screen, 0, sizeof(*screen));
-        screen->pid = forkpty(&screen->fd, NULL, NULL, &window);
-        if (screen->pid == 0) {
-                setenv("PROVIUM_SOCKET", HOUSE_SOCKET, 1);
-                execvp(words[0], (char *const *)words);
-                _exit(127);
-        }
-        need(screen->pid > 0);
-        screen->pidfd = pidfd_open(screen->pid, 0);
-}
-
-#define SCREEN(screen, ...) screen_start(screen, (const char *const[]){__VA_ARGS__, NULL})
-
-static void screen_read(struct screen *screen, int timeout_ms) {
-        struct pollfd fd = {screen->fd, POLLIN, 0};
-        ssize_t n;
-
-        if (poll(&fd, 1, timeout_ms) <= 0)
-                return;
-        n = read(screen->fd, screen->text + screen->n, sizeof(screen->text) - 1 - screen->n);
-        if (n > 0)
-                screen->n += (size_t)n;
-}
-
-/* Waits until it shows @text, and forgets all up to it. */
-static void screen_wait(struct screen *screen, const char *text) {
-        uint64_t until = now_ms() + HOUSE_WAIT_MS;
-        char *found;
-
-        while (!(found = strstr(screen->text, text)) && now_ms() < until)
-                screen_read(screen, 100);
-        need_that(found, "the screen does not show '%s' but '%s'", text, screen->text);
-        found += strlen(text);
-        screen->n -= (size_t)(found - screen->text);
-        memmove(screen->text, found, screen->n + 1);
-}
-
-static void screen_type(const struct screen *screen, const char *text) {
-        need_int(write(screen->fd, text, strlen(text)), strlen(text));
-}
-
-static int screen_end(struct screen *screen) {
-        int status = 0;
-
-        need(pidfd_wait(screen->pidfd, HOUSE_WAIT_MS));
-        need_int(waitpid(screen->pid, &status, 0), screen->pid);
-        screen_read(screen, 0);
-        close(screen->fd);
-        close(screen->pidfd);
-        return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
 /* ---- the tests ---- */
@@ -195,7 +71,7 @@ static void a_detached_vm_is_seen_and_spoken_to_and_left(void) {
 
         house_open(&house, NULL, NULL);
         start_talker();
-        path = socket_of("a");
+        path = console_socket_of("a");
         need(path != NULL);
         need_int(stat(path, &st), 0);
         expect_int(st.st_mode, S_IFSOCK | 0600);
@@ -229,7 +105,7 @@ static void a_detached_vm_is_seen_and_spoken_to_and_left(void) {
         expect_int(count_vms(), 1);
         free(path);
         house_close(&house);
-        expect_none_left();
+        console_expect_none_left();
 }
 
 static void pipes_do_as_well_and_the_end_has_the_vms_status(void) {
@@ -246,7 +122,7 @@ static void pipes_do_as_well_and_the_end_has_the_vms_status(void) {
         expect_int(job_wait(&watch, HOUSE_WAIT_MS), 5);
         expect_in(watch.out, "heard stop");
         expect_str(watch.err, "");
-        expect_none_left();
+        console_expect_none_left();
         house_close(&house);
 }
 
@@ -286,7 +162,7 @@ static void the_brokers_end_is_no_news_to_it(void) {
         house_start(&house);
         screen_type(&screen, "adopted\r");
         screen_wait(&screen, "heard adopted");
-        expect_int(count_sockets(), 1);
+        expect_int(console_count_sockets(), 1);
         expect_int(SHELL(&job, "provium", "console", "--log", "a"), 0);
         expect_in(job.out, "heard killed");
         house_stop(&house);
@@ -298,7 +174,7 @@ static void the_brokers_end_is_no_news_to_it(void) {
         screen_type(&screen, "\x1d");
         expect_int(screen_end(&screen), 0);
         house_close(&house);
-        expect_none_left();
+        console_expect_none_left();
 }
 
 static bool log_says_done(void *userdata) {
@@ -319,10 +195,10 @@ static void nobody_who_does_not_read_holds_up_the_vm(void) {
                          "exec vm rest"),
                    0);
         need(wait_until(log_says_hello, NULL, HOUSE_WAIT_MS));
-        path = socket_of("a");
+        path = console_socket_of("a");
         need(path != NULL);
         /* One who never reads, and nobody else. */
-        fd = connect_to(path);
+        fd = console_connect(path);
         need(fd >= 0);
         need_int(send(fd, "d\n", 2, 0), 2);
         expect(wait_until(log_says_done, NULL, 120000));
@@ -349,7 +225,7 @@ static void it_is_its_users_alone(void) {
         house_open(&house, NULL, "[Access]\nUsers=*\n");
         expect_int(SHELL(&job, AS_1000, DETACH, "--", "sh", "-c", TALKER), 0);
         need(wait_until(log_says_hello, NULL, HOUSE_WAIT_MS));
-        path = socket_of("a");
+        path = console_socket_of("a");
         need(path != NULL);
         expect_int(SHELL(&job, AS_1001, "provium", "console", "a"), 66);
         expect_in(job.err, "no VM or claim 'a'");
@@ -358,7 +234,7 @@ static void it_is_its_users_alone(void) {
         expect_int(SHELL(&job, AS_1000, "sh", "-c", "echo stop | provium console a"), 5);
         expect_in(job.out, "heard stop");
         free(path);
-        expect_none_left();
+        console_expect_none_left();
         house_close(&house);
 }
 
@@ -374,7 +250,7 @@ static void a_vm_can_do_without(void) {
         expect_int(SHELL(&ask, "provium", "console", "a"), 66);
         expect_in(ask.err, "'a' has no console");
         expect_int(SHELL(&ask, "provium", "console", "b"), 66);
-        expect_int(count_keepers(), 0);
+        expect_int(console_count_keepers(), 0);
         house_close(&house);
 }
 
@@ -384,16 +260,16 @@ static void launches_that_fail_leave_nothing(void) {
 
         house_open(&house, NULL, NULL);
         expect_int(SHELL(&job, DETACH, "--", "no-such-program"), 127);
-        expect_none_left();
+        console_expect_none_left();
         sh("sysctl -qw kernel.pty.max=0 kernel.pty.reserve=0");
         expect_int(SHELL(&job, DETACH, "--", "vm", "rest"), 125);
         expect_in(job.err, "kernel.pty.max");
         sh("sysctl -qw kernel.pty.max=4096");
-        expect_none_left();
+        console_expect_none_left();
         /* It ends at once: its last words are on their way. */
         for (int i = 0; i < 3; i++) {
                 expect_int(SHELL(&job, DETACH, "--", "sh", "-c", "echo no; exit 3"), 0);
-                expect_none_left();
+                console_expect_none_left();
         }
         house_close(&house);
 }
@@ -414,7 +290,7 @@ static void a_real_hypervisor_talks_on_it(void) {
         expect_int(job_wait(&job, 60000), 0);
         expect_in(job.out, "QEMU");
         expect_in(job.out, "VM status:");
-        expect_none_left();
+        console_expect_none_left();
         house_close(&house);
 }
 
