@@ -146,14 +146,13 @@ static bool let_go(struct owners *owners, const struct ledger *ledger, struct he
         return any;
 }
 
-int deadlock_check(struct owners *owners, const struct ledger *ledger, const struct owner *asking) {
+/* True: those that are marked are stuck, @asking (NULL: somebody) among them. */
+static bool find(struct owners *owners, const struct ledger *ledger, const struct owner *asking) {
         unsigned looks = DEADLOCK_LOOKS_MAX;
         const struct owned *owned;
         struct owner *owner;
         struct held held = {};
 
-        if (!asking->listed)
-                return 0;
         TAILQ_FOREACH(owner, &owners->list, link) {
                 owner->stuck = true;
                 TAILQ_FOREACH(owned, &owner->held, link)
@@ -164,8 +163,23 @@ int deadlock_check(struct owners *owners, const struct ledger *ledger, const str
         TAILQ_FOREACH(owner, &owners->list, link)
                 TAILQ_FOREACH(owned, &owner->held, link)
                         hold(&held, owned, true);
-        while (asking->stuck && looks > 0)
+        while ((!asking || asking->stuck) && looks > 0)
                 if (!let_go(owners, ledger, &held, &looks))
                         break;
-        return asking->stuck && looks > 0 ? DEADLOCK_E_STUCK : 0;
+        if (looks == 0)
+                return false;
+        if (asking)
+                return asking->stuck;
+        TAILQ_FOREACH(owner, &owners->list, link)
+                if (owner->stuck)
+                        return true;
+        return false;
+}
+
+int deadlock_check(struct owners *owners, const struct ledger *ledger, const struct owner *asking) {
+        return asking->listed && find(owners, ledger, asking) ? DEADLOCK_E_STUCK : 0;
+}
+
+int deadlock_find(struct owners *owners, const struct ledger *ledger) {
+        return find(owners, ledger, NULL) ? DEADLOCK_E_STUCK : 0;
 }

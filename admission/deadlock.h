@@ -79,4 +79,8 @@ void owner_remove(struct owners *owners, struct owned *owned);
 _must_check_ int deadlock_check(struct owners *owners, const struct ledger *ledger,
                                 const struct owner *asking);
 
+/* Is anybody stuck? The same answers, with all that are stuck marked; for when limits changed,
+ * which can close a circle that nobody's request did. */
+_must_check_ int deadlock_find(struct owners *owners, const struct ledger *ledger);
+
 #endif

@@ -17,6 +17,7 @@
 #include <broker/diskio.h>
 #include <broker/gpu_lease.h>
 #include <broker/lease.h>
+#include <broker/owning.h>
 #include <broker/quota.h>
 #include <broker/release.h>
 #include <broker/slice.h>
@@ -166,6 +167,9 @@ static int enter(struct lease *lease) {
                 return fault(-EOVERFLOW);
         lease_list_add(lease);
         lease_index(lease);
+        r = owning_enter(lease);
+        if (r < 0)
+                return r;
         r = lease_watch(lease, &why);
         if (r == 0 && lease->main_gone)
                 r = lease_hold(lease, &why);

@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
 
+#include <admission/deadlock.h>
 #include <admission/queue.h>
 #include <base/why.h>
 #include <broker/events.h>
@@ -31,6 +32,7 @@ struct control;
 struct filters;
 struct gpus;
 struct lease;
+struct named_owner;
 struct network;
 struct pressures;
 struct slice;
@@ -75,6 +77,9 @@ struct broker {
         struct disk_slot disk_slots[DEMAND_DISKS];
         struct ledger ledger;
         struct queue queue;
+        struct owners owners; /* who hold something and wait for more */
+        struct named_owner *named_owners;
+        bool owners_suspect; /* they may wait for each other */
         struct gates gates;
         struct pressures *pressures; /* how the host is, for those */
         struct {

@@ -12,6 +12,7 @@
 #include <broker/explain.h>
 #include <broker/gpu_lease.h>
 #include <broker/lease.h>
+#include <broker/owning.h>
 #include <broker/plan.h>
 #include <broker/pressure.h>
 #include <broker/provision.h>
@@ -120,6 +121,7 @@ static int identify(struct lease *lease, struct connection *connection, struct w
                 record->id[0] = '\0';
                 return refuse_name(connection, record->name, other, why);
         }
+        strcpy(record->owner, request->owner);
         record->uid = connection->uid;
         record->gid = connection->gid;
         record->created_ns = broker_realtime_ns();
@@ -161,7 +163,7 @@ struct judgement {
 };
 
 /* The one decision, for a dry run as for a run. */
-static void judge(const struct lease *lease, const struct connection *connection,
+static void judge(struct lease *lease, const struct connection *connection,
                   struct judgement *judgement) {
         struct broker *broker = lease->broker;
         struct shortage *shortage = &judgement->shortage;
@@ -189,6 +191,10 @@ static void judge(const struct lease *lease, const struct connection *connection
                         snprintf(judgement->detail, sizeof(judgement->detail), "%.30s: %s",
                                  judgement->reason, detail);
                 }
+        } else if (r && owning_would_lock(lease, connection->uid, shortage, judgement->detail,
+                                          sizeof(judgement->detail))) {
+                judgement->verdict = "refuse";
+                judgement->reason = "deadlock";
         } else if (check_queue_bounds(lease, connection, &why)) {
                 judgement->verdict = "refuse";
                 judgement->reason = "user_quota";
@@ -258,10 +264,14 @@ static int check_access(struct connection *connection, const struct slice_policy
 
 static int enqueue(struct lease *lease, struct connection *connection) {
         struct broker *broker = lease->broker;
+        int r;
 
         lease->follower = connection;
         connection->following = lease;
         lease_index(lease);
+        r = owning_enter(lease);
+        if (r < 0)
+                return r;
         if (lease->request.wait_usec != REQUEST_WAIT_FOREVER && lease->request.wait_usec > 0)
                 lease->wait_until_usec =
                         lease->arrived_usec + min_u64(lease->request.wait_usec, UINT64_C(1) << 60);

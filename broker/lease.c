@@ -230,6 +230,7 @@ void lease_free(struct lease *lease) {
         struct lease *named;
 
         assert(!lease->claim.lane);
+        assert(!lease->owner);
         assert(!lease_shares_memory(lease));
         assert(TAILQ_EMPTY(&lease->killers));
 

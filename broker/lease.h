@@ -16,6 +16,7 @@
 #include <systemd/sd-event.h>
 #include <uthash.h>
 
+#include <admission/deadlock.h>
 #include <admission/queue.h>
 #include <broker/broker.h>
 #include <broker/connection.h>
@@ -31,6 +32,7 @@
 struct broker;
 struct connection;
 struct filters;
+struct named_owner;
 struct shrink;
 struct slice;
 
@@ -128,6 +130,8 @@ struct lease {
 
         struct claim claim; /* its place in the queue; claim.demand is the charge */
         struct record record;
+        struct named_owner *owner; /* NULL: it counts as nobody's, see broker/owning */
+        struct owned owned;
         char detail[WHY_TEXT_MAX]; /* what a person should know about its state, or "" */
 
         struct connection *follower;      /* whose VM it is while attached; NULL: nobody listens */

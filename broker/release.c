@@ -10,6 +10,7 @@
 #include <broker/console.h>
 #include <broker/gpu_lease.h>
 #include <broker/lease.h>
+#include <broker/owning.h>
 #include <broker/qmp.h>
 #include <broker/quota.h>
 #include <broker/release.h>
@@ -57,6 +58,7 @@ static int kill_now(struct lease *lease) {
         uint64_t now = broker_now_usec(), wait;
         int r;
 
+        owning_leave(lease);
         lease->state = lease->retries >= RETRIES_LINGERING ? LEASE_LINGERING : LEASE_KILLING;
         lease->kill_at_usec = 0;
         r = lease_open_dir(lease, &why);
@@ -106,6 +108,7 @@ int release_start(struct lease *lease, const char *reason, int signo, uint64_t g
                  */
                 if (lease->state == LEASE_STARTING || grace_usec == 0)
                         return kill_now(lease);
+                owning_leave(lease);
                 lease->state = LEASE_STOPPING;
                 lease->kill_at_usec = kill_at;
                 broker_tick_at(lease->broker, kill_at);
@@ -232,6 +235,7 @@ static int finish(struct lease *lease) {
         taps_release(lease);
         qmp_remove(lease);
         console_remove(lease);
+        owning_leave(lease);
         queue_release(&broker->queue, &lease->claim);
         ledger_return(&broker->ledger, &lease->slice->account, &lease->claim.demand);
         slice_unbalance(broker, lease->slice);
@@ -343,6 +347,7 @@ int release_try(struct lease *lease) {
         /* What it printed last says why it failed: its console's keeper may pass that on. */
         if (lease->has_console && lease->main_gone &&
             (lease->state == LEASE_STARTING || lease->state == LEASE_RUNNING)) {
+                owning_leave(lease);
                 lease->state = LEASE_STOPPING;
                 lease->kill_at_usec = broker_now_usec() + CONSOLE_END_USEC;
                 broker_tick_at(lease->broker, lease->kill_at_usec);

@@ -206,6 +206,7 @@ int policies_apply(struct broker *broker) {
                 queue_changed(&broker->queue, claim);
         }
 
+        broker->owners_suspect = true;
         HASH_ITER(hh, broker->slices, slice, next)
                 (void)slice_io_follow(broker, slice, NULL);
 

@@ -63,6 +63,12 @@ static json_t *add_time(json_t *object, const struct record *record) {
         return object;
 }
 
+static json_t *add_owner(json_t *object, const struct record *record) {
+        if (object && record->owner[0])
+                json_object_set_new(object, "owner", json_string(record->owner));
+        return object;
+}
+
 json_t *report_vm(const struct lease *lease) {
         char path[700], qmp[ENDPOINT_PATH_MAX], console[ENDPOINT_PATH_MAX];
         bool made = lease->state != LEASE_WAITING;
@@ -80,19 +86,21 @@ json_t *report_vm(const struct lease *lease) {
                        diskio_list(lease), "gpus", gpu_lease_list(lease), "qmp",
                        made ? qmp_path(lease, qmp) : NULL, "console",
                        made ? console_path(lease, console) : NULL);
-        return add_time(vm, &lease->record);
+        return add_time(add_owner(vm, &lease->record), &lease->record);
 }
 
 json_t *report_waiting(const struct lease *lease, uint64_t position) {
         char detail[WHY_TEXT_MAX];
+        json_t *object;
 
         claim_detail(lease, position, detail, sizeof(detail));
-        return json_pack("{s:s s:s s:s s:I s:I s:s s:s s:I s:o}", "ticket_id", lease->record.id,
-                         "name", lease->record.name, "slice", lease->slice->name, "uid",
-                         (json_int_t)lease->record.uid, "position", (json_int_t)position, "reason",
-                         wait_reason_name(claim_reason(lease)), "detail", detail, "since_ns",
-                         (json_int_t)lease->record.created_ns, "charge",
-                         report_demand(&lease->claim.demand));
+        object = json_pack("{s:s s:s s:s s:I s:I s:s s:s s:I s:o}", "ticket_id", lease->record.id,
+                           "name", lease->record.name, "slice", lease->slice->name, "uid",
+                           (json_int_t)lease->record.uid, "position", (json_int_t)position,
+                           "reason", wait_reason_name(claim_reason(lease)), "detail", detail,
+                           "since_ns", (json_int_t)lease->record.created_ns, "charge",
+                           report_demand(&lease->claim.demand));
+        return add_owner(object, &lease->record);
 }
 
 static bool visible(const struct lease *lease, uid_t uid) {

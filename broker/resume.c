@@ -14,6 +14,7 @@
 #include <broker/claim.h>
 #include <broker/control.h>
 #include <broker/lease.h>
+#include <broker/owning.h>
 #include <broker/release.h>
 #include <broker/resume.h>
 #include <broker/ticket.h>
@@ -110,6 +111,7 @@ static int resume_leases(struct broker *broker) {
                         snprintf(lease->end_reason, sizeof(lease->end_reason), "%s",
                                  reason ?: "kill");
                 if (state == LEASE_STOPPING) {
+                        owning_leave(lease);
                         lease->state = LEASE_STOPPING;
                         lease->kill_at_usec = (uint64_t)json_integer_value(
                                 json_object_get(object, "kill_at_usec"));

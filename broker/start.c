@@ -29,6 +29,7 @@
 #include <broker/ksm.h>
 #include <broker/lease.h>
 #include <broker/network.h>
+#include <broker/owning.h>
 #include <broker/pressure.h>
 #include <broker/provision.h>
 #include <broker/qmp.h>
@@ -361,6 +362,7 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         TAILQ_INIT(&broker->unbalanced);
         TAILQ_INIT(&broker->control->connections);
         queue_init(&broker->queue);
+        owners_init(&broker->owners);
         broker->tick_usec = UINT64_MAX;
         r = events_init(&broker->events, broker_now_ns() / 1000);
         if (r < 0)
@@ -435,12 +437,14 @@ void broker_deinit(struct broker *broker) {
         shrinks_close(broker);
         while ((claim = TAILQ_FIRST(&broker->queue.claims))) {
                 queue_remove(&broker->queue, claim);
+                owning_leave(claim_lease(claim));
                 lease_free(claim_lease(claim));
         }
         /* VMs run on: only what we hold of them is given up. A child that still shares our memory
          * keeps it alive by itself. */
         for (lease = TAILQ_FIRST(&broker->leases); lease; lease = next) {
                 next = TAILQ_NEXT(lease, link);
+                owning_leave(lease);
                 if (!lease_shares_memory(lease))
                         lease_free(lease);
         }

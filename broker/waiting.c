@@ -6,6 +6,7 @@
 #include <broker/broker.h>
 #include <broker/charge.h>
 #include <broker/lease.h>
+#include <broker/owning.h>
 #include <broker/pressure.h>
 #include <broker/provision.h>
 #include <broker/release.h>
@@ -13,12 +14,14 @@
 #include <broker/ticket.h>
 #include <broker/waiting.h>
 
-#define PLACES_TOLD 256 /* claims at the front that are told their place every second */
+#define LOCKED_REFUSED 16 /* in one turn of the loop */
+#define PLACES_TOLD 256   /* claims at the front that are told their place every second */
 
 static void leave_queue(struct lease *lease) {
         struct user *user = user_find(lease->broker, lease->record.uid);
 
         queue_remove(&lease->broker->queue, &lease->claim);
+        owning_leave(lease);
         if (user && user->n_waiting > 0)
                 user->n_waiting--;
 }
@@ -86,6 +89,7 @@ static int granted(struct lease *lease) {
         lease->admitted_usec = broker_now_usec();
         gates_started(&broker->gates, lease->admitted_usec);
         lease->wait_until_usec = 0;
+        owning_granted(lease);
         lease_list_add(lease);
         lease_event(lease, "claim_acquired",
                     event_number("admission_us", lease->admitted_usec - lease->arrived_usec),
@@ -155,6 +159,22 @@ static int tell_newcomers(struct broker *broker) {
         return 0;
 }
 
+/* Circles that no request closed: the claim that came last is refused, until there is none; some
+ * of them in each turn of the loop, since a refusal brings the next. */
+static int refuse_locked(struct broker *broker) {
+        char text[WHY_TEXT_MAX];
+        struct lease *lease;
+        int r = 0;
+
+        for (unsigned i = 0; r == 0 && i < LOCKED_REFUSED; i++) {
+                lease = owning_find_locked(broker, text, sizeof(text));
+                if (!lease)
+                        break;
+                r = claim_refuse(lease, "deadlock", text);
+        }
+        return r;
+}
+
 int claims_advance(struct broker *broker) {
         struct claim *claim;
         bool never;
@@ -178,6 +198,9 @@ int claims_advance(struct broker *broker) {
                         if (r < 0)
                                 return r;
                 }
+                r = refuse_locked(broker);
+                if (r < 0)
+                        return r;
         }
         if (broker->queue.n > 0) {
                 if (!broker->marked_waiting) {

@@ -110,7 +110,7 @@ static int format_gpus(const struct record *record, char *buffer, size_t size) {
 }
 
 /* "disk":[READ,WRITE,IOS], "time":[PROMISED,UNTIL], "run":[UID,GID],
- * "quota":[PROJECT,MAJOR,MINOR,IN_FORCE], "gpus":[...], "learns":true,
+ * "quota":[PROJECT,MAJOR,MINOR,IN_FORCE], "gpus":[...], "learns":true, "owner":"NAME",
  * "net":{"minor":N,"download_minor":N,"taps":[["BRIDGE",QUEUES],...]}, - each only if there is
  * something to say. */
 static int format_extras(const struct record *record, char *buffer, size_t size) {
@@ -137,6 +137,9 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
                 used += format_gpus(record, buffer + used, size - (size_t)used);
         if (record->learns)
                 used += snprintf(buffer + used, size - (size_t)used, "\"learns\":true,");
+        if (record->owner[0])
+                used += snprintf(buffer + used, size - (size_t)used, "\"owner\":\"%s\",",
+                                 record->owner);
         if (record->n_nets == 0)
                 return used;
         used += snprintf(buffer + used, size - (size_t)used,
@@ -155,12 +158,12 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
 /*
  * By hand, although jansson reads it back: this stands on the way of every launch, and building the
  * object took longer than writing the attribute. Strings are names and an escaped command; nothing
- * can outgrow the buffer: 17 numbers of at most 20 digits, 3 names of 63 bytes, 2 x 255 of command,
+ * can outgrow the buffer: 17 numbers of at most 20 digits, 4 names of 63 bytes, 2 x 255 of command,
  * 16 GPUs of 44.
  */
 int record_format(const struct record *record, char buffer[RECORD_MAX]) {
         char command[2 * RECORD_COMMAND_MAX + 1],
-                extras[704 + RECORD_GPUS_MAX * (RECORD_GPU_NAME_MAX + 8)];
+                extras[784 + RECORD_GPUS_MAX * (RECORD_GPU_NAME_MAX + 8)];
         int used, got;
 
         format_extras(record, extras, sizeof(extras));
@@ -212,6 +215,14 @@ static bool parse_time(const json_t *object, struct record *record) {
         record->time_usec = (uint64_t)promised;
         record->until_usec = (uint64_t)until;
         return true;
+}
+
+static bool parse_owner(const json_t *object, struct record *record) {
+        const json_t *owner = json_object_get(object, "owner");
+        const char *name = json_string_value(owner);
+
+        return !owner || (name && text_check_name("owner", name, NULL) == 0 &&
+                          text_copy(record->owner, sizeof(record->owner), name));
 }
 
 /* Of an older version's record, or of a VM that runs as who asked: the same. */
@@ -335,8 +346,8 @@ int record_parse(struct record *record, const char *text, size_t length, bool *c
                  uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX || order < 0 || grace < 0 ||
                  cpu < 0 || memory < 0 || download < 0 || upload < 0 || created < 0 ||
                  !parse_disk(object, &result) || !parse_time(object, &result) ||
-                 !parse_quota(object, &result) || !parse_gpus(object, &result) ||
-                 !parse_nets(object, &result))
+                 !parse_owner(object, &result) || !parse_quota(object, &result) ||
+                 !parse_gpus(object, &result) || !parse_nets(object, &result))
                 r = refuse(why, "holds a value that cannot be");
         if (!r) {
                 result.cpu_milli = (uint64_t)cpu;

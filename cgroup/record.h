@@ -50,6 +50,8 @@ struct record {
         char id[RECORD_ID_MAX + 1];
         char name[TEXT_NAME_MAX + 1];
         char slice[TEXT_NAME_MAX + 1];
+        char owner[TEXT_NAME_MAX +
+                   1]; /* who of its user holds it, in his own words; "": nobody said */
         struct demand charge;
         uint64_t cpu_milli, memory_bytes; /* as claimed, before headroom and overhead */
         uint64_t download_bytes_per_s, upload_bytes_per_s;

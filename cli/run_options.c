@@ -25,6 +25,7 @@
 enum {
         OPTION_SLICE = 1,
         OPTION_NAME,
+        OPTION_OWNER,
         OPTION_CPUS,
         OPTION_MEM,
         OPTION_DISK,
@@ -51,6 +52,8 @@ enum {
 const struct option_row run_option_rows[] = {
         {OPTION_SLICE, "slice", "NAME", "whose share it is taken from (default)"},
         {OPTION_NAME, "name", "VM", "what other commands call it (made up)"},
+        {OPTION_OWNER, "owner", "TOKEN",
+         "who keeps it while asking for more, so that a deadlock is found"},
         {OPTION_CPUS, "cpus", "N", "CPUs, such as 2 or 0.5"},
         {OPTION_MEM, "mem", "SIZE", "memory of the guest, such as 512M or 1.5G"},
         {OPTION_DISK, "disk", "SIZE", "space on the data directory's disk"},
@@ -222,6 +225,8 @@ static int set_option(struct run_options *options, int option, const char *value
                 return set_name(request->slice, "slice", value, why);
         case OPTION_NAME:
                 return set_name(request->name, "VM name", value, why);
+        case OPTION_OWNER:
+                return set_name(request->owner, "owner", value, why);
         case OPTION_NET:
                 return set_net(request, value, why);
         case OPTION_DISK_IMAGE:

@@ -96,8 +96,8 @@ static void print_console(FILE *file, const json_t *vm) {
 }
 
 static void print_vm(FILE *file, const json_t *vm) {
-        static const char *const members[] = {"id",      "slice",  "state", "detail",
-                                              "command", "cgroup", "qmp"};
+        static const char *const members[] = {"id",     "slice",   "owner",  "state",
+                                              "detail", "command", "cgroup", "qmp"};
         char safe[HUMAN_TEXT_MAX], text[64];
         uint64_t number;
 

@@ -410,10 +410,10 @@ static int get_program(struct run_request *request, const json_t *parameters, st
 }
 
 int run_request_parse(struct run_request *request, const json_t *parameters, struct why *why) {
-        static const char *const names[] = {"slice",     "name",        "claim",   "priority",
-                                            "wait_usec", "detach",      "dry_run", "ticket",
-                                            "command",   "environment", "net",     "disks",
-                                            "time_usec", "learn",       "console", NULL};
+        static const char *const names[] = {
+                "slice",     "name",   "claim",   "priority",    "wait_usec", "detach",
+                "dry_run",   "ticket", "command", "environment", "net",       "disks",
+                "time_usec", "learn",  "console", "owner",       NULL};
         _cleanup_(run_request_deinit) struct run_request parsed = RUN_REQUEST_NULL;
         int r;
 
@@ -422,6 +422,8 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
                 r = get_name(parsed.slice, parameters, "slice", why);
         if (!r)
                 r = get_name(parsed.name, parameters, "name", why);
+        if (!r)
+                r = get_name(parsed.owner, parameters, "owner", why);
         if (!r)
                 r = get_claim(&parsed.claim, &parsed.download_bytes_per_s,
                               &parsed.upload_bytes_per_s, true, parameters, why);

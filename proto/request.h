@@ -50,6 +50,7 @@ struct net_request {
 struct run_request {
         char slice[TEXT_NAME_MAX + 1]; /* "" : "default" */
         char name[TEXT_NAME_MAX + 1];  /* "" : the broker makes one */
+        char owner[TEXT_NAME_MAX + 1]; /* "" : nobody */
         struct demand claim;           /* REQUEST_DEFAULT where not named; network: always, its two
                                         * ways are named apart */
         uint64_t download_bytes_per_s, upload_bytes_per_s; /* REQUEST_DEFAULT, each by itself */

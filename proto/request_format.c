@@ -87,6 +87,7 @@ json_t *run_request_format(const struct run_request *request) {
 
         if (!(set_text(object, "slice", request->slice) &&
               set_text(object, "name", request->name) &&
+              set_text(object, "owner", request->owner) &&
               set(object, "claim", format_run_claim(request)) &&
               (!request->nets_given || set(object, "net", format_nets(request))) &&
               (request->n_disks == 0 ||

@@ -166,6 +166,7 @@ static void in_any_world_exactly_those_are_stuck_whom_no_order_frees(void) {
         for (unsigned round = 0; round < 30000; round++) {
                 struct place place;
                 unsigned left = 0, asking = (unsigned)any(OWNERS);
+                bool locked = false;
 
                 place_init(&place);
                 for (unsigned a = 0; a < ACCOUNTS; a++)
@@ -181,6 +182,13 @@ static void in_any_world_exactly_those_are_stuck_whom_no_order_frees(void) {
                         if (n_held > 0 && n_waiting > 0)
                                 left |= 1u << o;
                 }
+                for (unsigned o = 0; o < OWNERS; o++)
+                        locked |= !may_go(&place, left, o);
+                need_int(deadlock_find(&place.owners, &place.ledger),
+                         locked ? DEADLOCK_E_STUCK : 0);
+                for (unsigned o = 0; o < OWNERS; o++)
+                        if (left & (1u << o))
+                                need_int(place.owner[o].stuck, !may_go(&place, left, o));
                 if (may_go(&place, left, asking)) {
                         free_++;
                         need_int(deadlock_check(&place.owners, &place.ledger, &place.owner[asking]),
@@ -213,6 +221,7 @@ static void what_it_costs_is_bounded(void) {
                           true);
         }
         expect_int(deadlock_check(&place.owners, &place.ledger, &owners[0]), 0);
+        expect_int(deadlock_find(&place.owners, &place.ledger), 0);
         free(owned);
         free(owners);
 }

@@ -13,6 +13,7 @@ static struct record sample(void) {
                 .id = "abcdefghijklmn01",
                 .name = "web",
                 .slice = "demo",
+                .owner = "build-7",
                 .cpu_milli = 1500,
                 .memory_bytes = 1 << 30,
                 .download_bytes_per_s = 3,
@@ -62,6 +63,7 @@ static void what_was_written_is_what_is_read(void) {
         expect(known);
         expect(is_same(&record, &again));
         expect(again.learns);
+        expect_str(again.owner, "build-7");
 }
 
 static void a_command_in_any_script_survives(void) {
@@ -83,6 +85,7 @@ static void the_largest_record_fits_its_attribute(void) {
 
         memset(record.name, 'n', TEXT_NAME_MAX);
         memset(record.slice, 's', TEXT_NAME_MAX);
+        memset(record.owner, 'o', TEXT_NAME_MAX);
         memset(record.command, '\\', RECORD_COMMAND_MAX);
         for (unsigned i = 0; i < _RESOURCE_N; i++)
                 record.charge.amount[i] = UINT64_MAX;

@@ -70,7 +70,7 @@ static void smallest_run_takes_all_defaults(void) {
 static void null_means_not_given(void) {
         static const char *const fields[] = {
                 "slice",   "name",   "claim", "priority", "wait_usec", "time_usec", "detach",
-                "dry_run", "ticket", "net",   "disks",    "learn",     "console"};
+                "dry_run", "ticket", "net",   "disks",    "learn",     "console",   "owner"};
 
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
                 expect_that(parse_field(fields[i], "null", NULL) == 0, "%s", fields[i]);
@@ -81,7 +81,7 @@ static void absurd_values_are_refused_in_every_field(void) {
         static const char *const fields[] = {"slice",     "name",        "claim",   "priority",
                                              "wait_usec", "detach",      "dry_run", "ticket",
                                              "command",   "environment", "net",     "disks",
-                                             "time_usec", "learn",       "console"};
+                                             "time_usec", "learn",       "console", "owner"};
         static const char *const values[] = {
                 "-9223372036854775808", "1.5",  "1e300", "\"\"",          "\"a\\nb\"",
                 "{\"a\":{}}",           "[[]]", "[1]",   "\"NaN\\u007f\""};
@@ -503,6 +503,7 @@ static void formatted_run_is_read_back(void) {
         request.priority = -3;
         request.wait_usec = 0;
         request.time_usec = 90;
+        strcpy(request.owner, "build-7");
         request.detach = request.console = request.learn = true;
         request.argv = argv;
         request.n_argv = 3;
@@ -535,6 +536,7 @@ static void formatted_run_is_read_back(void) {
         expect_int(back.priority, -3);
         expect_uint(back.wait_usec, 0);
         expect_uint(back.time_usec, 90);
+        expect_str(back.owner, "build-7");
         expect(back.detach && back.console && back.learn && !back.dry_run);
         expect_uint(back.n_argv, 3);
         expect_str(back.argv[2], "{mem.mib}");

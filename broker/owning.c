@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <base/units.h>
+#include <broker/broker.h>
+#include <broker/lease.h>
+#include <broker/owning.h>
+#include <broker/slice.h>
+
+#define OWNERS_TOLD 3 /* in one sentence */
+#define VMS_TOLD 3    /* of each */
+
+static struct lease *owned_lease(const struct owned *owned) {
+        return container_of((struct owned *)owned, struct lease, owned);
+}
+
+static const struct named_owner *named(const struct owner *owner) {
+        return container_of((struct owner *)owner, struct named_owner, owner);
+}
+
+static struct named_owner *find(const struct lease *lease) {
+        struct named_owner *owner = NULL;
+        char key[OWNING_KEY_MAX];
+
+        snprintf(key, sizeof(key), "%u/%s", lease->record.uid, lease->record.owner);
+        HASH_FIND_STR(lease->broker->named_owners, key, owner);
+        return owner;
+}
+
+static int get(const struct lease *lease, struct named_owner **ownerp) {
+        struct broker *broker = lease->broker;
+        struct named_owner *owner = find(lease);
+
+        if (!owner) {
+                owner = calloc(1, sizeof(*owner));
+                if (!owner)
+                        return fault(-ENOMEM);
+                snprintf(owner->key, sizeof(owner->key), "%u/%s", lease->record.uid,
+                         lease->record.owner);
+                owner->uid = lease->record.uid;
+                owner->name = strchr(owner->key, '/') + 1;
+                owner_init(&owner->owner);
+                HASH_ADD_STR(broker->named_owners, key, owner);
+        }
+        *ownerp = owner;
+        return 0;
+}
+
+static void add(struct lease *lease, struct named_owner *owner, bool waits) {
+        owner_add(&lease->broker->owners, &owner->owner, &lease->owned, &lease->slice->account,
+                  &lease->claim.demand, waits);
+}
+
+/* Kept until its owner has what he asks for. */
+static bool is_kept(const struct lease *lease) {
+        return (lease->state == LEASE_STARTING || lease->state == LEASE_RUNNING) &&
+               lease->record.time_usec == 0;
+}
+
+int owning_enter(struct lease *lease) {
+        bool waits = lease->state == LEASE_WAITING;
+        int r;
+
+        if (!lease->record.owner[0] || !(waits || is_kept(lease)))
+                return 0;
+        r = get(lease, &lease->owner);
+        if (r < 0)
+                return r;
+        lease->owner->n_leases++;
+        add(lease, lease->owner, waits);
+        return 0;
+}
+
+void owning_granted(struct lease *lease) {
+        struct broker *broker = lease->broker;
+
+        if (!lease->owner)
+                return;
+        owner_remove(&broker->owners, &lease->owned);
+        if (!is_kept(lease)) {
+                owning_leave(lease);
+                return;
+        }
+        add(lease, lease->owner, false);
+        /* He goes on waiting for something else, and keeps more than before. */
+        broker->owners_suspect |= lease->owner->owner.listed;
+}
+
+void owning_leave(struct lease *lease) {
+        struct named_owner *owner = take(lease->owner);
+
+        if (!owner)
+                return;
+        owner_remove(&lease->broker->owners, &lease->owned);
+        assert(owner->n_leases > 0);
+        owner->n_leases--;
+        if (owner->n_leases > 0)
+                return;
+        HASH_DELETE(hh, lease->broker->named_owners, owner);
+        free(owner);
+}
+
+/* ---- who holds what ---- */
+
+struct sentence {
+        char *text;
+        size_t size, used;
+        const struct shortage *shortage;
+        uid_t uid; /* to whom it is said */
+};
+
+static void say(struct sentence *sentence, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+
+static void say(struct sentence *sentence, const char *format, ...) {
+        va_list args;
+        int n;
+
+        va_start(args, format);
+        n = vsnprintf(sentence->text + sentence->used, sentence->size - sentence->used, format,
+                      args);
+        va_end(args);
+        sentence->used =
+                min_u64(sentence->used + (size_t)max_u64(0, (uint64_t)n), sentence->size - 1);
+}
+
+/* "cpu 2, memory 1G": CPU and memory, and what is short. */
+static void say_demand(struct sentence *sentence, const struct demand *demand) {
+        const char *comma = "";
+        char amount[UNITS_TEXT_MAX];
+
+        for (unsigned i = 0; i < _RESOURCE_N; i++) {
+                bool is_short = !sentence->shortage->is_vms && sentence->shortage->resource == i;
+
+                if (demand->amount[i] == 0 ||
+                    !(i == RESOURCE_CPU || i == RESOURCE_MEMORY || is_short))
+                        continue;
+                say(sentence, "%s%s %s", comma, resource_name(i),
+                    resource_format(i, demand->amount[i], amount, sizeof(amount)));
+                comma = ", ";
+        }
+}
+
+/* "'a' (cpu 2, memory 1G) and 2 more"; of somebody else's only the amounts. */
+static void say_held(struct sentence *sentence, const struct owner *owner, bool visible) {
+        const struct owned *owned;
+        unsigned n = 0, more = 0;
+
+        TAILQ_FOREACH(owned, &owner->held, link) {
+                if (n == VMS_TOLD) {
+                        more++;
+                        continue;
+                }
+                say(sentence, "%s", n++ ? ", " : " holds ");
+                if (visible)
+                        say(sentence, "'%s' (", owned_lease(owned)->record.name);
+                say_demand(sentence, owned->demand);
+                say(sentence, "%s", visible ? ")" : "");
+        }
+        if (more)
+                say(sentence, " and %u more", more);
+}
+
+static void say_owner(struct sentence *sentence, const struct owner *owner,
+                      const struct lease *asking) {
+        const struct named_owner *who = named(owner);
+        bool visible = sentence->uid == 0 || sentence->uid == who->uid;
+        const struct owned *waiting = TAILQ_FIRST(&owner->waiting);
+
+        if (asking)
+                waiting = &asking->owned;
+        if (visible)
+                say(sentence, "owner '%s'", who->name);
+        else
+                say(sentence, "another user's");
+        say_held(sentence, owner, visible);
+        say(sentence, " and %s ", asking ? "asks for" : "waits for");
+        say_demand(sentence, waiting->demand);
+}
+
+/* All that are marked stuck, the one of @asking first. */
+static void say_circle(const struct broker *broker, const struct lease *asking,
+                       struct sentence *sentence) {
+        const struct owner *first = asking->owned.owner, *owner;
+        unsigned n = 0, more = 0;
+
+        say(sentence, "deadlock: ");
+        say_owner(sentence, first, asking);
+        TAILQ_FOREACH(owner, &broker->owners.list, link) {
+                if (!owner->stuck || owner == first)
+                        continue;
+                if (++n >= OWNERS_TOLD) {
+                        more++;
+                        continue;
+                }
+                say(sentence, "; ");
+                say_owner(sentence, owner, NULL);
+        }
+        if (more)
+                say(sentence, "; and %u more", more);
+        say(sentence, n ? ": each keeps what another waits for"
+                        : ": more than there is beside what it keeps");
+}
+
+/* Stuck means that it does not fit beside what the stuck ones hold, so not beside all either. */
+static void find_shortage(const struct lease *lease, struct shortage *shortage) {
+        struct shortage found = {};
+
+        if (ledger_check(&lease->broker->ledger, &lease->slice->account, &lease->claim.demand,
+                         &found))
+                *shortage = found;
+}
+
+bool owning_would_lock(struct lease *lease, uid_t uid, struct shortage *shortage, char *text,
+                       size_t size) {
+        struct broker *broker = lease->broker;
+        struct named_owner *owner = lease->record.owner[0] ? find(lease) : NULL;
+        struct sentence sentence = {.text = text, .size = size, .shortage = shortage, .uid = uid};
+        int r;
+
+        if (!owner)
+                return false;
+        add(lease, owner, true);
+        r = deadlock_check(&broker->owners, &broker->ledger, &owner->owner);
+        if (r) {
+                find_shortage(lease, shortage);
+                say_circle(broker, lease, &sentence);
+        }
+        owner_remove(&broker->owners, &lease->owned);
+        return r;
+}
+
+struct lease *owning_find_locked(struct broker *broker, char *text, size_t size) {
+        struct lease *last = NULL;
+        const struct owned *owned;
+        const struct owner *owner;
+        struct sentence sentence = {.text = text, .size = size};
+
+        if (!broker->owners_suspect)
+                return NULL;
+        if (deadlock_find(&broker->owners, &broker->ledger) == 0) {
+                broker->owners_suspect = false;
+                return NULL;
+        }
+        TAILQ_FOREACH(owner, &broker->owners.list, link)
+                TAILQ_FOREACH(owned, &owner->waiting, link)
+                        if (owner->stuck &&
+                            (!last || owned_lease(owned)->claim.order > last->claim.order))
+                                last = owned_lease(owned);
+        assert(last); /* who is stuck waits for something */
+        find_shortage(last, &last->claim.shortage);
+        sentence.shortage = &last->claim.shortage;
+        sentence.uid = last->record.uid;
+        say_circle(broker, last, &sentence);
+        return last;
+}
