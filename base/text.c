@@ -39,6 +39,55 @@ int text_check_name(const char *what, const char *name, struct why *why) {
                        text_escape(name, quoted, sizeof(quoted)), what, TEXT_NAME_MAX);
 }
 
+static bool is_slice(const char *name) {
+        char part[TEXT_NAME_MAX + 1];
+
+        if (strlen(name) > TEXT_NAME_MAX)
+                return false;
+        for (unsigned depth = 0; depth < TEXT_SLICE_DEPTH_MAX; depth++) {
+                size_t length = strcspn(name, "/");
+
+                memcpy(part, name, length);
+                part[length] = '\0';
+                if (!is_name(part))
+                        return false;
+                if (name[length] == '\0')
+                        return true;
+                name += length + 1;
+        }
+        return false;
+}
+
+int text_check_slice(const char *what, const char *name, struct why *why) {
+        char quoted[QUOTE_MAX];
+
+        if (is_slice(name))
+                return 0;
+        return why_set(
+                why, TEXT_E_NAME,
+                "\"%s\" is not a valid %s: give letters, digits, '.', '_' or '-', the first "
+                "a letter or digit, without \"..\"; or up to %d such names separated by '/'; "
+                "at most %d bytes in all",
+                text_escape(name, quoted, sizeof(quoted)), what, TEXT_SLICE_DEPTH_MAX,
+                TEXT_NAME_MAX);
+}
+
+bool text_slice_parent(const char *name, char *buffer) {
+        const char *slash = strrchr(name, '/');
+
+        if (!slash)
+                return false;
+        memcpy(buffer, name, (size_t)(slash - name));
+        buffer[slash - name] = '\0';
+        return true;
+}
+
+const char *text_slice_leaf(const char *name) {
+        const char *slash = strrchr(name, '/');
+
+        return slash ? slash + 1 : name;
+}
+
 static bool is_interface(const char *text) {
         if (!*text || strlen(text) > TEXT_INTERFACE_MAX || strcmp(text, ".") == 0 ||
             strcmp(text, "..") == 0)

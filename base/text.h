@@ -28,6 +28,21 @@ enum {
  */
 _must_check_ int text_check_name(const char *what, const char *name, struct why *why);
 
+#define TEXT_SLICE_DEPTH_MAX 4 /* slices within each other */
+
+/*
+ * The same for the name of a slice, which may lie in others: "parent/child", at most
+ * TEXT_SLICE_DEPTH_MAX names in TEXT_NAME_MAX bytes together.
+ */
+_must_check_ int text_check_slice(const char *what, const char *name, struct why *why);
+
+/* The name of the slice that @name lies in into @buffer of TEXT_NAME_MAX + 1 bytes; false if it
+ * lies in none. @name is one that text_check_slice() takes. */
+bool text_slice_parent(const char *name, char *buffer);
+
+/* The last part of it, which is within @name. */
+const char *text_slice_leaf(const char *name);
+
 /*
  * The same for the name of a network interface: what the kernel takes (dev_valid_name), of
  * printable ASCII: 1 to TEXT_INTERFACE_MAX characters without '/', ':' and blanks, not "." or "..".

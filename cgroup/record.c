@@ -341,7 +341,7 @@ int record_parse(struct record *record, const char *text, size_t length, bool *c
                  !text_copy(result.name, sizeof(result.name), name) ||
                  !text_copy(result.slice, sizeof(result.slice), slice) ||
                  !text_copy(result.command, sizeof(result.command), command) ||
-                 text_check_name("name", name, NULL) || text_check_name("slice", slice, NULL) ||
+                 text_check_name("name", name, NULL) || text_check_slice("slice", slice, NULL) ||
                  text_check_name("id", id, NULL) || !text_is_printable(command) || uid < 0 ||
                  uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX || order < 0 || grace < 0 ||
                  cpu < 0 || memory < 0 || download < 0 || upload < 0 || created < 0 ||

@@ -83,8 +83,9 @@ const struct option_row run_option_rows[] = {
         {},
 };
 
-static int set_name(char *name, const char *what, const char *value, struct why *why) {
-        int r = text_check_name(what, value, why);
+static int set_name(char *name, const char *what, const char *value,
+                    int (*check)(const char *, const char *, struct why *), struct why *why) {
+        int r = check(what, value, why);
 
         if (!r && !text_copy(name, TEXT_NAME_MAX + 1, value))
                 r = why_set(why, REQUEST_E_INVALID, "it is too long");
@@ -222,11 +223,11 @@ static int set_option(struct run_options *options, int option, const char *value
 
         switch (option) {
         case OPTION_SLICE:
-                return set_name(request->slice, "slice", value, why);
+                return set_name(request->slice, "slice", value, text_check_slice, why);
         case OPTION_NAME:
-                return set_name(request->name, "VM name", value, why);
+                return set_name(request->name, "VM name", value, text_check_name, why);
         case OPTION_OWNER:
-                return set_name(request->owner, "owner", value, why);
+                return set_name(request->owner, "owner", value, text_check_name, why);
         case OPTION_NET:
                 return set_net(request, value, why);
         case OPTION_DISK_IMAGE:

@@ -7,7 +7,7 @@
  *
  *     reserve             <= capacity
  *     sum of guarantees   <= (capacity - reserve) x min(1, ratio)       (a guarantee is real)
- *     a slice's guarantee <= its limit x its ratio
+ *     a slice's guarantee <= its limit x its ratio    (its own, or what slices in it add up to)
  *     its default claim   <= the largest claim of a VM, and its limit x its ratio
  *
  * and what belongs to a bridge needs one, and no directory of [Disk] lies in another.
@@ -260,6 +260,58 @@ static const char *guarantee_key(unsigned resource) {
         return unit_find(&unit, offset, &place)->name;
 }
 
+static uint64_t add(uint64_t a, uint64_t b) {
+        return a + b < a ? UINT64_MAX : a + b;
+}
+
+static uint64_t guaranteed(const struct policy *policy, const struct slice_policy *slice,
+                           unsigned resource);
+
+/* What the slices directly in @outer have guaranteed together. */
+static uint64_t guaranteed_inside(const struct policy *policy, const struct slice_policy *outer,
+                                  unsigned resource) {
+        size_t length = strlen(outer->name);
+        uint64_t sum = 0;
+
+        /* Sorted by name: all that begin with it come next. */
+        for (const struct slice_policy *slice = outer + 1;
+             slice < policy->slices + policy->n_slices &&
+             strncmp(slice->name, outer->name, length) == 0;
+             slice++)
+                if (slice->name[length] == '/' && !strchr(slice->name + length + 1, '/'))
+                        sum = add(sum, guaranteed(policy, slice, resource));
+        return sum;
+}
+
+/* Its own, or what those in it need, which is part of it. */
+static uint64_t guaranteed(const struct policy *policy, const struct slice_policy *slice,
+                           unsigned resource) {
+        return max_u64(slice->guarantee.amount[resource],
+                       guaranteed_inside(policy, slice, resource));
+}
+
+/* What slices have guaranteed fits into the slice that they lie in. */
+static void check_inner(const struct policy *policy, unsigned resource,
+                        struct policy_errors *errors) {
+        char total[UNITS_TEXT_MAX], valid[UNITS_TEXT_MAX];
+
+        for (size_t j = 0; j < policy->n_slices; j++) {
+                const struct slice_policy *slice = &policy->slices[j];
+                uint64_t limit = slice->limit.amount[resource], sum;
+
+                if (!is_number(limit))
+                        continue;
+                limit = scale(limit, slice->ratio_milli.amount[resource]);
+                sum = guaranteed_inside(policy, slice, resource);
+                if (sum > limit)
+                        errors_add(errors, slice->path, 0, "Slice", guarantee_key(resource),
+                                   "the guarantees of the slices in it add up to %s, more than "
+                                   "its limit times its ratio, %s",
+                                   resource_format(resource, sum, total, sizeof(total)),
+                                   resource_format(resource, limit, valid, sizeof(valid)));
+        }
+}
+
 void check_policy(const struct policy *policy, struct policy_errors *errors) {
         const struct broker_policy *broker = &policy->broker;
 
@@ -268,14 +320,15 @@ void check_policy(const struct policy *policy, struct policy_errors *errors) {
                 char total[UNITS_TEXT_MAX], valid[UNITS_TEXT_MAX];
                 uint64_t most, sum = 0;
 
+                check_inner(policy, i, errors);
                 if (!is_number(capacity) || reserve > capacity)
                         continue;
                 most = scale(capacity - reserve, min_u64(broker->ratio_milli.amount[i], 1000));
                 for (size_t j = 0; j < policy->n_slices; j++) {
                         const struct slice_policy *slice = &policy->slices[j];
 
-                        if (__builtin_add_overflow(sum, slice->guarantee.amount[i], &sum))
-                                sum = UINT64_MAX;
+                        if (!strchr(slice->name, '/'))
+                                sum = add(sum, guaranteed(policy, slice, i));
                         if (sum <= most)
                                 continue;
                         errors_add(errors, slice->path, 0, "Guarantee", guarantee_key(i),

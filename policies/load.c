@@ -17,61 +17,10 @@
 #include <policies/parse.h>
 #include <policies/policy.h>
 #include <policies/sources.h>
+#include <policies/trees.h>
 #include <policies/value.h>
 
 #include <base/why.h>
-
-/* The directories that are open during a load, and the names found in them. */
-struct trees {
-        struct dir roots[_TREES_N], slices[_TREES_N];
-        char **names; /* "demo.slice", sorted */
-        size_t n_names;
-};
-
-#define TREES_NULL                                                                                 \
-        {                                                                                          \
-                .roots = {DIR_NULL, DIR_NULL}, .slices = { DIR_NULL, DIR_NULL }                    \
-        }
-
-static void names_free(char **names, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                free(names[i]);
-        free(names);
-}
-
-static void trees_deinit(struct trees *trees) {
-        for (size_t i = 0; i < _TREES_N; i++) {
-                dir_close(&trees->slices[i]);
-                dir_close(&trees->roots[i]);
-        }
-        names_free(trees->names, trees->n_names);
-}
-
-static int compare_names(const void *a, const void *b) {
-        return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int trees_open(struct trees *trees, const char *config_dir, const char *vendor_dir,
-                      struct policy_errors *errors) {
-        const char *const paths[_TREES_N] = {
-                [TREE_CONFIG] = config_dir,
-                [TREE_VENDOR] = vendor_dir,
-        };
-
-        for (size_t i = 0; i < _TREES_N; i++) {
-                int r;
-
-                dir_open(&trees->roots[i], NULL, paths[i], errors);
-                dir_open(&trees->slices[i], &trees->roots[i], "slices", errors);
-                r = dir_list(&trees->slices[i], ".slice", &trees->names, &trees->n_names,
-                             POLICY_SLICES_MAX, errors);
-                if (r)
-                        return r;
-        }
-        if (trees->n_names > 0)
-                qsort(trees->names, trees->n_names, sizeof(*trees->names), compare_names);
-        return 0;
-}
 
 static int load_broker(struct broker_policy *broker, const struct trees *trees,
                        struct policy_errors *errors) {
@@ -85,15 +34,16 @@ static int load_broker(struct broker_policy *broker, const struct trees *trees,
         return sources_load(&unit, trees->roots, "broker.conf", "broker", path);
 }
 
-/* "demo.slice" without its ending. Notes an error and returns false if that is no name. */
+/* "demo.slice", or "demo/inner.slice", without its ending. Notes an error and returns false if that
+ * is no name. */
 static bool slice_name(char name[TEXT_NAME_MAX + 1], const struct trees *trees, const char *base,
                        struct policy_errors *errors) {
-        char stem[NAME_MAX + 1], path[FILES_PATH_MAX];
+        char stem[FILES_PATH_MAX], path[FILES_PATH_MAX];
         const struct dir *dir = &trees->slices[TREE_CONFIG];
         struct why why = {};
 
         snprintf(stem, sizeof(stem), "%.*s", (int)(strlen(base) - strlen(".slice")), base);
-        if (text_check_name("name of a slice", stem, &why) == 0 &&
+        if (text_check_slice("name of a slice", stem, &why) == 0 &&
             text_copy(name, TEXT_NAME_MAX + 1, stem))
                 return true;
         if (dir->fd < 0 || faccessat(dir->fd, base, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
@@ -106,11 +56,17 @@ static bool slice_name(char name[TEXT_NAME_MAX + 1], const struct trees *trees, 
 static int load_slice(struct slice_policy *slice, const struct trees *trees, const char *base,
                       struct policy_errors *errors) {
         struct unit unit = {.file = POLICY_FILE_SLICE, .object = slice, .errors = errors};
+        struct dir dirs[_TREES_N] = {DIR_NULL, DIR_NULL};
+        char inside[TEXT_NAME_MAX + 1] = "";
         int r;
 
+        text_slice_parent(slice->name, inside);
+        trees_open_inside(trees, inside, dirs, errors);
         r = value_set_defaults(unit.file, unit.object);
         if (!r)
-                r = sources_load(&unit, trees->slices, base, slice->name, slice->path);
+                r = sources_load(&unit, dirs, text_slice_leaf(base), text_slice_leaf(slice->name),
+                                 slice->path);
+        trees_close_inside(dirs);
         if (r)
                 return r;
         if (slice->path[0] == '\0')
@@ -142,52 +98,6 @@ static int load_slices(struct policy *policy, const struct trees *trees,
         /* Once more: without the ending, "a" comes before "a-b". */
         qsort(policy->slices, policy->n_slices, sizeof(*policy->slices), compare_slices);
         return 0;
-}
-
-/* Drop-ins that nobody reads are a limit somebody believes in: say so. */
-static int check_orphans(const struct policy *policy, const struct dir *slices, const char *name,
-                         struct policy_errors *errors) {
-        char stem[TEXT_NAME_MAX + sizeof(".slice.d")];
-        struct dir dir = DIR_NULL;
-        char **names = NULL;
-        size_t n = 0, length;
-        int r;
-
-        if (!text_copy(stem, sizeof(stem), name))
-                return 0;
-        length = strlen(stem) - strlen(".d");
-        if (length > strlen(".slice") &&
-            strncmp(stem + length - strlen(".slice"), ".slice", 6) == 0)
-                length -= strlen(".slice");
-        stem[length] = '\0';
-        if (policy_find_slice(policy, stem))
-                return 0;
-
-        dir_open(&dir, slices, name, errors);
-        r = dir_list(&dir, ".conf", &names, &n, POLICY_DROPINS_MAX, errors);
-        if (n > 0)
-                errors_add(errors, dir.path, 0, NULL, NULL,
-                           "there are drop-ins here, but no %s.slice that they could belong to",
-                           stem);
-        names_free(names, n);
-        dir_close(&dir);
-        return r;
-}
-
-static int check_all_orphans(const struct policy *policy, const struct trees *trees,
-                             struct policy_errors *errors) {
-        int r = 0;
-
-        for (size_t i = 0; i < _TREES_N && !r; i++) {
-                char **names = NULL;
-                size_t n = 0;
-
-                r = dir_list(&trees->slices[i], ".d", &names, &n, 2 * POLICY_SLICES_MAX, errors);
-                for (size_t j = 0; j < n && !r; j++)
-                        r = check_orphans(policy, &trees->slices[i], names[j], errors);
-                names_free(names, n);
-        }
-        return r;
 }
 
 static void mirror_axis(struct demand *demand, bool full_duplex, uint64_t otherwise) {
@@ -239,7 +149,7 @@ int policy_load(struct policy **policyp, const char *config_dir, const char *ven
         if (!r)
                 r = load_slices(policy, &trees, errors);
         if (!r)
-                r = check_all_orphans(policy, &trees, errors);
+                r = trees_check_orphans(&trees, policy, errors);
         if (r)
                 return r;
         check_policy(policy, errors);

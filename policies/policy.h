@@ -18,7 +18,10 @@
  * add up instead. Names that begin with a dot, and other endings, are passed over.
  *
  * A slice may have any name that text_check_name() takes: its directory in the cgroup tree is
- * NAME.slice, and so never meets the holder's or the broker's own.
+ * NAME.slice, and so never meets the holder's or the broker's own. Slices lie in each other: the
+ * file of "ci/nightly" is slices/ci/nightly.slice, beside slices/ci.slice, without which it is an
+ * error. What a VM of it has counts for both, and its directory is ci.slice/nightly.slice. Who may
+ * use it, and all else, is said in its own file alone.
  */
 
 #include <sys/types.h>

@@ -152,7 +152,7 @@ static int get_text(char *buffer, size_t size, const json_t *object, const char 
 
 /* The name of a slice or VM; "" if it is not given. */
 static int get_name(char name[TEXT_NAME_MAX + 1], const json_t *object, const char *key,
-                    struct why *why) {
+                    int (*check)(const char *, const char *, struct why *), struct why *why) {
         const json_t *value = given(object, key);
         struct why reason;
 
@@ -161,7 +161,7 @@ static int get_name(char name[TEXT_NAME_MAX + 1], const json_t *object, const ch
                 return 0;
         if (!json_is_string(value))
                 return invalid(why, key, value, "a name");
-        if (text_check_name("it", json_string_value(value), &reason) ||
+        if (check("it", json_string_value(value), &reason) ||
             !text_copy(name, TEXT_NAME_MAX + 1, json_string_value(value)))
                 return why_set(why, REQUEST_E_INVALID, "%s is not a name: %s", key, reason.text);
         return 0;
@@ -419,11 +419,11 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
 
         r = only_members(parameters, "", names, why);
         if (!r)
-                r = get_name(parsed.slice, parameters, "slice", why);
+                r = get_name(parsed.slice, parameters, "slice", text_check_slice, why);
         if (!r)
-                r = get_name(parsed.name, parameters, "name", why);
+                r = get_name(parsed.name, parameters, "name", text_check_name, why);
         if (!r)
-                r = get_name(parsed.owner, parameters, "owner", why);
+                r = get_name(parsed.owner, parameters, "owner", text_check_name, why);
         if (!r)
                 r = get_claim(&parsed.claim, &parsed.download_bytes_per_s,
                               &parsed.upload_bytes_per_s, true, parameters, why);
@@ -474,7 +474,7 @@ void run_request_deinit(struct run_request *request) {
 static int get_vm(char vm[TEXT_NAME_MAX + 1], const json_t *parameters, struct why *why) {
         int r;
 
-        r = get_name(vm, parameters, "vm", why);
+        r = get_name(vm, parameters, "vm", text_check_name, why);
         if (!r && !vm[0])
                 r = why_set(why, REQUEST_E_INVALID, "vm is missing; give the name or id of a VM");
         return r;
