@@ -358,17 +358,18 @@ static int adopt_vm(struct broker *broker, struct slice *slice, const char *name
         return adopt_group(broker, slice, name);
 }
 
-static int adopt_slice(struct broker *broker, struct slice *none, const char *name, size_t stem) {
-        char slice_name[TEXT_NAME_MAX + 1];
+/* And those that lie in it. */
+static int adopt_slice(struct broker *broker, struct slice *outer, const char *name, size_t stem) {
+        char slice_name[2 * TEXT_NAME_MAX + 2];
         struct slice *slice;
         struct why why = {};
         int r;
 
         if (stem > TEXT_NAME_MAX)
                 return 0;
-        memcpy(slice_name, name, stem);
-        slice_name[stem] = '\0';
-        if (text_check_name("slice", slice_name, NULL))
+        snprintf(slice_name, sizeof(slice_name), "%s%s%.*s", outer ? outer->name : "",
+                 outer ? "/" : "", (int)stem, name);
+        if (text_check_slice("slice", slice_name, NULL))
                 return 0;
         r = slice_get(broker, slice_name, &slice);
         if (r < 0)
@@ -379,6 +380,8 @@ static int adopt_slice(struct broker *broker, struct slice *none, const char *na
                 log_error("slice '%s': %s", slice_name, why.text);
         if (r == 0)
                 r = each_group(broker, slice->dir_fd, ".vm", slice, adopt_vm);
+        if (r == 0)
+                r = each_group(broker, slice->dir_fd, ".slice", slice, adopt_slice);
         if (r == 0 && slice_protect(broker, slice, &why))
                 log_error("slice '%s': %s", slice_name, why.text);
         slice->n_leases--;

@@ -70,6 +70,15 @@ const char *lease_directory(const struct lease *lease, char *buffer, size_t size
         return buffer;
 }
 
+const char *lease_path(const struct lease *lease, char *buffer, size_t size) {
+        char slice[SLICE_DIRECTORY_MAX], name[LEASE_DIRECTORY_MAX];
+
+        snprintf(buffer, size, "%s/%s/%s", lease->broker->root.path,
+                 slice_directory(lease->slice->name, slice, sizeof(slice)),
+                 lease_directory(lease, name, sizeof(name)));
+        return buffer;
+}
+
 int lease_open_dir(struct lease *lease, struct why *why) {
         char name[LEASE_DIRECTORY_MAX];
 

@@ -215,6 +215,9 @@ struct lease *lease_find(struct broker *broker, const char *name);
 #define LEASE_DIRECTORY_MAX (RECORD_ID_MAX + 4)
 const char *lease_directory(const struct lease *lease, char *buffer, size_t size);
 
+/* Where that is, for people: an absolute path. */
+const char *lease_path(const struct lease *lease, char *buffer, size_t size);
+
 /*
  * Its directory, open; and closed again. A VM that runs costs no descriptor for it: the table of
  * descriptors is copied for every launch. Answers CGROUP_E_*.

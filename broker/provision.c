@@ -290,8 +290,7 @@ int provision_tell_started(struct lease *lease) {
                 return 0;
         ticket_format(ticket, broker->key, lease->record.id, lease->record.order,
                       lease->record.uid);
-        snprintf(path, sizeof(path), "%s/%s.slice/%s.vm", broker->root.path, lease->slice->name,
-                 lease->record.id);
+        lease_path(lease, path, sizeof(path));
         run = json_pack("{s:s s:s s:s s:s s:i s:s s:I s:I s:I}", "ticket", ticket, "id",
                         lease->record.id, "name", lease->record.name, "slice", lease->record.slice,
                         "pid", (int)lease->process.pid, "cgroup", path, "admission_us",

@@ -44,11 +44,6 @@ json_t *report_limits(const struct limits *limits) {
         return object;
 }
 
-static void cgroup_path(const struct lease *lease, char *path, size_t size) {
-        snprintf(path, size, "%s/%s.slice/%s.vm", lease->broker->root.path, lease->slice->name,
-                 lease->record.id);
-}
-
 /* What was promised of its duration, if anything was. */
 static json_t *add_time(json_t *object, const struct record *record) {
         if (object && record->time_usec) {
@@ -74,7 +69,7 @@ json_t *report_vm(const struct lease *lease) {
         bool made = lease->state != LEASE_WAITING;
         json_t *vm;
 
-        cgroup_path(lease, path, sizeof(path));
+        lease_path(lease, path, sizeof(path));
         vm = json_pack("{s:s s:s s:s s:s s:s s:I s:i s:b s:s s:I s:s s:o s:o s:o s:o s:s* s:s*}",
                        "id", lease->record.id, "name", lease->record.name, "slice",
                        lease->slice->name, "state", lease_state_name(lease->state), "detail",

@@ -15,8 +15,26 @@ struct slice *slice_find(struct broker *broker, const char *name) {
         return slice;
 }
 
+/* Puts @slice into the one that its name says it lies in. */
+static int place(struct broker *broker, struct slice *slice) {
+        char parent[TEXT_NAME_MAX + 1];
+        bool placed;
+        int r;
+
+        if (!text_slice_parent(slice->name, parent))
+                return 0;
+        r = slice_get(broker, parent, &slice->parent);
+        if (r < 0)
+                return r;
+        slice->parent->n_inner++;
+        placed = account_place(&slice->account, &slice->parent->account);
+        assert(placed);
+        return 0;
+}
+
 int slice_get(struct broker *broker, const char *name, struct slice **slicep) {
         struct slice *slice = slice_find(broker, name);
+        int r;
 
         if (!slice) {
                 slice = calloc(1, sizeof(*slice));
@@ -29,6 +47,12 @@ int slice_get(struct broker *broker, const char *name, struct slice **slicep) {
                 slice->dir_fd = slice->weight_fd = slice->low_fd = slice->watch_id = -1;
                 slice->limits = (struct limits)LIMITS_KEEP_ALL;
                 lane_init(&slice->lane, &slice->account);
+                r = place(broker, slice);
+                if (r < 0) {
+                        free(slice->name);
+                        free(slice);
+                        return r;
+                }
                 for (unsigned i = 0; i < _RESOURCE_N; i++) {
                         slice->account.limit.amount[i] = LEDGER_NO_LIMIT;
                         slice->account.ratio_milli.amount[i] = 1000;
@@ -41,7 +65,17 @@ int slice_get(struct broker *broker, const char *name, struct slice **slicep) {
 }
 
 const char *slice_directory(const char *name, char *buffer, size_t size) {
-        snprintf(buffer, size, "%s.slice", name);
+        size_t used = 0;
+
+        while (*name) {
+                size_t length = strcspn(name, "/");
+                bool last = name[length] == '\0';
+
+                used += (size_t)snprintf(buffer + used, size - used, "%.*s.slice%s", (int)length,
+                                         name, last ? "" : "/");
+                assert(used < size);
+                name += length + !last;
+        }
         return buffer;
 }
 
@@ -178,14 +212,11 @@ void slices_settle(struct broker *broker, struct slice *except) {
         }
 }
 
-int slice_open(struct broker *broker, struct slice *slice, struct why *why) {
+static int open_directory(struct broker *broker, struct slice *slice, struct why *why) {
         _cleanup_(fd_closep) int dir_fd = -1, weight_fd = -1, low_fd = -1;
         char name[SLICE_DIRECTORY_MAX];
         struct limits limits;
         int watch_id, r;
-
-        if (slice->dir_fd >= 0)
-                return 0;
 
         slice_directory(slice->name, name, sizeof(name));
         r = cgroup_create_at(broker->root.dir_fd, name, &dir_fd, why);
@@ -223,7 +254,16 @@ int slice_open(struct broker *broker, struct slice *slice, struct why *why) {
         return 0;
 }
 
-int slice_protect(struct broker *broker, struct slice *slice, struct why *why) {
+int slice_open(struct broker *broker, struct slice *slice, struct why *why) {
+        int r;
+
+        if (slice->dir_fd >= 0)
+                return 0;
+        r = slice->parent ? slice_open(broker, slice->parent, why) : 0;
+        return r ? r : open_directory(broker, slice, why);
+}
+
+static int protect(struct broker *broker, struct slice *slice, struct why *why) {
         uint64_t weight, low;
         int r = 0;
 
@@ -240,46 +280,52 @@ int slice_protect(struct broker *broker, struct slice *slice, struct why *why) {
                         r = limits_write_fd(slice->low_fd, low);
         }
         if (r)
-                return why_errno(why, CGROUP_E_LIMIT, r, "cannot set the weights of '%s.slice'",
+                return why_errno(why, CGROUP_E_LIMIT, r, "cannot set the weights of slice '%s'",
                                  slice->name);
         slice->low_bytes = low;
         return 0;
 }
 
-void slice_forget_unused(struct broker *broker, struct slice *slice) {
-        char name[SLICE_DIRECTORY_MAX];
-        struct why why;
+int slice_protect(struct broker *broker, struct slice *slice, struct why *why) {
+        int r = slice->parent ? slice_protect(broker, slice->parent, why) : 0;
 
-        if (slice->policy || slice->n_leases > 0)
-                return;
-        if (slice->dir_fd >= 0 &&
-            cgroup_remove_at(broker->root.dir_fd, slice_directory(slice->name, name, sizeof(name)),
-                             &why))
+        return r ? r : protect(broker, slice, why);
+}
+
+/* Takes it out of everything and frees it, with @remove its directory, too: an empty one goes, one
+ * with VMs answers BUSY and stays for the next start. */
+static void slice_free(struct broker *broker, struct slice *slice, bool remove) {
+        char name[SLICE_DIRECTORY_MAX];
+        struct why why = {};
+
+        slice_directory(slice->name, name, sizeof(name));
+        if (remove && slice->dir_fd >= 0 && cgroup_remove_at(broker->root.dir_fd, name, &why) &&
+            why.code != CGROUP_E_BUSY)
                 log_warning("slice '%s': %s", slice->name, why.text);
         slice_close(broker, slice);
         balance(broker, slice);
+        if (slice->parent)
+                slice->parent->n_inner--;
         HASH_DEL(broker->slices, slice);
         free(slice->name);
         free(slice);
 }
 
+void slice_forget_unused(struct broker *broker, struct slice *slice) {
+        while (slice && !slice->policy && slice->n_leases == 0 && slice->n_inner == 0) {
+                struct slice *parent = slice->parent;
+
+                slice_free(broker, slice, true);
+                slice = parent;
+        }
+}
+
 void slices_deinit(struct broker *broker, bool remove) {
         struct slice *slice, *next;
-        char name[SLICE_DIRECTORY_MAX];
 
-        HASH_ITER(hh, broker->slices, slice, next) {
-                /* Only an empty directory goes; one with VMs answers BUSY and stays for the next
-                 * start. */
-                struct why why = {};
-
-                slice_directory(slice->name, name, sizeof(name));
-                if (remove && slice->dir_fd >= 0 &&
-                    cgroup_remove_at(broker->root.dir_fd, name, &why) && why.code != CGROUP_E_BUSY)
-                        log_warning("slice '%s': %s", slice->name, why.text);
-                slice_close(broker, slice);
-                balance(broker, slice);
-                HASH_DEL(broker->slices, slice);
-                free(slice->name);
-                free(slice);
-        }
+        /* From the inside out. */
+        while (broker->slices)
+                HASH_ITER(hh, broker->slices, slice, next)
+                        if (slice->n_inner == 0)
+                                slice_free(broker, slice, remove);
 }

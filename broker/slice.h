@@ -7,7 +7,8 @@
  *
  * The directory's cpu.weight and memory.low are always the sums over its VMs: a parent's protection
  * bounds its children's, and a slice with many VMs may not weigh as much as a slice with one. They
- * go up before a VM starts, and down after it is gone.
+ * go up before a VM starts, and down after it is gone. A slice may lie in another, by its name:
+ * then its directory does, and what is charged to it is charged to that one, too.
  */
 
 #include <uthash.h>
@@ -26,6 +27,8 @@ struct slice {
         struct account account;
         struct lane lane;
         const struct slice_policy *policy; /* NULL: only adopted VMs are left in it */
+        struct slice *parent;              /* NULL: it lies in no other */
+        uint64_t n_inner;                  /* slices that lie in it */
         uint64_t n_leases;                 /* that refer to it, waiting ones too */
 
         int dir_fd, weight_fd, low_fd; /* -1 until the first VM */
@@ -47,8 +50,8 @@ struct slice {
 /* The slice of that name, or NULL. */
 struct slice *slice_find(struct broker *broker, const char *name);
 
-/* Finds or makes the object (not the directory) for a slice found in the tree or in the policy.
- * Negative: out of memory. */
+/* Finds or makes the object (not the directory) for a slice found in the tree or in the policy, and
+ * those that it lies in. @name is one that text_check_slice() takes. Negative: out of memory. */
 _must_check_ int slice_get(struct broker *broker, const char *name, struct slice **slicep);
 
 /* Takes policy and ratios into the books of all slices, makes those that are new, and writes
@@ -56,7 +59,8 @@ _must_check_ int slice_get(struct broker *broker, const char *name, struct slice
  * Negative: out of memory. */
 _must_check_ int slices_configure(struct broker *broker);
 
-/* Makes or opens the directory and puts the slice's own limits in force. Answers CGROUP_E_*. */
+/* Makes or opens the directory, and those it lies in, and puts the slice's own limits in force.
+ * Answers CGROUP_E_*. */
 _must_check_ int slice_open(struct broker *broker, struct slice *slice, struct why *why);
 
 /*
@@ -72,10 +76,12 @@ void slices_settle(struct broker *broker, struct slice *except);
 /* Its directory was taken away by somebody (it was empty): the next VM makes it again. */
 void slice_lost(struct broker *broker, struct slice *slice);
 
-/* Writes cpu.weight and memory.low as the books say now. Answers CGROUP_E_LIMIT. */
+/* Writes cpu.weight and memory.low as the books say now, of those it lies in first. Answers
+ * CGROUP_E_LIMIT. */
 _must_check_ int slice_protect(struct broker *broker, struct slice *slice, struct why *why);
 
-/* A slice that nobody refers to any more and no policy names: its directory and object go. */
+/* A slice that nobody refers to any more, that no policy names, and that no other lies in: its
+ * directory and object go, and then perhaps those of the one it lies in. */
 void slice_forget_unused(struct broker *broker, struct slice *slice);
 
 /* Ends the step in which it is frozen (broker/slice_io), if it is in one. */
@@ -84,8 +90,8 @@ void slice_thaw(struct slice *slice);
 /* Closes all; with @remove also takes away empty directories. */
 void slices_deinit(struct broker *broker, bool remove);
 
-/* "NAME.slice". */
-#define SLICE_DIRECTORY_MAX 80
+/* "NAME.slice", or "PARENT.slice/CHILD.slice": below the root. */
+#define SLICE_DIRECTORY_MAX 96
 const char *slice_directory(const char *name, char *buffer, size_t size);
 
 /* The cpu.weight of @cpu_milli where the whole effective limit is 10,000; at least 1. */

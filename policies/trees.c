@@ -116,8 +116,10 @@ static int list_slices(struct trees *trees, const char *inside, unsigned depth,
         size_t n = 0;
         int r;
 
-        r = add_name(&trees->insides, &trees->n_insides, inside, "");
         trees_open_inside(trees, inside, dirs, errors);
+        if (dirs[TREE_CONFIG].fd < 0 && dirs[TREE_VENDOR].fd < 0)
+                return 0;
+        r = add_name(&trees->insides, &trees->n_insides, inside, "");
         for (size_t i = 0; i < _TREES_N && !r; i++)
                 r = dir_list(&dirs[i], ".slice", &names, &n, POLICY_SLICES_MAX, errors);
         for (size_t i = 0; i < n && !r; i++) {

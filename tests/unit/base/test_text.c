@@ -54,6 +54,31 @@ static void a_name_has_at_most_63_bytes(void) {
         expect_in(why.text, "1 to 63");
 }
 
+static void a_slice_may_lie_in_others_by_its_name(void) {
+        static const char *const valid[] = {"a", "a/b", "a.b/c-d/e_f/0"};
+        static const char *const hostile[] = {"",    "/",         "/a",   "a/",   "a//b", "a/..",
+                                              "a/.", "a/b/c/d/e", "../a", "a/-b", "a b/c"};
+        char parent[TEXT_NAME_MAX + 1], name[TEXT_NAME_MAX + 2];
+        struct why why;
+
+        for (size_t i = 0; i < ARRAY_SIZE(valid); i++)
+                expect_that(text_check_slice("slice", valid[i], &why) == 0, "%s", valid[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(hostile); i++)
+                expect_that(text_check_slice("slice", hostile[i], &why) == TEXT_E_NAME, "%s",
+                            hostile[i]);
+        memset(name, 'a', sizeof(name));
+        name[20] = '/';
+        name[TEXT_NAME_MAX + 1] = '\0';
+        expect_int(text_check_slice("slice", name, &why), TEXT_E_NAME);
+        name[TEXT_NAME_MAX] = '\0';
+        expect_int(text_check_slice("slice", name, &why), 0);
+        expect(!text_slice_parent("a", parent));
+        expect(text_slice_parent("a/b/c", parent));
+        expect_str(parent, "a/b");
+        expect_str(text_slice_leaf("a/b/c"), "c");
+        expect_str(text_slice_leaf("a"), "a");
+}
+
 static void a_refused_name_is_quoted_with_what_it_names(void) {
         struct why why;
 
@@ -166,17 +191,12 @@ static void a_text_too_long_is_not_copied_in_part(void) {
         expect_str(buffer, "");
 }
 
-UNIT_MAIN(
-        TEST(a_name_is_letters_digits_dots_underscores_and_hyphens),
-        TEST(what_could_leave_its_directory_is_no_name),
-        TEST(a_name_has_at_most_63_bytes),
-        TEST(a_refused_name_is_quoted_with_what_it_names),
-        TEST(an_interface_is_called_what_the_kernel_takes),
-        TEST(plain_text_is_shown_as_it_is),
-        TEST(what_steers_a_terminal_is_escaped),
-        TEST(what_is_no_utf8_is_escaped_byte_by_byte),
-        TEST(what_does_not_fit_ends_in_dots),
-        TEST(an_escaped_text_is_always_printable),
-        TEST(printable_is_one_line_of_harmless_utf8),
-        TEST(a_text_too_long_is_not_copied_in_part),
-)
+UNIT_MAIN(TEST(a_name_is_letters_digits_dots_underscores_and_hyphens),
+          TEST(what_could_leave_its_directory_is_no_name),
+          TEST(a_slice_may_lie_in_others_by_its_name), TEST(a_name_has_at_most_63_bytes),
+          TEST(a_refused_name_is_quoted_with_what_it_names),
+          TEST(an_interface_is_called_what_the_kernel_takes), TEST(plain_text_is_shown_as_it_is),
+          TEST(what_steers_a_terminal_is_escaped), TEST(what_is_no_utf8_is_escaped_byte_by_byte),
+          TEST(what_does_not_fit_ends_in_dots), TEST(an_escaped_text_is_always_printable),
+          TEST(printable_is_one_line_of_harmless_utf8),
+          TEST(a_text_too_long_is_not_copied_in_part), )

@@ -255,7 +255,7 @@ static void values_that_cannot_be_are_refused(void) {
                 {"\"name\":\"web\"", "\"name\":\"../x\""},
                 {"\"name\":\"web\"", "\"name\":\"\""},
                 {"\"name\":\"web\"", "\"name\":7"},
-                {"\"slice\":\"demo\"", "\"slice\":\"a/b\""},
+                {"\"slice\":\"demo\"", "\"slice\":\"a//b\""},
                 {"\"uid\":4294967294", "\"uid\":-1"},
                 {"\"uid\":4294967294", "\"uid\":4294967296"},
                 {"\"order\":6", "\"order\":-6"},

@@ -161,7 +161,7 @@ static void mistakes_are_64_and_say_what_is_valid(void) {
                 {"provium run --priority x x", "-1000 to 1000"},
                 {"provium run --wait 5 x", "--wait: "},
                 {"provium run --name ../x x", "--name: "},
-                {"provium run --slice a/b x", "--slice: "},
+                {"provium run --slice a//b x", "--slice: "},
                 {"provium run --reconnect soon x", "--reconnect: "},
                 {"provium run --detach=1 x", "takes no value"},
                 {"provium run \xff", "not UTF-8"},

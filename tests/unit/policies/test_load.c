@@ -171,6 +171,90 @@ static void drop_ins_without_their_slice_are_an_error(void) {
         tree_deinit(&tree);
 }
 
+static void a_slice_lies_in_another_by_its_directory(void) {
+        const struct slice_policy *slice;
+        struct tree tree;
+
+        tree_init(&tree);
+        tree_put(&tree, "etc/slices/ci.slice", "[Slice]\nCPU=4\n[Guarantee]\nCPU=1\n");
+        tree_put(&tree, "etc/slices/ci-x.slice", "");
+        tree_put(&tree, "lib/slices/ci/nightly.slice", "[Slice]\nMaxVMs=7\n[Guarantee]\nCPU=2\n");
+        tree_put(&tree, "etc/slices/ci/nightly.d/a.conf", "[Slice]\nMaxVMs=8\n");
+        tree_put(&tree, "etc/slices/ci/nightly/a.slice", "[Guarantee]\nCPU=2\n");
+        tree_put(&tree, "etc/slices/ci/nightly/a/b.slice", "");
+        need_int(tree_load(&tree), 0);
+        need_uint(tree.policy->n_slices, 5);
+        slice = policy_find_slice(tree.policy, "ci/nightly");
+        need(slice != NULL);
+        expect_str(slice->name, "ci/nightly");
+        expect_in(slice->path, "lib/slices/ci/nightly.slice");
+        expect_uint(slice->vms_max, 8);
+        expect(policy_find_slice(tree.policy, "ci/nightly/a/b") != NULL);
+        expect(policy_find_slice(tree.policy, "nightly") == NULL);
+        tree_deinit(&tree);
+}
+
+static void slices_lie_four_deep_at_most(void) {
+        struct tree tree;
+
+        tree_init(&tree);
+        tree_put(&tree, "etc/slices/a.slice", "");
+        tree_put(&tree, "etc/slices/a/b.slice", "");
+        tree_put(&tree, "etc/slices/a/b/c.slice", "");
+        tree_put(&tree, "etc/slices/a/b/c/d.slice", "");
+        need_int(tree_load(&tree), 0);
+        expect_uint(tree.policy->n_slices, 4);
+        tree_put(&tree, "etc/slices/a/b/c/d/e.slice", "");
+        expect_int(tree_load(&tree), POLICY_E_INVALID);
+        expect_in(tree.text, "etc/slices/a/b/c/d: slices lie at most 4 within each other");
+        tree_deinit(&tree);
+}
+
+static void slices_without_the_one_they_lie_in_are_an_error(void) {
+        struct tree tree;
+        char path[256], link[256];
+
+        tree_init(&tree);
+        tree_put(&tree, "etc/slices/cl/nightly.slice", "");
+        tree_put(&tree, "etc/slices/ci.slice", "");
+        tree_put(&tree, "etc/slices/ci/x.d/a.conf", "");
+        need(symlink(tree_path(&tree, "etc", path), tree_path(&tree, "etc/slices/y", link)) == 0);
+        expect_int(tree_load(&tree), POLICY_E_INVALID);
+        expect_in(tree.text, "etc/slices/cl: there are slices here, but no cl.slice that they could "
+                             "lie in");
+        expect_in(tree.text, "etc/slices/ci/x.d: there are drop-ins here, but no ci/x.slice");
+        expect_uint(tree.errors.n, 2);
+        /* One that a slice could lie behind is not followed. */
+        tree_put(&tree, "etc/slices/y.slice", "");
+        expect_int(tree_load(&tree), POLICY_E_INVALID);
+        expect_uint(tree.errors.n, 3);
+        expect_in(tree.text, "etc/slices/y: it is a symbolic link");
+        need(unlink(link) == 0);
+        tree_deinit(&tree);
+}
+
+static void guarantees_inside_fit_the_slice_around_them(void) {
+        struct tree tree;
+
+        tree_init(&tree);
+        tree_put(&tree, "etc/broker.conf", "[Capacity]\nCPU=4\n");
+        tree_put(&tree, "etc/slices/ci.slice", "[Slice]\nCPU=2\n[Guarantee]\nCPU=1\n");
+        tree_put(&tree, "etc/slices/ci/a.slice", "[Guarantee]\nCPU=1\n");
+        tree_put(&tree, "etc/slices/ci/b.slice", "[Guarantee]\nCPU=1\n");
+        tree_put(&tree, "etc/slices/z.slice", "[Guarantee]\nCPU=2\n");
+        expect_int(tree_load(&tree), 0);
+        tree_put(&tree, "etc/slices/z.slice", "[Guarantee]\nCPU=2.1\n");
+        expect_int(tree_load(&tree), POLICY_E_INVALID);
+        expect_in(tree.text, "z.slice: [Guarantee] CPU=: with this slice, the guarantees add up to "
+                             "4.1");
+        tree_put(&tree, "etc/slices/z.slice", "");
+        tree_put(&tree, "etc/slices/ci/b.slice", "[Guarantee]\nCPU=1.5\n");
+        expect_int(tree_load(&tree), POLICY_E_INVALID);
+        expect_in(tree.text, "ci.slice: [Slice] CPU=: the guarantees of the slices in it add up to "
+                             "2.5, more than its limit times its ratio, 2");
+        tree_deinit(&tree);
+}
+
 static void an_empty_drop_in_directory_is_nobodys_error(void) {
         struct tree tree;
         char path[256];
@@ -388,6 +472,10 @@ UNIT_MAIN(
         TEST(a_slice_has_drop_ins_too_whoever_shipped_it),
         TEST(drop_ins_without_their_slice_are_an_error),
         TEST(an_empty_drop_in_directory_is_nobodys_error),
+        TEST(a_slice_lies_in_another_by_its_directory),
+        TEST(slices_lie_four_deep_at_most),
+        TEST(slices_without_the_one_they_lie_in_are_an_error),
+        TEST(guarantees_inside_fit_the_slice_around_them),
         TEST(other_names_are_passed_over),
         TEST(an_empty_assignment_returns_to_the_default),
         TEST(slices_are_sorted_by_name_and_found_by_it),

@@ -112,7 +112,7 @@ static void only_a_detached_vm_may_have_a_console(void) {
 }
 
 static void names_that_are_no_names_are_refused(void) {
-        static const char *const names[] = {"..",  "../x", "a/b",      ".hidden", "-x", "a..b",
+        static const char *const names[] = {"..",  "../x", "a//b",      ".hidden", "-x", "a..b",
                                             "a b", "a\nb", "\xc3\xa4", "",        "/",  "x/"};
         char text[512], longest[TEXT_NAME_MAX + 2];
 
