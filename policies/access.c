@@ -172,6 +172,24 @@ int access_parse_user(struct policy_user *user, const char *text, struct why *wh
         return 0;
 }
 
+int access_find(const char *word, bool user, uint32_t *idp, struct why *why) {
+        bool everybody = false;
+        const struct list list = {user ? "user" : "group", NULL, NULL, user ? &everybody : NULL};
+
+        return resolve(&list, word, idp, why);
+}
+
+void access_print(FILE *out, uint32_t id, bool user) {
+        const struct passwd *entry = user ? getpwuid(id) : NULL;
+        const struct group *group = user ? NULL : getgrgid(id);
+        const char *name = entry ? entry->pw_name : group ? group->gr_name : NULL;
+
+        if (name && !strpbrk(name, " \t,;*") && strspn(name, "0123456789") < strlen(name))
+                fputs(name, out);
+        else
+                fprintf(out, "%u", id);
+}
+
 static bool contains(const gid_t *list, size_t n, gid_t id) {
         for (size_t i = 0; i < n; i++)
                 if (list[i] == id)

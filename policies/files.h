@@ -21,7 +21,8 @@ struct dir {
         char path[FILES_PATH_MAX];
 };
 
-#define DIR_NULL {.fd = -1}
+#define DIR_NULL                                                                                   \
+        { .fd = -1 }
 
 /*
  * Opens directory @name below @parent (NULL: @name is a path, whose last part may be a symbolic

@@ -249,6 +249,14 @@ const struct key policy_keys[] = {
          "half "
          "of those that are online, and at least two; else infinity."},
 
+        {B(user_quotas), "Quota", "User", KEY_USER_QUOTAS, 0, 0, POLICY_QUOTAS_MAX, "",
+         "What one user may hold in all slices together: a name or number, or * for each user but "
+         "root who is not named, and then any of CPU= Memory= Disk= DiskIO= Network= GPU= MaxVMs= "
+         "MaxQueued=, as in: alice CPU=8 Memory=16G MaxVMs=20. One line for each user."},
+        {B(group_quotas), "Quota", "Group", KEY_GROUP_QUOTAS, 0, 0, POLICY_QUOTAS_MAX, "",
+         "What the members of a group may hold together, likewise. It counts for VMs that are "
+         "started from then on, and for at most five groups of a user."},
+
         {S(description), "Slice", "Description", KEY_TEXT, 0, SLICE_TEXT(description), "",
          "A few words for people."},
         {S(vms_max), "Slice", "MaxVMs", KEY_COUNT, KEY_INFINITY, 0, 65535, "infinity",

@@ -28,11 +28,13 @@ enum key_type {
         KEY_DURATION, /* microseconds */
         KEY_USERS,    /* a list, into the slice's users */
         KEY_GROUPS,
-        KEY_INTERFACE,  /* char array of max bytes: the name of one, or "" */
-        KEY_INTERFACES, /* a list of max of them, into the slice's bridges */
-        KEY_ADDRESSES,  /* a list of max of them, into the broker's addresses */
-        KEY_USER,       /* struct policy_user */
-        KEY_WORD,       /* an enum: the place of the word in the key's choices */
+        KEY_INTERFACE,    /* char array of max bytes: the name of one, or "" */
+        KEY_INTERFACES,   /* a list of max of them, into the slice's bridges */
+        KEY_ADDRESSES,    /* a list of max of them, into the broker's addresses */
+        KEY_USER_QUOTAS,  /* a list, into the broker's user_quotas */
+        KEY_GROUP_QUOTAS, /* the same, group_quotas */
+        KEY_USER,         /* struct policy_user */
+        KEY_WORD,         /* an enum: the place of the word in the key's choices */
         _KEY_TYPE_N,
 };
 
@@ -54,7 +56,7 @@ struct key {
         const char *choices;  /* KEY_WORD: the valid words, in the order of the enum: "a, b, c" */
 };
 
-#define KEYS_N 131
+#define KEYS_N 133
 extern const struct key policy_keys[KEYS_N];
 
 /* The key of that name, or NULL. */

@@ -119,6 +119,10 @@ static void mirror_upload(struct policy *policy) {
         mirror_axis(&broker->ratio_milli, full_duplex, 1000);
         mirror_axis(&broker->claim, full_duplex, 0);
         broker->ratio_clamped[RESOURCE_NETWORK_UPLOAD] = false;
+        for (size_t i = 0; i < broker->n_user_quotas; i++)
+                mirror_axis(&broker->user_quotas[i].limit, full_duplex, POLICY_NONE);
+        for (size_t i = 0; i < broker->n_group_quotas; i++)
+                mirror_axis(&broker->group_quotas[i].limit, full_duplex, POLICY_NONE);
         for (size_t i = 0; i < policy->n_slices; i++) {
                 struct slice_policy *slice = &policy->slices[i];
 

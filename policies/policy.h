@@ -112,6 +112,15 @@ struct gpu_policy {
         char mdev_type[TEXT_NAME_MAX + 1];  /* MdevType= ("") */
 };
 
+#define POLICY_QUOTAS_MAX 64
+/* broker.conf, [Quota]: what a user, or the members of a group, may hold in all slices together */
+struct quota_policy {
+        bool each;                    /* each user that is not named, root excepted */
+        uint32_t id;                  /* else its number */
+        struct demand limit;          /* of claims, in what is sold; POLICY_NONE per axis */
+        uint64_t vms_max, queued_max; /* POLICY_NONE */
+};
+
 /* As whom a VM runs; User= */
 struct policy_user {
         enum { POLICY_USER_CALLER, POLICY_USER_NAMED, POLICY_USER_DYNAMIC } kind;
@@ -221,6 +230,9 @@ struct broker_policy {
         struct pool_policy pool;
         struct gates_policy gates;
         struct gpu_policy gpu;
+
+        struct quota_policy user_quotas[POLICY_QUOTAS_MAX], group_quotas[POLICY_QUOTAS_MAX];
+        size_t n_user_quotas, n_group_quotas;
 };
 
 /* slices/NAME.slice */
@@ -330,6 +342,10 @@ _must_check_ int policy_check_access(const struct slice_policy *slice, uid_t uid
  * those of its Bridges=. */
 _must_check_ bool policy_may_join(const struct policy *policy, const struct slice_policy *slice,
                                   const char *bridge);
+
+/* What @uid, or the members of @gid, may hold; NULL: nothing is said of them. */
+const struct quota_policy *policy_user_quota(const struct broker_policy *broker, uid_t uid);
+const struct quota_policy *policy_group_quota(const struct broker_policy *broker, gid_t gid);
 
 #define POLICY_DIRECTORY_MAX 272 /* enough for every directory of [Disk], NUL included */
 

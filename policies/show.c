@@ -5,56 +5,42 @@
  * assignment for each name, so that no line grows beyond what the loader takes.
  */
 
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
+#include <policies/access.h>
 #include <policies/keys.h>
 #include <policies/policy.h>
+#include <policies/quotas.h>
 #include <policies/value.h>
 
 /* A name is printed only if it will be read as this very number again. */
-static void show_user(FILE *out, const char *key, uid_t uid) {
-        const struct passwd *user = getpwuid(uid);
-
-        if (user && !strpbrk(user->pw_name, " \t,;*") &&
-            strspn(user->pw_name, "0123456789") < strlen(user->pw_name))
-                fprintf(out, "%s=%s\n", key, user->pw_name);
-        else
-                fprintf(out, "%s=%u\n", key, uid);
+static void show_id(FILE *out, const char *key, uint32_t id, bool user) {
+        fprintf(out, "%s=", key);
+        access_print(out, id, user);
+        fputc('\n', out);
 }
 
 static void show_run_user(FILE *out, const char *key, const struct policy_user *user) {
         if (user->kind == POLICY_USER_NAMED)
-                show_user(out, key, user->uid);
+                show_id(out, key, user->uid, true);
         else
                 fprintf(out, "%s=%s\n", key,
                         user->kind == POLICY_USER_CALLER ? "caller" : "dynamic");
-}
-
-static void show_group(FILE *out, const char *key, gid_t gid) {
-        const struct group *group = getgrgid(gid);
-
-        if (group && !strpbrk(group->gr_name, " \t,;*") &&
-            strspn(group->gr_name, "0123456789") < strlen(group->gr_name))
-                fprintf(out, "%s=%s\n", key, group->gr_name);
-        else
-                fprintf(out, "%s=%u\n", key, gid);
 }
 
 static void show_users(FILE *out, const char *key, const struct slice_policy *slice) {
         if (slice->everybody)
                 fprintf(out, "%s=*\n", key);
         for (size_t i = 0; i < slice->n_users; i++)
-                show_user(out, key, slice->users[i]);
+                show_id(out, key, slice->users[i], true);
         if (!slice->everybody && slice->n_users == 0)
                 fprintf(out, "%s=\n", key);
 }
 
 static void show_groups(FILE *out, const char *key, const struct slice_policy *slice) {
         for (size_t i = 0; i < slice->n_groups; i++)
-                show_group(out, key, slice->groups[i]);
+                show_id(out, key, slice->groups[i], false);
         if (slice->n_groups == 0)
                 fprintf(out, "%s=\n", key);
 }
@@ -89,6 +75,10 @@ static void show_key(FILE *out, const struct key *key, const void *object) {
                 show_bridges(out, key->name, object);
         else if (key->type == KEY_ADDRESSES)
                 show_addresses(out, key->name, &((const struct broker_policy *)object)->network);
+        else if (key->type == KEY_USER_QUOTAS)
+                quotas_show_users(out, key->name, object);
+        else if (key->type == KEY_GROUP_QUOTAS)
+                quotas_show_groups(out, key->name, object);
         else if (key->type == KEY_USER)
                 show_run_user(out, key->name, (const void *)((const char *)object + key->offset));
         else

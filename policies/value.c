@@ -13,6 +13,7 @@
 #include <policies/access.h>
 #include <policies/network.h>
 #include <policies/policy.h>
+#include <policies/quotas.h>
 #include <policies/value.h>
 
 #include <base/text.h>
@@ -46,6 +47,8 @@ static int read_number(enum key_type type, const char *text, uint64_t *valuep, s
         case KEY_INTERFACE:
         case KEY_INTERFACES:
         case KEY_ADDRESSES:
+        case KEY_USER_QUOTAS:
+        case KEY_GROUP_QUOTAS:
         case KEY_USER:
         case KEY_WORD:
         case _KEY_TYPE_N:
@@ -78,6 +81,8 @@ static const char *print_number(enum key_type type, uint64_t value, char *buffer
         case KEY_INTERFACE:
         case KEY_INTERFACES:
         case KEY_ADDRESSES:
+        case KEY_USER_QUOTAS:
+        case KEY_GROUP_QUOTAS:
         case KEY_USER:
         case KEY_WORD:
         case _KEY_TYPE_N:
@@ -217,6 +222,10 @@ int value_parse(const struct key *key, const char *text, void *object, struct wh
                 return network_add_bridges(object, text, why);
         case KEY_ADDRESSES:
                 return network_add_addresses(object, text, why);
+        case KEY_USER_QUOTAS:
+                return quotas_add_user(object, text, why);
+        case KEY_GROUP_QUOTAS:
+                return quotas_add_group(object, text, why);
         case KEY_USER:
                 return access_parse_user(value, *text ? text : key->fallback, why);
         case KEY_INTERFACE:
@@ -287,6 +296,8 @@ const char *value_format(const struct key *key, const void *object, char *buffer
         case KEY_GROUPS:
         case KEY_INTERFACES:
         case KEY_ADDRESSES:
+        case KEY_USER_QUOTAS:
+        case KEY_GROUP_QUOTAS:
         case KEY_USER:
         case _KEY_TYPE_N:
                 break;
@@ -297,15 +308,25 @@ const char *value_format(const struct key *key, const void *object, char *buffer
 
 const char *value_type_name(enum key_type type) {
         static const char *const names[_KEY_TYPE_N] = {
-                [KEY_BOOL] = "yes or no",      [KEY_TEXT] = "text",
-                [KEY_PATH] = "absolute path",  [KEY_SIZE] = "size",
-                [KEY_RATE] = "rate",           [KEY_CPUS] = "CPUs",
-                [KEY_COUNT] = "number",        [KEY_RATIO] = "ratio",
-                [KEY_SHARE] = "share",         [KEY_DURATION] = "duration",
-                [KEY_USERS] = "users",         [KEY_GROUPS] = "groups",
-                [KEY_INTERFACE] = "interface", [KEY_INTERFACES] = "interfaces",
-                [KEY_ADDRESSES] = "addresses", [KEY_USER] = "user",
+                [KEY_BOOL] = "yes or no",
+                [KEY_TEXT] = "text",
+                [KEY_PATH] = "absolute path",
+                [KEY_SIZE] = "size",
+                [KEY_RATE] = "rate",
+                [KEY_CPUS] = "CPUs",
+                [KEY_COUNT] = "number",
+                [KEY_RATIO] = "ratio",
+                [KEY_SHARE] = "share",
+                [KEY_DURATION] = "duration",
+                [KEY_USERS] = "users",
+                [KEY_GROUPS] = "groups",
+                [KEY_INTERFACE] = "interface",
+                [KEY_INTERFACES] = "interfaces",
+                [KEY_ADDRESSES] = "addresses",
+                [KEY_USER] = "user",
                 [KEY_WORD] = "one of",
+                [KEY_USER_QUOTAS] = "user and amounts",
+                [KEY_GROUP_QUOTAS] = "group and amounts",
         };
 
         assert(type < _KEY_TYPE_N);
