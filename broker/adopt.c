@@ -22,6 +22,7 @@
 #include <broker/release.h>
 #include <broker/slice.h>
 #include <broker/taps_adopt.h>
+#include <broker/tenant.h>
 
 #define PROCESSES_MAX 65536
 
@@ -163,7 +164,11 @@ static int enter(struct lease *lease) {
         struct why why = {};
         int r;
 
-        if (!ledger_restore(&broker->ledger, &lease->slice->account, &lease->claim.demand))
+        r = tenant_get(broker, lease->slice, lease->record.uid, lease->record.quota_groups,
+                       lease->record.n_quota_groups, &lease->tenant);
+        if (r < 0)
+                return r;
+        if (!ledger_restore(&broker->ledger, &lease->tenant->account, &lease->claim.demand))
                 return fault(-EOVERFLOW);
         lease_list_add(lease);
         lease_index(lease);

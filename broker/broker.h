@@ -87,6 +87,8 @@ struct broker {
                 uint64_t before[3]; /* valid if so; broker/ksm knows of what */
         } ksm;
         struct slice *slices;          /* by name */
+        struct tenant *tenants;        /* a user's part of a slice */
+        struct ceiling *ceilings;      /* of users and groups */
         struct slice *slices_by_watch; /* those with a directory */
         struct slice_list unbalanced;  /* whose weights are to come down */
 

@@ -8,6 +8,7 @@
 #include <broker/lease.h>
 #include <broker/shrink.h>
 #include <broker/slice.h>
+#include <broker/tenant.h>
 #include <cgroup/freeze.h>
 #include <cgroup/iomax.h>
 
@@ -194,7 +195,7 @@ static int give_back(struct lease *lease) {
         diskio_charge(lease, &less);
         if (demand_equal(&less, &lease->claim.demand))
                 return 0;
-        if (!ledger_exchange_unchecked(&broker->ledger, &lease->slice->account,
+        if (!ledger_exchange_unchecked(&broker->ledger, &lease->tenant->account,
                                        &lease->claim.demand, &less))
                 return fault(-EOVERFLOW);
         lease->claim.demand = less;

@@ -9,6 +9,7 @@
 #include <broker/lease.h>
 #include <broker/pressure_report.h>
 #include <broker/slice.h>
+#include <broker/tenant.h>
 
 #define MEMORY_MAX_FLOOR (UINT64_C(16) * 1024 * 1024) /* below, execve itself could run out */
 #define PIDS_BASE 64
@@ -17,9 +18,8 @@
 void shortage_describe(const struct shortage *shortage, bool never, char *text, size_t size) {
         char asked[UNITS_TEXT_MAX], left[UNITS_TEXT_MAX], limit[UNITS_TEXT_MAX],
                 sold[UNITS_TEXT_MAX], ratio[UNITS_TEXT_MAX];
-        const char *whose = !shortage->account   ? "the host"
-                            : shortage->is_slice ? "the slice"
-                                                 : "the user";
+        char owner[TENANT_OWNER_MAX];
+        const char *whose = shortage->account ? tenant_owner(shortage->account, owner) : "the host";
         enum resource resource = shortage->resource;
 
         if (shortage->is_vms) {
@@ -50,7 +50,8 @@ void answer_describe(const struct broker *broker, int answer, const struct short
         enum wait_reason reason = queue_reason(answer);
 
         text[0] = '\0';
-        if (answer == LEDGER_E_NEVER || reason == WAIT_POOL_FULL || reason == WAIT_SLICE_FULL)
+        if (answer == LEDGER_E_NEVER || reason == WAIT_POOL_FULL || reason == WAIT_SLICE_FULL ||
+            reason == WAIT_USER_QUOTA)
                 shortage_describe(shortage, answer == LEDGER_E_NEVER, text, size);
         else if (reason == WAIT_QUEUED)
                 snprintf(text, size,

@@ -19,6 +19,7 @@
 #include <broker/sandbox.h>
 #include <broker/report.h>
 #include <broker/slice.h>
+#include <broker/tenant.h>
 #include <broker/taps.h>
 #include <broker/taps_report.h>
 #include <broker/ticket.h>
@@ -150,7 +151,7 @@ static int check_queue_bounds(const struct lease *lease, const struct connection
                 return why_set(why, 1,
                                "%" PRIu64 " claims of this user wait already, as many as one may",
                                connection->user->n_waiting);
-        return 0;
+        return tenant_may_wait(broker, lease->tenant, why);
 }
 
 /* What becomes of a claim that arrives now. */
@@ -174,7 +175,7 @@ static void judge(struct lease *lease, const struct connection *connection,
         *judgement = (struct judgement){};
         pressure_refresh(broker);
         queue_tell_time(&broker->queue, broker_now_usec());
-        r = queue_check_claim(&broker->queue, &broker->ledger, &lease->slice->lane, &lease->claim,
+        r = queue_check_claim(&broker->queue, &broker->ledger, &lease->tenant->lane, &lease->claim,
                               shortage);
         judgement->answer = r;
         judgement->verdict = r == 0 ? "start" : "wait";
@@ -277,8 +278,9 @@ static int enqueue(struct lease *lease, struct connection *connection) {
                         lease->arrived_usec + min_u64(lease->request.wait_usec, UINT64_C(1) << 60);
         if (lease->wait_until_usec > 0)
                 broker_tick_at(broker, lease->wait_until_usec);
-        queue_insert(&broker->queue, &lease->slice->lane, &lease->claim);
+        queue_insert(&broker->queue, &lease->tenant->lane, &lease->claim);
         connection->user->n_waiting++;
+        tenant_count_waiting(lease->tenant, true);
         return claims_advance(broker);
 }
 
@@ -347,6 +349,22 @@ static int find_network(struct lease *lease, struct connection *connection) {
 
 /* A name that nobody has, a place in the order, room in the queue. 0, or 1 if the connection was
  * answered. */
+/* Whose claim it is there, and with whom it shares quotas. 0, or 1 if the connection was answered.
+ */
+static int find_tenant(struct lease *lease, struct connection *connection) {
+        struct record *record = &lease->record;
+        struct why why = {};
+        int r;
+
+        if (!tenant_find_groups(connection, record->quota_groups, &record->n_quota_groups, &why))
+                return tenant_get(lease->broker, lease->slice, connection->uid,
+                                  record->quota_groups, record->n_quota_groups, &lease->tenant);
+        connection_log_denied(connection, why.text);
+        r = connection_error(connection, "Refused", json_pack("{s:s}", "reason", "user_quota"),
+                             why.text);
+        return r < 0 ? r : 1;
+}
+
 static int find_place(struct lease *lease, struct connection *connection) {
         struct why why = {};
         int r;
@@ -354,6 +372,8 @@ static int find_place(struct lease *lease, struct connection *connection) {
         r = identify(lease, connection, &why);
         if (r > 0)
                 r = connection_error(connection, "Exists", NULL, why.text) ?: 1;
+        if (r == 0)
+                r = find_tenant(lease, connection);
         if (r)
                 return r;
         if (sandbox_check(lease, &why) || gpu_lease_check(lease, &why))

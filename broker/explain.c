@@ -11,6 +11,7 @@
 #include <broker/lease.h>
 #include <broker/report.h>
 #include <broker/slice.h>
+#include <broker/tenant.h>
 
 #define HOLDERS_TOLD 8
 #define AHEAD_MAX 4096 /* claims before it, for an estimate */
@@ -22,7 +23,7 @@ static json_t *arithmetic(const struct lease *lease, enum resource resource) {
         const struct ledger *ledger = &lease->broker->ledger;
         uint64_t allocated = ledger_allocated(ledger, resource);
         uint64_t left = ledger_host_available(ledger, resource);
-        uint64_t mine = ledger_available(ledger, &lease->slice->account, resource);
+        uint64_t mine = ledger_available(ledger, &lease->tenant->account, resource);
         char capacity[UNITS_TEXT_MAX], reserve[UNITS_TEXT_MAX], ratio[UNITS_TEXT_MAX],
                 limit[UNITS_TEXT_MAX], sold[UNITS_TEXT_MAX], rest[UNITS_TEXT_MAX],
                 part[UNITS_TEXT_MAX] = "";
@@ -50,7 +51,7 @@ static json_t *axes(const struct lease *lease) {
         json_t *array = json_array();
 
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
-                uint64_t available = ledger_available(ledger, &lease->slice->account, i);
+                uint64_t available = ledger_available(ledger, &lease->tenant->account, i);
                 uint64_t limit = lease->slice->account.limit.amount[i];
 
                 if (!report_counts(broker, i))
@@ -171,7 +172,7 @@ struct case_estimate {
 
 static void add_waiting(struct case_estimate *estimate, const struct lease *lease) {
         estimate->claims[estimate->n_claims++] = (struct estimate_claim){
-                .account = &lease->slice->account,
+                .account = &lease->tenant->account,
                 .demand = lease->claim.demand,
                 .time_usec = lease->record.time_usec,
         };
@@ -195,7 +196,7 @@ static void collect(struct case_estimate *estimate, struct lease *lease, uint64_
                 if (estimate->n_holders == broker->ledger.vms)
                         break;
                 estimate->holders[estimate->n_holders++] = (struct estimate_holder){
-                        .account = &other->slice->account,
+                        .account = &other->tenant->account,
                         .demand = other->claim.demand,
                         .until_usec = until,
                 };
@@ -300,8 +301,8 @@ void explain_claim(json_t *object, struct lease *lease, uid_t uid, int answer,
                 return;
         /* Behind others, or before a gate, it may also be short of something itself. */
         if (answer >= QUEUE_E_BEHIND)
-                answer = ledger_check(&broker->ledger, &lease->slice->account, &lease->claim.demand,
-                                      &own);
+                answer = ledger_check(&broker->ledger, &lease->tenant->account,
+                                      &lease->claim.demand, &own);
         add_wait(object, lease, uid, reason, answer ? &own : NULL, broker->queue.n);
 }
 
@@ -320,7 +321,7 @@ static json_t *explain_waiting(struct lease *lease, uid_t uid) {
                            axes(lease));
         if (!object)
                 return NULL;
-        r = ledger_check(&broker->ledger, &lease->slice->account, &lease->claim.demand, &shortage);
+        r = ledger_check(&broker->ledger, &lease->tenant->account, &lease->claim.demand, &shortage);
         add_wait(object, lease, uid, lease->claim.reason, r ? &shortage : NULL, position);
         return object;
 }

@@ -6,6 +6,7 @@
 #include <broker/filters.h>
 #include <broker/lease.h>
 #include <broker/slice.h>
+#include <broker/tenant.h>
 #include <cgroup/freeze.h>
 
 static const char *const state_names[_LEASE_STATE_N] = {
@@ -262,6 +263,7 @@ void lease_free(struct lease *lease) {
         HASH_FIND(hh_name, broker->by_name, lease->record.name, strlen(lease->record.name), named);
         if (named == lease)
                 HASH_DELETE(hh_name, broker->by_name, lease);
+        tenant_put(broker, lease->tenant);
         if (lease->slice) {
                 assert(lease->slice->n_leases > 0);
                 lease->slice->n_leases--;

@@ -126,6 +126,7 @@ void lease_fds_close(struct lease_fds *fds);
 struct lease {
         struct broker *broker;
         struct slice *slice;
+        struct tenant *tenant; /* whose claim it is there; NULL until that is known */
         enum lease_state state;
 
         struct claim claim; /* its place in the queue; claim.demand is the charge */

@@ -19,6 +19,7 @@
 #include <broker/shrink.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
+#include <broker/tenant.h>
 #include <broker/violation_tell.h>
 #include <cgroup/stats.h>
 
@@ -237,7 +238,7 @@ static int finish(struct lease *lease) {
         console_remove(lease);
         owning_leave(lease);
         queue_release(&broker->queue, &lease->claim);
-        ledger_return(&broker->ledger, &lease->slice->account, &lease->claim.demand);
+        ledger_return(&broker->ledger, &lease->tenant->account, &lease->claim.demand);
         slice_unbalance(broker, lease->slice);
         lease_unwatch(lease);
         TAILQ_REMOVE(&broker->leases, lease, link);

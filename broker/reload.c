@@ -17,6 +17,7 @@
 #include <broker/slice_io.h>
 #include <broker/taps.h>
 #include <broker/taps_adopt.h>
+#include <broker/tenant.h>
 #include <policies/pool.h>
 
 #define ROOT_WEIGHT_MAX 10000
@@ -95,7 +96,7 @@ static void follow_network(struct lease *lease) {
         if (demand_equal(&charge, &lease->claim.demand))
                 return;
         if (lease->state != LEASE_WAITING &&
-            !ledger_exchange_unchecked(&lease->broker->ledger, &lease->slice->account,
+            !ledger_exchange_unchecked(&lease->broker->ledger, &lease->tenant->account,
                                        &lease->claim.demand, &charge)) {
                 log_error("VM '%s': its network is charged as before: the sum is too large",
                           lease->record.name);
@@ -187,6 +188,7 @@ int policies_apply(struct broker *broker) {
         r = pressure_configure(broker);
         if (r == 0)
                 r = slices_configure(broker);
+        tenants_configure(broker);
         if (r < 0)
                 return r;
 

@@ -19,6 +19,7 @@
 #include <broker/slice.h>
 #include <broker/space.h>
 #include <broker/taps_report.h>
+#include <broker/tenant.h>
 #include <cgroup/stats.h>
 
 json_t *report_demand(const struct demand *demand) {
@@ -245,7 +246,7 @@ static json_t *report_slices(const struct broker *broker) {
                         json_pack("{s:s s:s s:I s:I s:o s:o s:o s:o}", "name", slice->name,
                                   "description", slice->policy ? slice->policy->description : "",
                                   "vms", (json_int_t)slice->account.vms, "waiting",
-                                  (json_int_t)slice->lane.n, "allocated",
+                                  (json_int_t)slice->n_waiting, "allocated",
                                   report_demand(&slice->account.allocated), "limit", limit,
                                   "guarantee", report_demand(&slice->account.guarantee), "pressure",
                                   pressure_report_group(slice->dir_fd)));

@@ -12,6 +12,7 @@
 #include <broker/shrink.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
+#include <broker/tenant.h>
 
 /* One direction of the network, into the record to be. */
 static int set_rate(const struct lease *lease, const char *name, uint64_t asked, uint64_t *ratep,
@@ -297,7 +298,7 @@ static int finish(struct lease *lease, struct connection *connection, const stru
         int r;
 
         less.amount[RESOURCE_CPU] = charge->amount[RESOURCE_CPU];
-        if (!ledger_exchange_unchecked(&broker->ledger, &lease->slice->account,
+        if (!ledger_exchange_unchecked(&broker->ledger, &lease->tenant->account,
                                        &lease->claim.demand, &less))
                 return fault(-EOVERFLOW);
         lease->claim.demand = less;
@@ -331,7 +332,7 @@ static int charge_more(struct lease *lease, struct connection *connection,
                 return refuse(connection, "pool_full",
                               "claims wait, and more for this VM may not pass them")
                                ?: 1;
-        r = ledger_exchange(&broker->ledger, &lease->slice->account, &lease->claim.demand, held,
+        r = ledger_exchange(&broker->ledger, &lease->tenant->account, &lease->claim.demand, held,
                             &shortage);
         if (r == 0)
                 return 0;
@@ -395,7 +396,7 @@ int resize_vm(struct lease *lease, struct connection *connection,
         if (r < 0)
                 return r;
         if (r) {
-                if (!ledger_exchange_unchecked(&broker->ledger, &lease->slice->account, &held,
+                if (!ledger_exchange_unchecked(&broker->ledger, &lease->tenant->account, &held,
                                                &before))
                         return fault(-EOVERFLOW);
                 return connection_error(connection, "Failed", NULL, why.text);

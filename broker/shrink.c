@@ -13,6 +13,7 @@
 #include <broker/lease.h>
 #include <broker/shrink.h>
 #include <broker/slice.h>
+#include <broker/tenant.h>
 #include <cgroup/reclaim.h>
 
 #define STACK_SIZE ((size_t)128 * 1024)
@@ -163,7 +164,7 @@ static int settle(struct lease *lease) {
                 lease->claim.demand = before;
                 return undo(lease, &why);
         }
-        if (!ledger_exchange_unchecked(&broker->ledger, &lease->slice->account, &before, &less))
+        if (!ledger_exchange_unchecked(&broker->ledger, &lease->tenant->account, &before, &less))
                 return fault(-EOVERFLOW);
         queue_changed(&broker->queue, &lease->claim);
         slice_unbalance(broker, lease->slice);

@@ -46,7 +46,6 @@ int slice_get(struct broker *broker, const char *name, struct slice **slicep) {
                 }
                 slice->dir_fd = slice->weight_fd = slice->low_fd = slice->watch_id = -1;
                 slice->limits = (struct limits)LIMITS_KEEP_ALL;
-                lane_init(&slice->lane, &slice->account);
                 r = place(broker, slice);
                 if (r < 0) {
                         free(slice->name);

@@ -3,7 +3,8 @@
 #define PROVIUM_BROKER_SLICE_H
 
 /*
- * A slice: its policy, its part of the books, its lane in the queue and its directory in the tree.
+ * A slice: its policy, its part of the books, and its directory in the tree. Claims in it wait in
+ * the lanes of its tenants (broker/tenant.h).
  *
  * The directory's cpu.weight and memory.low are always the sums over its VMs: a parent's protection
  * bounds its children's, and a slice with many VMs may not weigh as much as a slice with one. They
@@ -25,7 +26,7 @@ struct why;
 struct slice {
         char *name;
         struct account account;
-        struct lane lane;
+        uint64_t n_waiting;                /* claims in it */
         const struct slice_policy *policy; /* NULL: only adopted VMs are left in it */
         struct slice *parent;              /* NULL: it lies in no other */
         uint64_t n_inner;                  /* slices that lie in it */

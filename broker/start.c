@@ -48,6 +48,7 @@
 #include <broker/tick.h>
 #include <broker/violation_tell.h>
 #include <broker/waiting.h>
+#include <broker/tenant.h>
 #include <sodium.h>
 
 #define ROOT_DIRECTORY "provium"
@@ -448,6 +449,7 @@ void broker_deinit(struct broker *broker) {
                 if (!lease_shares_memory(lease))
                         lease_free(lease);
         }
+        tenants_deinit(broker);
         slices_deinit(broker, broker->root.dir_fd >= 0);
         ksm_put_back(broker);
         pressure_end(broker);

@@ -11,6 +11,7 @@
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/report.h>
+#include <broker/tenant.h>
 #include <broker/ticket.h>
 #include <broker/waiting.h>
 
@@ -24,6 +25,7 @@ static void leave_queue(struct lease *lease) {
         owning_leave(lease);
         if (user && user->n_waiting > 0)
                 user->n_waiting--;
+        tenant_count_waiting(lease->tenant, false);
 }
 
 int claim_refuse(struct lease *lease, const char *reason, const char *message) {
@@ -85,6 +87,7 @@ static int granted(struct lease *lease) {
 
         if (user && user->n_waiting > 0)
                 user->n_waiting--;
+        tenant_count_waiting(lease->tenant, false);
         lease->state = LEASE_STARTING;
         lease->admitted_usec = broker_now_usec();
         gates_started(&broker->gates, lease->admitted_usec);

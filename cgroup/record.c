@@ -99,6 +99,18 @@ static int format_string(const char *text, char *buffer, size_t size) {
         return (int)used;
 }
 
+/* "groups":[GID,...], */
+static int format_groups(const struct record *record, char *buffer, size_t size) {
+        int used = 0;
+
+        for (size_t i = 0; i < record->n_quota_groups; i++)
+                used += snprintf(buffer + used, size - (size_t)used, "%s%u",
+                                 i ? "," : "\"groups\":[", record->quota_groups[i]);
+        if (used)
+                used += snprintf(buffer + used, size - (size_t)used, "],");
+        return used;
+}
+
 /* "gpus":[["NAME",LENT],...], */
 static int format_gpus(const struct record *record, char *buffer, size_t size) {
         int used = snprintf(buffer, size, "\"gpus\":[");
@@ -135,6 +147,7 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
                                  minor(record->quota_dev), record->quota_in_force);
         if (record->n_gpus)
                 used += format_gpus(record, buffer + used, size - (size_t)used);
+        used += format_groups(record, buffer + used, size - (size_t)used);
         if (record->learns)
                 used += snprintf(buffer + used, size - (size_t)used, "\"learns\":true,");
         if (record->owner[0])
@@ -254,6 +267,25 @@ static bool parse_quota(const json_t *object, struct record *record) {
         return true;
 }
 
+static bool parse_groups(const json_t *object, struct record *record) {
+        const json_t *groups = json_object_get(object, "groups"), *group;
+        size_t i;
+
+        if (!groups)
+                return true;
+        if (!json_is_array(groups) || json_array_size(groups) > RECORD_GROUPS_MAX)
+                return false;
+        json_array_foreach(groups, i, group) {
+                json_int_t gid = json_is_integer(group) ? json_integer_value(group) : -1;
+
+                if (gid < 0 || gid >= UINT32_MAX)
+                        return false;
+                record->quota_groups[i] = (gid_t)gid;
+        }
+        record->n_quota_groups = i;
+        return true;
+}
+
 static bool parse_gpus(const json_t *object, struct record *record) {
         static const char valid[] = "0123456789abcdef:.-";
         const json_t *gpus = json_object_get(object, "gpus"), *gpu;
@@ -347,6 +379,7 @@ int record_parse(struct record *record, const char *text, size_t length, bool *c
                  cpu < 0 || memory < 0 || download < 0 || upload < 0 || created < 0 ||
                  !parse_disk(object, &result) || !parse_time(object, &result) ||
                  !parse_owner(object, &result) || !parse_quota(object, &result) ||
+                 !parse_groups(object, &result) ||
                  !parse_gpus(object, &result) || !parse_nets(object, &result))
                 r = refuse(why, "holds a value that cannot be");
         if (!r) {

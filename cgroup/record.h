@@ -38,6 +38,7 @@ struct record_net {
 };
 
 #define RECORD_GPUS_MAX 16
+#define RECORD_GROUPS_MAX 5
 #define RECORD_GPU_NAME_MAX 36
 
 /* One of its GPU slots. */
@@ -70,6 +71,8 @@ struct record {
         gid_t gid;
         uid_t run_uid; /* as whom it runs */
         gid_t run_gid;
+        gid_t quota_groups[RECORD_GROUPS_MAX]; /* groups of that user whose quotas it counts for */
+        size_t n_quota_groups;
         uint64_t order;      /* its ticket's number: CLOCK_BOOTTIME of its arrival, ns */
         uint64_t created_ns; /* CLOCK_REALTIME, for people */
         uint64_t grace_usec;
