@@ -191,6 +191,12 @@ int charge_size(struct lease *lease, struct why *why) {
         uint64_t values[_RESOURCE_N] = {}, memory;
         int r;
 
+        if (policy->queue.priority_step_usec > 0 &&
+            request->priority > (int64_t)slice->priority_max)
+                return why_set(why, 1,
+                               "priority: %d asked, slice '%s' allows at most %" PRIu64
+                               " (MaxPriority=)",
+                               (int)request->priority, lease->slice->name, slice->priority_max);
         values[RESOURCE_CPU] =
                 pick(request->claim.amount[RESOURCE_CPU], slice->vm_claim.amount[RESOURCE_CPU],
                      policy->claim.amount[RESOURCE_CPU], 1000);

@@ -121,7 +121,7 @@ static json_t *pack_holder(const struct lease *holder, uint64_t amount) {
 /* Does what @lease holds count against @account? Against the host's (NULL) all does. */
 static bool counts_against(const struct lease *lease, const struct account *account) {
         const struct account *chain[ACCOUNTS_MAX];
-        unsigned n = account ? account_chain(&lease->slice->account, chain) : 0;
+        unsigned n = account ? account_chain(&lease->tenant->account, chain) : 0;
 
         for (unsigned i = 0; i < n; i++)
                 if (chain[i] == account)

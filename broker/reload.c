@@ -158,6 +158,21 @@ void policies_count(struct broker *broker) {
                          policy->vms_max);
 }
 
+/* By what order claims are served. */
+static void configure_queue(struct broker *broker) {
+        const struct queue_policy *policy = &broker->policy->broker.queue;
+        const struct order_rules rules = {
+                .age_step_ns = policy->priority_step_usec * 1000,
+                .backfill = policy->backfill,
+                .pass_for_usec = policy->pass_for_usec,
+        };
+        const struct order_rules *now = &broker->queue.rules;
+
+        if (now->age_step_ns != rules.age_step_ns || now->backfill != rules.backfill ||
+            now->pass_for_usec != rules.pass_for_usec)
+                queue_set_rules(&broker->queue, &rules);
+}
+
 /* Takes the policy in force into the books. */
 int policies_apply(struct broker *broker) {
         const struct broker_policy *policy = &broker->policy->broker;
@@ -189,6 +204,7 @@ int policies_apply(struct broker *broker) {
         if (r == 0)
                 r = slices_configure(broker);
         tenants_configure(broker);
+        configure_queue(broker);
         if (r < 0)
                 return r;
 

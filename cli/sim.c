@@ -50,12 +50,14 @@ const char *sim_order_name(enum sim_order order) {
         return names[order];
 }
 
-static struct order_rules make_rules(enum sim_order order) {
+/* The host's own step, if its policy heeds priorities. */
+static struct order_rules make_rules(enum sim_order order, const struct policy *policy) {
+        uint64_t step_usec = policy->broker.queue.priority_step_usec;
         struct order_rules rules = {};
 
         switch (order) {
         case SIM_PRIORITY:
-                rules.age_step_ns = SIM_AGE_STEP_NS;
+                rules.age_step_ns = step_usec ? step_usec * 1000 : SIM_AGE_STEP_NS;
                 break;
         case SIM_BACKFILL:
                 rules.backfill = true;
@@ -325,7 +327,7 @@ int sim_run(struct sim_result *result, const struct sim_setup *setup, struct why
                 .trace = setup->trace,
                 .result = result,
         };
-        const struct order_rules rules = make_rules(setup->order);
+        const struct order_rules rules = make_rules(setup->order, setup->policy);
         int r;
 
         *result = (struct sim_result){};

@@ -249,6 +249,16 @@ const struct key policy_keys[] = {
          "half "
          "of those that are online, and at least two; else infinity."},
 
+        {B(queue.priority_step_usec), "Queue", "PriorityStep", KEY_DURATION, 0, 0, HOUR, "0",
+         "What a priority of one more is worth of waiting: a claim is served as if it had come so "
+         "much earlier. 0: priorities are not heeded, first come, first served."},
+        {B(queue.backfill), "Queue", "Backfill", KEY_BOOL, 0, 0, 1, "no",
+         "Whether a claim may pass one that waits for the pool if it cannot delay it, because it "
+         "said how long it runs (provium run --time)."},
+        {B(queue.pass_for_usec), "Queue", "PassFor", KEY_DURATION, 0, 0, 24 * HOUR, "0",
+         "How long the first that waits for the pool may be passed by whatever fits; after that, "
+         "by none that could delay it."},
+
         {B(user_quotas), "Quota", "User", KEY_USER_QUOTAS, 0, 0, POLICY_QUOTAS_MAX, "",
          "What one user may hold in all slices together: a name or number, or * for each user but "
          "root who is not named, and then any of CPU= Memory= Disk= DiskIO= Network= GPU= MaxVMs= "
@@ -344,6 +354,9 @@ const struct key policy_keys[] = {
          "Processes and threads of a VM. auto: broker.conf."},
         {S(grace_usec), "VM", "GracePeriod", KEY_DURATION, KEY_AUTO, 0, HOUR, "auto",
          "Time from SIGTERM to the kill. auto: broker.conf."},
+        {S(priority_max), "VM", "MaxPriority", KEY_COUNT, 0, 0, 1000, "0",
+         "The highest priority that a claim may have, where PriorityStep= of broker.conf heeds "
+         "priorities."},
 
         {S(bridge), "Network", "Bridge", KEY_INTERFACE, 0, SLICE_TEXT(bridge), "",
          "The bridge on which each VM of this slice gets a tap, if it does not say otherwise. "

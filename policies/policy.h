@@ -112,6 +112,13 @@ struct gpu_policy {
         char mdev_type[TEXT_NAME_MAX + 1];  /* MdevType= ("") */
 };
 
+/* broker.conf, [Queue] */
+struct queue_policy {
+        uint64_t priority_step_usec; /* PriorityStep= (0): what a priority more is worth */
+        bool backfill;               /* Backfill= (no) */
+        uint64_t pass_for_usec;      /* PassFor= (0) */
+};
+
 #define POLICY_QUOTAS_MAX 64
 /* broker.conf, [Quota]: what a user, or the members of a group, may hold in all slices together */
 struct quota_policy {
@@ -231,6 +238,7 @@ struct broker_policy {
         struct gates_policy gates;
         struct gpu_policy gpu;
 
+        struct queue_policy queue;
         struct quota_policy user_quotas[POLICY_QUOTAS_MAX], group_quotas[POLICY_QUOTAS_MAX];
         size_t n_user_quotas, n_group_quotas;
 };
@@ -258,6 +266,7 @@ struct slice_policy {
         struct demand vm_max;
         struct demand vm_claim;
         uint64_t memory_high_milli, swap_max_bytes, pids_max, grace_usec;
+        uint64_t priority_max; /* [VM] MaxPriority= (0) */
 
         /* [Network] Bridge= (""): where a VM that does not say gets its tap; "": none. Bridges=
          * (""): others that its VMs may name, "*" any. Isolated= (no): no frames between its taps

@@ -37,6 +37,11 @@ static void a_user_holds_no_more_than_his_quota_in_all_slices(void) {
         job_wait_out(&c, "ready");
         JOB(&d, AS("0", ALONE), "t", "--name", "d", "--cpus", "0.4", "--", REST);
         job_wait_out(&d, "ready");
+        /* And those that count against it are told, not those of others. */
+        expect_int(SHELL(&d, "provium", "explain", "b"), 0);
+        expect_in(d.out, "user_quota");
+        expect_in(d.out, "a ");
+        expect(!strstr(d.out, "c  "));
         job_kill(&a, SIGTERM);
         expect_int(job_wait(&a, HOUSE_WAIT_MS), 128 + 15);
         job_wait_out(&b, "ready");
