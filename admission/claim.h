@@ -39,6 +39,7 @@ struct claim {
         int64_t priority;   /* larger is sooner, where the rules heed it */
         struct lane *lane;  /* whose slice; set by queue_insert, NULL while not queued */
         uint64_t time_usec; /* how long it will hold what it gets; 0: nobody knows */
+        bool ends;          /* it is ended then, whatever it does: so it may borrow */
 
         /* The queue's own: its places in the sets, near to each other in memory. */
         struct tree_node place; /* of all who wait */
@@ -74,6 +75,11 @@ struct lane {
 };
 
 TAILQ_HEAD(lane_list, lane);
+
+/* For how long it would borrow; 0: it may not. */
+static inline uint64_t claim_borrows_usec(const struct claim *claim) {
+        return claim->ends ? claim->time_usec : 0;
+}
 
 static inline struct claim *claim_at(const struct tree_node *place) {
         return place ? container_of(place, struct claim, place) : NULL;

@@ -270,7 +270,7 @@ static int check_claim(const struct queue *queue, const struct ledger *ledger,
         int r, gate;
 
         *gatedp = false;
-        r = ledger_check_for(ledger, account, &claim->demand, claim->time_usec, shortage);
+        r = ledger_check_for(ledger, account, &claim->demand, claim_borrows_usec(claim), shortage);
         if (r == LEDGER_E_NEVER)
                 return r;
         gate = check_gates_claim(queue, ledger, &claim->demand, &of_gate);
@@ -472,8 +472,8 @@ int queue_check_claim(const struct queue *queue, const struct ledger *ledger,
         anybody = rules->pass_for_usec > 0 &&
                   queue->now_usec < first->order / 1000 + rules->pass_for_usec;
         if ((!rules->backfill && !anybody) ||
-            ledger_check_for(ledger, ready->account, &first->demand, first->time_usec, NULL) !=
-                    LEDGER_E_POOL_FULL)
+            ledger_check_for(ledger, ready->account, &first->demand, claim_borrows_usec(first),
+                             NULL) != LEDGER_E_POOL_FULL)
                 return QUEUE_E_BEHIND;
         backfill_init(&backfill, ledger, first, ready, queue->ends, queue->now_usec,
                       rules->backfill, anybody);

@@ -230,8 +230,11 @@ static int adopt_running(struct lease *lease, pid_t pid) {
                 log_warning("VM '%s': %s", lease->record.name, why.text);
         lease->claim.order = lease->record.order;
         lease->claim.time_usec = lease->record.time_usec;
+        lease->claim.ends = lease->record.ends;
         if (lease->record.until_usec)
                 queue_hold(&broker->queue, &lease->claim, lease->record.until_usec);
+        if (lease->record.ends)
+                broker_tick_at(broker, lease->record.until_usec);
         lease->state = LEASE_RUNNING;
         lease->told_started = true;
         lease->arrived_usec = lease->admitted_usec = lease->made_usec = lease->executed_usec = now;

@@ -132,10 +132,12 @@ static int identify(struct lease *lease, struct connection *connection, struct w
                                      ? lease->slice->policy->grace_usec
                                      : broker->policy->broker.grace_usec;
         record->time_usec = request->time_usec;
+        record->ends = request->ends;
         note_command(record, request->argv);
         lease->claim.order = record->order;
         lease->claim.priority = request->priority;
         lease->claim.time_usec = request->time_usec;
+        lease->claim.ends = request->ends;
         return 0;
 }
 

@@ -170,6 +170,8 @@ static int make(struct lease *lease, struct why *why) {
         if (lease->record.time_usec)
                 lease->record.until_usec =
                         min_u64(INT64_MAX, lease->admitted_usec + lease->record.time_usec);
+        if (lease->record.ends)
+                broker_tick_at(broker, lease->record.until_usec);
         r = gpu_lease_reserve(lease, why);
         if (r)
                 return r;

@@ -156,6 +156,7 @@ void policies_count(struct broker *broker) {
         pool_apply_terms(policy, &reserve, &ratio_milli);
         ledger_configure(&broker->ledger, &broker->host.capacity, &reserve, &ratio_milli, enforced,
                          policy->vms_max);
+        broker->ledger.lend_usec = policy->queue.lend_for_usec;
 }
 
 /* By what order claims are served. */

@@ -55,6 +55,7 @@ static json_t *add_time(json_t *object, const struct record *record) {
                 json_object_set_new(object, "late",
                                     json_boolean(record->until_usec > 0 &&
                                                  record->until_usec <= broker_now_usec()));
+                json_object_set_new(object, "ends", json_boolean(record->ends));
         }
         return object;
 }

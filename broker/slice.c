@@ -125,7 +125,8 @@ static void slice_apply_policy(struct broker *broker, struct slice *slice) {
                                 : ledger_effective(limit, 0, slice->account.ratio_milli.amount[i]);
         }
         slice->account.vms_max = policy ? policy->vms_max : LEDGER_NO_LIMIT;
-        ledger_set_guarantee(&broker->ledger, &slice->account, policy ? &policy->guarantee : &none);
+        ledger_set_share(&broker->ledger, &slice->account, policy ? &policy->guarantee : &none,
+                         policy && policy->lend);
 }
 
 int slices_configure(struct broker *broker) {

@@ -45,6 +45,9 @@ static int lease_tick(struct lease *lease, uint64_t now, uint64_t *nextp) {
                 lease->client_until_usec = 0;
                 return release_start(lease, "client_gone", 0, lease->record.grace_usec);
         }
+        if (lease->record.ends && lease->state < LEASE_STOPPING &&
+            due(lease->record.until_usec, now, nextp))
+                return release_start(lease, "time_over", 0, lease->record.grace_usec);
         if (due(lease->kill_at_usec, now, nextp))
                 return release_start(lease, "kill", 0, 0);
         r = burst_tick(lease, now, nextp);

@@ -122,7 +122,8 @@ static int format_gpus(const struct record *record, char *buffer, size_t size) {
 }
 
 /* "disk":[READ,WRITE,IOS], "time":[PROMISED,UNTIL], "run":[UID,GID],
- * "quota":[PROJECT,MAJOR,MINOR,IN_FORCE], "gpus":[...], "learns":true, "owner":"NAME",
+ * "quota":[PROJECT,MAJOR,MINOR,IN_FORCE], "groups":[...], "gpus":[...], "ends":true, "learns":true,
+ * "owner":"NAME",
  * "net":{"minor":N,"download_minor":N,"taps":[["BRIDGE",QUEUES],...]}, - each only if there is
  * something to say. */
 static int format_extras(const struct record *record, char *buffer, size_t size) {
@@ -148,6 +149,8 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
         if (record->n_gpus)
                 used += format_gpus(record, buffer + used, size - (size_t)used);
         used += format_groups(record, buffer + used, size - (size_t)used);
+        if (record->ends)
+                used += snprintf(buffer + used, size - (size_t)used, "\"ends\":true,");
         if (record->learns)
                 used += snprintf(buffer + used, size - (size_t)used, "\"learns\":true,");
         if (record->owner[0])
@@ -394,6 +397,7 @@ int record_parse(struct record *record, const char *text, size_t length, bool *c
                 result.created_ns = (uint64_t)created;
                 result.grace_usec = (uint64_t)grace;
                 result.detached = detached;
+                result.ends = result.time_usec > 0 && json_is_true(json_object_get(object, "ends"));
                 result.learns = json_is_true(json_object_get(object, "learns"));
                 *record = result;
         }

@@ -77,6 +77,7 @@ struct record {
         uint64_t created_ns; /* CLOCK_REALTIME, for people */
         uint64_t grace_usec;
         uint64_t time_usec;  /* how long it will run, as was promised; 0: nothing was */
+        bool ends;           /* it is ended then */
         uint64_t until_usec; /* when that is over, CLOCK_BOOTTIME; 0: it has not started */
         bool detached;
         bool learns; /* its system calls are recorded by its client, under no list */

@@ -41,6 +41,7 @@ enum {
         OPTION_PRIORITY,
         OPTION_WAIT,
         OPTION_TIME,
+        OPTION_MAX_TIME,
         OPTION_NO_WAIT,
         OPTION_DETACH,
         OPTION_NO_CONSOLE,
@@ -72,6 +73,8 @@ const struct option_row run_option_rows[] = {
         {OPTION_PRIORITY, "priority", "N", "-1000 to 1000, where the policy heeds it (0)"},
         {OPTION_WAIT, "wait", "DURATION", "give up after that long in the queue (never)"},
         {OPTION_TIME, "time", "DURATION", "how long it will run, for the estimates of others"},
+        {OPTION_MAX_TIME, "max-time", "DURATION",
+         "the same, and end it then; it may have what others lend so long"},
         {OPTION_NO_WAIT, "no-wait", NULL, "start at once or not at all"},
         {OPTION_DETACH, "detach", NULL, "print the VM's name when it runs, and leave it"},
         {OPTION_NO_CONSOLE, "no-console", NULL, "leave it this command's input and output, too"},
@@ -237,6 +240,9 @@ static int set_option(struct run_options *options, int option, const char *value
         case OPTION_WAIT:
                 return set_amount(&request->wait_usec, value, 0, units_parse_duration, why);
         case OPTION_TIME:
+                return set_amount(&request->time_usec, value, 1, units_parse_duration, why);
+        case OPTION_MAX_TIME:
+                request->ends = true;
                 return set_amount(&request->time_usec, value, 1, units_parse_duration, why);
         case OPTION_NO_WAIT:
                 request->wait_usec = 0;

@@ -50,6 +50,7 @@ static void print_disks(FILE *file, const json_t *disks) {
 static void print_time(FILE *file, const json_t *vm) {
         char promised[UNITS_TEXT_MAX], rest[UNITS_TEXT_MAX], text[128];
         uint64_t time, until, now = cli_now_usec();
+        const char *what = json_is_true(json_object_get(vm, "ends")) ? "at most" : "promised";
         bool late;
 
         if (!human_number(vm, "time_usec", &time) || !human_number(vm, "until_usec", &until))
@@ -59,9 +60,9 @@ static void print_time(FILE *file, const json_t *vm) {
         units_format_duration((late ? now - until : until - now) / 1000000 * 1000000, rest,
                               sizeof(rest));
         if (until == 0)
-                snprintf(text, sizeof(text), "promised %s", promised);
+                snprintf(text, sizeof(text), "%s %s", what, promised);
         else
-                snprintf(text, sizeof(text), "promised %s, %s %s", promised,
+                snprintf(text, sizeof(text), "%s %s, %s %s", what, promised,
                          late ? "late by" : "over in", rest);
         print_pair(file, "time", text, "");
 }

@@ -258,6 +258,10 @@ const struct key policy_keys[] = {
         {B(queue.pass_for_usec), "Queue", "PassFor", KEY_DURATION, 0, 0, 24 * HOUR, "0",
          "How long the first that waits for the pool may be passed by whatever fits; after that, "
          "by none that could delay it."},
+        {B(queue.lend_for_usec), "Queue", "LendFor", KEY_DURATION, 0, 0, 24 * HOUR, "0",
+         "For how long guarantees of slices with Lend=yes are lent while they are not used, to "
+         "claims that are ended by then (provium run --max-time). A claim of the slice may have to "
+         "wait that long for its guarantee. 0: none is lent."},
 
         {B(user_quotas), "Quota", "User", KEY_USER_QUOTAS, 0, 0, POLICY_QUOTAS_MAX, "",
          "What one user may hold in all slices together: a name or number, or * for each user but "
@@ -316,6 +320,9 @@ const struct key policy_keys[] = {
          "Network bandwidth kept free for this slice."},
         {S(guarantee.amount[RESOURCE_GPU]), "Guarantee", "GPU", KEY_COUNT, 0, 0, GPUS_MAX, "0",
          "GPU slots kept free for this slice."},
+        {S(lend), "Guarantee", "Lend", KEY_BOOL, 0, 0, 1, "no",
+         "Whether others may borrow what this slice does not use of its guarantee, for LendFor= of "
+         "broker.conf at most."},
 
         {S(vm_max.amount[RESOURCE_CPU]), "VM", "MaxCPU", KEY_CPUS, KEY_INFINITY, 1, CPUS_MAX,
          "infinity",

@@ -117,6 +117,7 @@ struct queue_policy {
         uint64_t priority_step_usec; /* PriorityStep= (0): what a priority more is worth */
         bool backfill;               /* Backfill= (no) */
         uint64_t pass_for_usec;      /* PassFor= (0) */
+        uint64_t lend_for_usec;      /* LendFor= (0) */
 };
 
 #define POLICY_QUOTAS_MAX 64
@@ -259,6 +260,7 @@ struct slice_policy {
 
         /* [Guarantee] CPU= ...: kept free for this slice (0) */
         struct demand guarantee;
+        bool lend; /* Lend= (no) */
 
         /* [VM] MaxCPU= MaxMemory= ...: one VM's largest claim (infinity); CPU= Memory= ...: its
          * default claim (auto: the broker's); MemoryHigh= SwapMax= PidsMax= GracePeriod= (auto: the

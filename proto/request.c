@@ -413,7 +413,7 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
         static const char *const names[] = {
                 "slice",     "name",   "claim",   "priority",    "wait_usec", "detach",
                 "dry_run",   "ticket", "command", "environment", "net",       "disks",
-                "time_usec", "learn",  "console", "owner",       NULL};
+                "time_usec", "ends",   "learn",   "console",     "owner",     NULL};
         _cleanup_(run_request_deinit) struct run_request parsed = RUN_REQUEST_NULL;
         int r;
 
@@ -441,6 +441,10 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
                                REQUEST_WAIT_FOREVER, why);
         if (!r)
                 r = get_amount(&parsed.time_usec, parameters, "time_usec", "time_usec", 1, 0, why);
+        if (!r)
+                r = get_bool(&parsed.ends, parameters, "ends", why);
+        if (!r && parsed.ends && parsed.time_usec == 0)
+                r = why_set(why, REQUEST_E_INVALID, "ends is true; time_usec has to say when");
         if (!r)
                 r = get_bool(&parsed.detach, parameters, "detach", why);
         if (!r)

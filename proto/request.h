@@ -62,6 +62,7 @@ struct run_request {
         int64_t priority;   /* 0 */
         uint64_t wait_usec; /* 0: refuse at once; REQUEST_WAIT_FOREVER */
         uint64_t time_usec; /* how long it will run, as a promise; 0: nobody says */
+        bool ends;          /* it is ended when that is over */
         bool detach, dry_run;
         bool learn;   /* no list of system calls is in force, and the caller is asked at each */
         bool console; /* only with detach: the broker makes one, and its stdio is not ours */

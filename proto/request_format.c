@@ -96,6 +96,7 @@ json_t *run_request_format(const struct run_request *request) {
                set(object, "priority", json_integer(request->priority))) &&
               set_amount(object, "wait_usec", request->wait_usec) &&
               (request->time_usec == 0 || set_amount(object, "time_usec", request->time_usec)) &&
+              (!request->ends || set(object, "ends", json_true())) &&
               (!request->detach || set(object, "detach", json_true())) &&
               (!request->console || set(object, "console", json_true())) &&
               (!request->dry_run || set(object, "dry_run", json_true())) &&

@@ -39,6 +39,7 @@ static const char *arrive(struct world *world, struct member *member) {
         claim->priority =
                 world_any(world, 3) ? 0 : (int64_t)world_any(world, 2001) - CLAIM_PRIORITY_MAX;
         claim->time_usec = world_any(world, 2) ? 1 + world_any(world, LIFE_MAX) : 0;
+        claim->ends = world_any(world, 2);
         answer = queue_check_claim(&world->queue, &world->ledger, &world->lanes[lane], claim,
                                    &shortage);
         world_arrive(world, member, lane, cpu, memory, disk);
@@ -143,7 +144,7 @@ static uint64_t start_of(struct world *world, const struct claim *first) {
                 struct member *next = NULL;
 
                 if (ledger_check_for(&world->ledger, first->lane->account, &first->demand,
-                                     first->time_usec, NULL) == 0) {
+                                     claim_borrows_usec(first), NULL) == 0) {
                         start = n > 0 ? max_u64(world->now_usec, ended[n - 1]->claim.end.key)
                                       : world->now_usec;
                         break;

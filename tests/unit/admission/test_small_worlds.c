@@ -97,6 +97,7 @@ static void walk_world(struct walk *walk, unsigned lanes, bool rules) {
                 queue_set_rules(&walk->world.queue, &backfill);
         for (unsigned i = 0; i < walk->n; i++) {
                 walk->world.members[i].claim.time_usec = rules && i % 2 ? 4 + i : 0;
+                walk->world.members[i].claim.ends = true;
                 walk->world.members[i].claim.priority = rules ? (int64_t)(i * 300 % 500) : 0;
         }
         step(walk, 0, false, lanes);

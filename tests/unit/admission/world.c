@@ -151,6 +151,7 @@ void world_crash(struct world *world, unsigned lost) {
                 member->claim = (struct claim){.order = was.order,
                                                .priority = was.priority,
                                                .time_usec = was.time_usec,
+                                               .ends = was.ends,
                                                .demand = was.demand};
                 if (member->state == RUNS) {
                         if (!ledger_restore(&world->ledger, &world->accounts[LEAVES + member->lane],
@@ -279,8 +280,9 @@ static const char *check_nobody_forgotten(const struct world *world) {
                      before = TAILQ_NEXT(before, all))
                         held_back |= shares(before->lane->account, claim->lane->account) ||
                                      !before->lane->parked;
-                if (!held_back && ledger_check_for(&world->ledger, claim->lane->account,
-                                                   &claim->demand, claim->time_usec, NULL) == 0)
+                if (!held_back &&
+                    ledger_check_for(&world->ledger, claim->lane->account, &claim->demand,
+                                     claim_borrows_usec(claim), NULL) == 0)
                         return "one waits that may start";
         }
         return NULL;
@@ -298,9 +300,10 @@ const char *world_settle(struct world *world) {
                 if (member->state != WAITS)
                         return "a claim was granted twice";
                 if (never) {
-                        if (ledger_check_for(
-                                    &world->ledger, &world->accounts[LEAVES + member->lane],
-                                    &claim->demand, claim->time_usec, NULL) != LEDGER_E_NEVER)
+                        if (ledger_check_for(&world->ledger,
+                                             &world->accounts[LEAVES + member->lane],
+                                             &claim->demand, claim_borrows_usec(claim),
+                                             NULL) != LEDGER_E_NEVER)
                                 return "one was refused that may start one day";
                         member->state = OUT;
                         continue;
