@@ -9,6 +9,7 @@
 #include <broker/lease.h>
 #include <broker/owning.h>
 #include <broker/slice.h>
+#include <broker/tenant.h>
 
 #define OWNERS_TOLD 3 /* in one sentence */
 #define VMS_TOLD 3    /* of each */
@@ -50,7 +51,7 @@ static int get(const struct lease *lease, struct named_owner **ownerp) {
 }
 
 static void add(struct lease *lease, struct named_owner *owner, bool waits) {
-        owner_add(&lease->broker->owners, &owner->owner, &lease->owned, &lease->slice->account,
+        owner_add(&lease->broker->owners, &owner->owner, &lease->owned, &lease->tenant->account,
                   &lease->claim.demand, waits);
 }
 
@@ -209,7 +210,7 @@ static void say_circle(const struct broker *broker, const struct lease *asking,
 static void find_shortage(const struct lease *lease, struct shortage *shortage) {
         struct shortage found = {};
 
-        if (ledger_check(&lease->broker->ledger, &lease->slice->account, &lease->claim.demand,
+        if (ledger_check(&lease->broker->ledger, &lease->tenant->account, &lease->claim.demand,
                          &found))
                 *shortage = found;
 }
