@@ -44,7 +44,7 @@ int terminal_parse_key(const char *text, int *keyp, struct why *why) {
         else if (length == 2 && text[0] == '^' && has_control(text[1]))
                 *keyp = text[1] & 0x1f;
         else if (length == 1 && text[0] > 0)
-                *keyp = text[0];
+                *keyp = (unsigned char)text[0];
         else
                 return why_set(why, TERMINAL_E_KEY,
                                "'%s' is no key; give ^ and a letter (^a) or one of @[\\]^_, a "

@@ -100,11 +100,12 @@ static uint64_t usage_us(const char *path) {
 
 /* CPUs used by the group over the next @ms. */
 static double cpus_used(const char *path, int ms) {
-        uint64_t begin = now_us(), used = usage_us(path), end;
+        uint64_t begin = now_us(), used = usage_us(path);
 
         poll(NULL, 0, ms); /* this is the measurement, not a wait for anything */
-        end = now_us();
-        return (double)(usage_us(path) - used) / (double)(end - begin);
+        /* The time around the use, however long it takes us to read it. */
+        used = usage_us(path) - used;
+        return (double)used / (double)(now_us() - begin);
 }
 
 static void a_vm_of_half_a_cpu_that_spins_gets_half_a_cpu(void) {
