@@ -146,12 +146,10 @@ static bool let_go(struct owners *owners, const struct ledger *ledger, struct he
         return any;
 }
 
-/* True: those that are marked are stuck, @asking (NULL: somebody) among them. */
-static bool find(struct owners *owners, const struct ledger *ledger, const struct owner *asking) {
-        unsigned looks = DEADLOCK_LOOKS_MAX;
+/* Marks all, and charges what they hold. */
+static void suspect(struct owners *owners, struct held *held) {
         const struct owned *owned;
         struct owner *owner;
-        struct held held = {};
 
         TAILQ_FOREACH(owner, &owners->list, link) {
                 owner->stuck = true;
@@ -162,24 +160,53 @@ static bool find(struct owners *owners, const struct ledger *ledger, const struc
         }
         TAILQ_FOREACH(owner, &owners->list, link)
                 TAILQ_FOREACH(owned, &owner->held, link)
-                        hold(&held, owned, true);
+                        hold(held, owned, true);
+}
+
+/* Are there any whose marks are left, when all that can go have gone? Of a long list it is not
+ * known. */
+static bool is_circle(struct owners *owners, const struct ledger *ledger, struct held *held,
+                      const struct owner *asking) {
+        unsigned looks = DEADLOCK_LOOKS_MAX;
+        struct owner *owner;
+
         while ((!asking || asking->stuck) && looks > 0)
-                if (!let_go(owners, ledger, &held, &looks))
+                if (!let_go(owners, ledger, held, &looks))
                         break;
-        if (looks == 0)
-                return false;
-        if (asking)
-                return asking->stuck;
+        if (looks == 0 || asking)
+                return looks > 0 && asking->stuck;
         TAILQ_FOREACH(owner, &owners->list, link)
                 if (owner->stuck)
                         return true;
         return false;
 }
 
-int deadlock_check(struct owners *owners, const struct ledger *ledger, const struct owner *asking) {
-        return asking->listed && find(owners, ledger, asking) ? DEADLOCK_E_STUCK : 0;
+static int find(struct owners *owners, const struct ledger *ledger, const struct owned *first,
+                const struct owner *asking) {
+        struct held held = {};
+        struct owner *owner;
+        bool behind;
+
+        if (TAILQ_EMPTY(&owners->list))
+                return 0;
+        if (first)
+                forget(first);
+        suspect(owners, &held);
+        behind = first && !fits(ledger, &held, first);
+        if (is_circle(owners, ledger, &held, asking))
+                return DEADLOCK_E_STUCK;
+        if (!behind)
+                return 0;
+        TAILQ_FOREACH(owner, &owners->list, link)
+                owner->stuck = true;
+        return DEADLOCK_E_BEHIND;
 }
 
-int deadlock_find(struct owners *owners, const struct ledger *ledger) {
-        return find(owners, ledger, NULL) ? DEADLOCK_E_STUCK : 0;
+int deadlock_check(struct owners *owners, const struct ledger *ledger, const struct owned *first,
+                   const struct owner *asking) {
+        return asking->listed ? find(owners, ledger, first, asking) : 0;
+}
+
+int deadlock_find(struct owners *owners, const struct ledger *ledger, const struct owned *first) {
+        return find(owners, ledger, first, NULL);
 }

@@ -16,10 +16,16 @@
  * what is kept free for guarantees is not counted, so that a circle may be closed by them that is
  * not found, but none is found that is none.)
  *
+ * First come, first served can close a circle by itself: while the first of all claims waits for
+ * the pool and nobody may pass it, it alone is granted next, whoever made it. If it does not fit
+ * beside what these owners hold, it waits for them, and they, being behind it, for it: all are
+ * stuck.
+ *
  * The request that makes its owner stuck closes the circle and is refused, so no circle ever
- * stands. To be asked when an owner that holds something starts to wait, and when one that goes on
- * waiting was granted a claim. It costs one look at each of these owners, times the times that
- * somebody goes; never more than DEADLOCK_LOOKS_MAX, beyond which nothing counts as proven.
+ * stands. To be asked when an owner that holds something starts to wait, when one that goes on
+ * waiting was granted a claim, and when another claim is the first. It costs one look at each of
+ * these owners, times the times that somebody goes; never more than DEADLOCK_LOOKS_MAX, beyond
+ * which nothing counts as proven.
  *
  * Pure: no clock, no I/O, no allocation; what is owned is embedded in the caller's objects.
  */
@@ -32,7 +38,8 @@
 
 enum {
         _DEADLOCK_E_SUCCESS,
-        DEADLOCK_E_STUCK, /* it, and all owners that are marked stuck, wait for each other */
+        DEADLOCK_E_STUCK,  /* it, and all owners that are marked stuck, wait for each other */
+        DEADLOCK_E_BEHIND, /* they, and the first of all claims, wait for each other */
 };
 
 struct owner;
@@ -72,15 +79,17 @@ void owner_add(struct owners *owners, struct owner *owner, struct owned *owned,
 void owner_remove(struct owners *owners, struct owned *owned);
 
 /*
- * Is @asking, whose new claim has been added, stuck? 0 or DEADLOCK_E_STUCK; then owners->list has
- * those that hold what it waits for, marked, with what they hold and wait for. The accounts' stuck
- * sums are scratch.
+ * Is @asking, whose new claim has been added, stuck? @first: the claim before all of theirs (or one
+ * of them) that waits for the pool and that nobody may pass, with account and demand; NULL: there
+ * is none. 0 or DEADLOCK_E_*; then owners->list has those that hold what it waits for, marked, with
+ * what they hold and wait for. The accounts' stuck sums are scratch.
  */
 _must_check_ int deadlock_check(struct owners *owners, const struct ledger *ledger,
-                                const struct owner *asking);
+                                const struct owned *first, const struct owner *asking);
 
 /* Is anybody stuck? The same answers, with all that are stuck marked; for when limits changed,
  * which can close a circle that nobody's request did. */
-_must_check_ int deadlock_find(struct owners *owners, const struct ledger *ledger);
+_must_check_ int deadlock_find(struct owners *owners, const struct ledger *ledger,
+                               const struct owned *first);
 
 #endif

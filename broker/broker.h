@@ -79,7 +79,8 @@ struct broker {
         struct queue queue;
         struct owners owners; /* who hold something and wait for more */
         struct named_owner *named_owners;
-        bool owners_suspect; /* they may wait for each other */
+        bool owners_suspect;   /* they may wait for each other */
+        uint64_t owners_first; /* the order of the first claim, when that was last looked at */
         struct gates gates;
         struct pressures *pressures; /* how the host is, for those */
         struct {

@@ -8,7 +8,6 @@
 #include <broker/broker.h>
 #include <broker/lease.h>
 #include <broker/owning.h>
-#include <broker/slice.h>
 #include <broker/tenant.h>
 
 #define OWNERS_TOLD 3 /* in one sentence */
@@ -183,7 +182,7 @@ static void say_owner(struct sentence *sentence, const struct owner *owner,
 }
 
 /* All that are marked stuck, the one of @asking first. */
-static void say_circle(const struct broker *broker, const struct lease *asking,
+static void say_circle(const struct broker *broker, const struct lease *asking, int answer,
                        struct sentence *sentence) {
         const struct owner *first = asking->owned.owner, *owner;
         unsigned n = 0, more = 0;
@@ -202,11 +201,16 @@ static void say_circle(const struct broker *broker, const struct lease *asking,
         }
         if (more)
                 say(sentence, "; and %u more", more);
-        say(sentence, n ? ": each keeps what another waits for"
-                        : ": more than there is beside what it keeps");
+        if (answer == DEADLOCK_E_BEHIND)
+                say(sentence, ": the first in the queue, which none may pass, waits for what %s",
+                    n ? "they keep" : "it keeps");
+        else
+                say(sentence, n ? ": each keeps what another waits for"
+                                : ": more than there is beside what it keeps");
 }
 
-/* Stuck means that it does not fit beside what the stuck ones hold, so not beside all either. */
+/* Stuck means that it does not fit beside what the stuck ones hold, so not beside all either; or it
+ * may fit, and is behind one that does not. */
 static void find_shortage(const struct lease *lease, struct shortage *shortage) {
         struct shortage found = {};
 
@@ -215,20 +219,43 @@ static void find_shortage(const struct lease *lease, struct shortage *shortage) 
                 *shortage = found;
 }
 
+/* The first of all who wait, if it waits for the pool and nobody may pass it: then it goes on
+ * waiting for that until it is granted. NULL, or @buffer. */
+static const struct owned *find_first(const struct broker *broker, struct owned *buffer) {
+        const struct order_rules *rules = &broker->queue.rules;
+        const struct claim *first = TAILQ_FIRST(&broker->queue.claims);
+
+        if (!first || first->reason != WAIT_POOL_FULL || rules->backfill || rules->pass_for_usec)
+                return NULL;
+        *buffer = (struct owned){.account = &claim_lease((struct claim *)first)->tenant->account,
+                                 .demand = &first->demand};
+        return buffer;
+}
+
+/* May @lease, that is not queued yet, come to stand before all others? */
+static bool comes_first(const struct lease *lease) {
+        const struct queue *queue = &lease->broker->queue;
+        const struct claim *first = TAILQ_FIRST(&queue->claims);
+
+        return !first || queue->rules.age_step_ns || lease->claim.order < first->order;
+}
+
 bool owning_would_lock(struct lease *lease, uid_t uid, struct shortage *shortage, char *text,
                        size_t size) {
         struct broker *broker = lease->broker;
         struct named_owner *owner = lease->record.owner[0] ? find(lease) : NULL;
         struct sentence sentence = {.text = text, .size = size, .shortage = shortage, .uid = uid};
+        struct owned buffer;
         int r;
 
         if (!owner)
                 return false;
         add(lease, owner, true);
-        r = deadlock_check(&broker->owners, &broker->ledger, &owner->owner);
+        r = deadlock_check(&broker->owners, &broker->ledger,
+                           comes_first(lease) ? NULL : find_first(broker, &buffer), &owner->owner);
         if (r) {
                 find_shortage(lease, shortage);
-                say_circle(broker, lease, &sentence);
+                say_circle(broker, lease, r, &sentence);
         }
         owner_remove(&broker->owners, &lease->owned);
         return r;
@@ -239,10 +266,16 @@ struct lease *owning_find_locked(struct broker *broker, char *text, size_t size)
         const struct owned *owned;
         const struct owner *owner;
         struct sentence sentence = {.text = text, .size = size};
+        const struct claim *first;
+        struct owned buffer;
+        int r;
 
-        if (!broker->owners_suspect)
+        first = TAILQ_FIRST(&broker->queue.claims);
+        if (!broker->owners_suspect && (!first || first->order == broker->owners_first))
                 return NULL;
-        if (deadlock_find(&broker->owners, &broker->ledger) == 0) {
+        broker->owners_first = first ? first->order : 0;
+        r = deadlock_find(&broker->owners, &broker->ledger, find_first(broker, &buffer));
+        if (r == 0) {
                 broker->owners_suspect = false;
                 return NULL;
         }
@@ -255,6 +288,7 @@ struct lease *owning_find_locked(struct broker *broker, char *text, size_t size)
         find_shortage(last, &last->claim.shortage);
         sentence.shortage = &last->claim.shortage;
         sentence.uid = last->record.uid;
-        say_circle(broker, last, &sentence);
+        broker->owners_suspect = true; /* there may be more */
+        say_circle(broker, last, r, &sentence);
         return last;
 }

@@ -11,7 +11,8 @@
  * that said for how long it will run gives back what it has by itself, and never counts.
  *
  * A circle is closed by a claim that begins to wait (it is refused at once, broker/claim), by a
- * grant to an owner who goes on waiting, or by a policy with lower limits: of those, the claim that
+ * grant to an owner who goes on waiting, by a claim that is the first of all now, whom none may
+ * pass, or by a policy with lower limits: of those, the claim that
  * came last is refused. It is not closed by a VM that grows: while claims wait, none does.
  */
 

@@ -170,6 +170,47 @@ static void a_grant_that_closes_the_circle_ends_the_last_claim_in_it(void) {
         house_close(&house);
 }
 
+/* Strictly in order, also who would fit must wait behind the first. */
+static void nobody_waits_behind_who_waits_for_him(void) {
+        struct house house;
+        struct job before, first, last, job;
+        struct news news;
+
+        house_open(&house, NULL, NULL);
+        start("a1", "a", "200M");
+        start("c", NULL, "200M");
+        JOB_RUN(&before, "--name", "before", "--mem", "100M", "--", "vm", "rest");
+        job_wait_err(&before, "pool_full");
+        JOB_RUN(&first, "--name", "first", "--mem", "250M", "--", "vm", "rest");
+        job_wait_err(&first, "pool_full");
+        wait_for(&last, "a2", "a", "50M");
+        expect_int((int)count_waiting(), 3);
+        news_open(&news);
+        kill_vm("c");
+        news_wait(&news, "vm_spawned", "before");
+        /* Now it would fit, but the first waits for what a keeps. */
+        expect_int(job_wait(&last, HOUSE_WAIT_MS), LOCKED);
+        unit_note("%s", last.err);
+        expect_in(last.err, "owner 'a' holds 'a1' (cpu 0.1, memory 200M) and asks for cpu 0.1, "
+                            "memory 50M: the first in the queue, which none may pass, waits for "
+                            "what it keeps");
+        expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--mem", "50M", "--owner", "a",
+                         "--", "vm", "rest"),
+                   LOCKED);
+        expect_in(job.err, "the first in the queue");
+        /* Who keeps nothing of it may. */
+        wait_for(&last, "z1", "z", "50M");
+        kill_vm("a1");
+        news_wait(&news, "claim_acquired", "first");
+        news_wait(&news, "claim_acquired", "z1");
+        news_close(&news);
+        end_job(&before);
+        end_job(&first);
+        end_job(&last);
+        house_end_all(&house);
+        house_close(&house);
+}
+
 static void limits_that_come_down_close_a_circle_too(void) {
         struct house house;
         struct job first, last;
@@ -249,6 +290,7 @@ UNIT_MAIN(TEST(the_request_that_closes_the_circle_is_told_who_holds_what),
           TEST(who_wants_more_than_there_is_beside_what_he_keeps_is_refused),
           TEST(while_somebody_else_has_the_rest_both_wait),
           TEST(a_grant_that_closes_the_circle_ends_the_last_claim_in_it),
+          TEST(nobody_waits_behind_who_waits_for_him),
           TEST(limits_that_come_down_close_a_circle_too),
           TEST(the_next_broker_knows_who_holds_and_who_waits),
           TEST(the_same_word_of_another_user_is_another_owner), )

@@ -70,9 +70,10 @@ static void two_that_hold_what_the_other_wants_are_stuck(void) {
         add(&place, 1, 0, 5, 0, false);
         add(&place, 0, 0, 1, 0, true);
         /* The second does not wait: it ends one day. */
-        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[0]), 0);
+        expect_int(deadlock_check(&place.owners, &place.ledger, NULL, &place.owner[0]), 0);
         add(&place, 1, 0, 1, 0, true);
-        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[1]), DEADLOCK_E_STUCK);
+        expect_int(deadlock_check(&place.owners, &place.ledger, NULL, &place.owner[1]),
+                   DEADLOCK_E_STUCK);
         expect(place.owner[0].stuck && place.owner[1].stuck);
 }
 
@@ -83,11 +84,12 @@ static void one_alone_is_stuck_if_it_wants_more_than_it_leaves(void) {
         place_init(&place);
         add(&place, 0, 0, 6, 0, false);
         more = add(&place, 0, 0, 5, 0, true);
-        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[0]), DEADLOCK_E_STUCK);
+        expect_int(deadlock_check(&place.owners, &place.ledger, NULL, &place.owner[0]),
+                   DEADLOCK_E_STUCK);
         owner_remove(&place.owners, more);
-        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[0]), 0);
+        expect_int(deadlock_check(&place.owners, &place.ledger, NULL, &place.owner[0]), 0);
         add(&place, 0, 0, 4, 0, true);
-        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[0]), 0);
+        expect_int(deadlock_check(&place.owners, &place.ledger, NULL, &place.owner[0]), 0);
 }
 
 static void who_can_go_on_frees_the_others(void) {
@@ -98,11 +100,12 @@ static void who_can_go_on_frees_the_others(void) {
         add(&place, 0, 0, 4, 0, true); /* fits when the second has gone */
         add(&place, 1, 0, 4, 0, false);
         add(&place, 1, 0, 2, 0, true); /* fits when those who do not wait have gone */
-        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[0]), 0);
-        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[1]), 0);
+        expect_int(deadlock_check(&place.owners, &place.ledger, NULL, &place.owner[0]), 0);
+        expect_int(deadlock_check(&place.owners, &place.ledger, NULL, &place.owner[1]), 0);
         /* A slice's limit closes a circle where the pool has room. */
         place.accounts[0].limit.amount[RESOURCE_CPU] = 9;
-        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[1]), DEADLOCK_E_STUCK);
+        expect_int(deadlock_check(&place.owners, &place.ledger, NULL, &place.owner[1]),
+                   DEADLOCK_E_STUCK);
 }
 
 static void who_holds_nothing_or_waits_for_nothing_is_in_no_circle(void) {
@@ -111,9 +114,32 @@ static void who_holds_nothing_or_waits_for_nothing_is_in_no_circle(void) {
         place_init(&place);
         add(&place, 0, 0, 10, 0, false);
         add(&place, 1, 0, 10, 0, true);
-        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[0]), 0);
-        expect_int(deadlock_check(&place.owners, &place.ledger, &place.owner[1]), 0);
+        expect_int(deadlock_check(&place.owners, &place.ledger, NULL, &place.owner[0]), 0);
+        expect_int(deadlock_check(&place.owners, &place.ledger, NULL, &place.owner[1]), 0);
         expect(TAILQ_EMPTY(&place.owners.list));
+}
+
+static void who_keeps_what_the_first_waits_for_may_not_wait_behind_it(void) {
+        struct demand wanted = of(7, 0);
+        struct place place;
+        struct owned first = {.account = &place.accounts[0], .demand = &wanted};
+
+        place_init(&place);
+        add(&place, 0, 0, 4, 0, false);
+        add(&place, 0, 0, 1, 0, true);
+        expect_int(deadlock_check(&place.owners, &place.ledger, NULL, &place.owner[0]), 0);
+        expect_int(deadlock_check(&place.owners, &place.ledger, &first, &place.owner[0]),
+                   DEADLOCK_E_BEHIND);
+        expect_int(deadlock_find(&place.owners, &place.ledger, &first), DEADLOCK_E_BEHIND);
+        expect(place.owner[0].stuck);
+        /* It waits for somebody else. */
+        wanted = of(6, 0);
+        expect_int(deadlock_check(&place.owners, &place.ledger, &first, &place.owner[0]), 0);
+        /* And so it does no more when another keeps some, too. */
+        add(&place, 1, 1, 1, 0, false);
+        add(&place, 1, 1, 1, 0, true);
+        expect_int(deadlock_find(&place.owners, &place.ledger, &first), DEADLOCK_E_BEHIND);
+        expect(place.owner[0].stuck && place.owner[1].stuck);
 }
 
 /* Does @owner's @claim fit if nothing is charged but what the owners in @left hold? */
@@ -184,18 +210,20 @@ static void in_any_world_exactly_those_are_stuck_whom_no_order_frees(void) {
                 }
                 for (unsigned o = 0; o < OWNERS; o++)
                         locked |= !may_go(&place, left, o);
-                need_int(deadlock_find(&place.owners, &place.ledger),
+                need_int(deadlock_find(&place.owners, &place.ledger, NULL),
                          locked ? DEADLOCK_E_STUCK : 0);
                 for (unsigned o = 0; o < OWNERS; o++)
                         if (left & (1u << o))
                                 need_int(place.owner[o].stuck, !may_go(&place, left, o));
                 if (may_go(&place, left, asking)) {
                         free_++;
-                        need_int(deadlock_check(&place.owners, &place.ledger, &place.owner[asking]),
+                        need_int(deadlock_check(&place.owners, &place.ledger, NULL,
+                                                &place.owner[asking]),
                                  0);
                 } else {
                         stuck++;
-                        need_int(deadlock_check(&place.owners, &place.ledger, &place.owner[asking]),
+                        need_int(deadlock_check(&place.owners, &place.ledger, NULL,
+                                                &place.owner[asking]),
                                  DEADLOCK_E_STUCK);
                 }
         }
@@ -220,8 +248,8 @@ static void what_it_costs_is_bounded(void) {
                 owner_add(&place.owners, &owners[i], &owned[2 * i + 1], &place.accounts[0], &huge,
                           true);
         }
-        expect_int(deadlock_check(&place.owners, &place.ledger, &owners[0]), 0);
-        expect_int(deadlock_find(&place.owners, &place.ledger), 0);
+        expect_int(deadlock_check(&place.owners, &place.ledger, NULL, &owners[0]), 0);
+        expect_int(deadlock_find(&place.owners, &place.ledger, NULL), 0);
         free(owned);
         free(owners);
 }
@@ -230,5 +258,6 @@ UNIT_MAIN(TEST(two_that_hold_what_the_other_wants_are_stuck),
           TEST(one_alone_is_stuck_if_it_wants_more_than_it_leaves),
           TEST(who_can_go_on_frees_the_others),
           TEST(who_holds_nothing_or_waits_for_nothing_is_in_no_circle),
+          TEST(who_keeps_what_the_first_waits_for_may_not_wait_behind_it),
           TEST(in_any_world_exactly_those_are_stuck_whom_no_order_frees),
           TEST(what_it_costs_is_bounded), )
