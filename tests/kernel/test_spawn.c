@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --timeout 100 */
+/* rig: --timeout 100 --beside */
 /*
  * From an open group to a running process: nothing of the parent leaks into the child, nothing of
  * the child disturbs the parent, and the parent never waits.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# rig: none --timeout 600
+# rig: none --timeout 600 --beside
 #
 # A million random schedules through the pure part of admission, and every order of what can happen
 # with four claims: the unit tests run fewer of the same. Takes a minute of one processor.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --timeout 120 */
+/* rig: --mem 1G --timeout 120 --beside */
 /*
  * The network's two directions in the books: one axis or two, as the operator says, also when he
  * says otherwise while VMs run, wait, or have no broker.

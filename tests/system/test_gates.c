@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --timeout 200 */
+/* rig: --mem 1G --timeout 200 --beside */
 /*
  * What holds back a start besides the books: pressure that is real, made by processes that burn
  * CPUs; memory that others have. Averages of ten seconds rise and fall slowly, and so do these

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --timeout 120 */
+/* rig: --mem 1G --timeout 120 --beside */
 /*
  * KSM is tuned while the broker runs, and as it was when it has ended, whichever way that was.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --timeout 600 */
+/* rig: --mem 1G --timeout 600 --beside */
 /*
  * {qmp.fd} and `provium qmp` with a real QEMU: from the socket that the broker makes to its end.
  */

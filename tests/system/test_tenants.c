@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 512M --timeout 120 */
+/* rig: --mem 512M --timeout 120 --beside */
 /*
  * Two users of one host, each with a slice of its own: neither sees, touches or imitates the
  * other, and whoever tries is in the log. Root, who may do all of it, only looks on.

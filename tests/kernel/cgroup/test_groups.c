@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --timeout 100 */
+/* rig: --timeout 100 --beside */
 /*
  * The cgroup room on a real hierarchy: limits are what they read back as, records live with their
  * directory, news comes without being asked for, refusals name their reason.
