@@ -246,6 +246,10 @@ static int adopt_running(struct lease *lease, pid_t pid) {
                 r = limits_apply(lease->dir_fd, &lease->limits, &why);
         if (r)
                 log_error("VM '%s': %s", lease->record.name, why.text);
+        if (!lease->record.detached) {
+                lease->client_until_usec = now + broker->policy->broker.reconnect_usec;
+                broker_tick_at(broker, lease->client_until_usec);
+        }
         r = enter(lease);
         if (r == 0)
                 r = taps_adopt(lease);
@@ -254,10 +258,6 @@ static int adopt_running(struct lease *lease, pid_t pid) {
         r = adopt_main(lease, pid);
         if (r < 0)
                 return r;
-        if (!lease->record.detached) {
-                lease->client_until_usec = now + broker->policy->broker.reconnect_usec;
-                broker_tick_at(broker, lease->client_until_usec);
-        }
         lease_close_dir(lease);
         /* It may have ended between the look and the watch. */
         return lease->main_gone ? release_try(lease) : 0;

@@ -57,20 +57,22 @@ static void add(struct lease *lease, struct named_owner *owner, bool waits) {
 /* Kept until its owner has what he asks for. */
 static bool is_kept(const struct lease *lease) {
         return (lease->state == LEASE_STARTING || lease->state == LEASE_RUNNING) &&
-               lease->record.time_usec == 0;
+               lease->record.time_usec == 0 && lease->client_until_usec == 0;
 }
 
 int owning_enter(struct lease *lease) {
         bool waits = lease->state == LEASE_WAITING;
         int r;
 
-        if (!lease->record.owner[0] || !(waits || is_kept(lease)))
+        if (lease->owner || !lease->record.owner[0] || !(waits || is_kept(lease)))
                 return 0;
         r = get(lease, &lease->owner);
         if (r < 0)
                 return r;
         lease->owner->n_leases++;
         add(lease, lease->owner, waits);
+        if (!waits)
+                lease->broker->owners_suspect |= lease->owner->owner.listed;
         return 0;
 }
 

@@ -8,7 +8,8 @@
  * A name is its user's: the same word from somebody else is another owner. It is in the lease's
  * record, so the next broker knows who holds what; who waits comes back with a ticket and says his
  * name again. A VM counts as held, to admission/deadlock, from its grant until its end begins; one
- * that said for how long it will run gives back what it has by itself, and never counts.
+ * that said for how long it will run gives back what it has by itself, and never counts; nor does
+ * one whose client has yet to come back to this broker, for it may not.
  *
  * A circle is closed by a claim that begins to wait (it is refused at once, broker/claim), by a
  * grant to an owner who goes on waiting, by a claim that is the first of all now, whom none may
@@ -36,8 +37,8 @@ struct named_owner {
         UT_hash_handle hh;
 };
 
-/* Adds @lease, by its state, to what its owner waits for or holds. Nothing if it has none.
- * Negative: out of memory. */
+/* Adds @lease, by its state, to what its owner waits for or holds. Nothing if it has none, or is
+ * there already. Negative: out of memory. */
 _must_check_ int owning_enter(struct lease *lease);
 /* Its waiting claim was granted. */
 void owning_granted(struct lease *lease);

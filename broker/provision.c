@@ -11,6 +11,7 @@
 #include <broker/diskio.h>
 #include <broker/gpu_lease.h>
 #include <broker/lease.h>
+#include <broker/owning.h>
 #include <broker/provision.h>
 #include <broker/qmp.h>
 #include <broker/quota.h>
@@ -312,10 +313,15 @@ int provision_tell_started(struct lease *lease) {
 }
 
 int provision_follow(struct lease *lease, struct connection *connection) {
+        int r;
+
         assert(!lease->follower);
         lease->follower = connection;
         connection->following = lease;
         lease->client_until_usec = 0;
+        r = owning_enter(lease);
+        if (r < 0)
+                return r;
         /* One that is not executed yet says so when it is. */
         return lease->state == LEASE_STARTING ? 0 : provision_tell_started(lease);
 }

@@ -107,6 +107,9 @@ static int resume_leases(struct broker *broker) {
                         (uint64_t)json_integer_value(json_object_get(object, "oom_kills"));
                 lease->client_until_usec =
                         (uint64_t)json_integer_value(json_object_get(object, "client_until_usec"));
+                r = owning_enter(lease);
+                if (r < 0)
+                        return r;
                 if (state == LEASE_STOPPING || state == LEASE_KILLING || state == LEASE_LINGERING)
                         snprintf(lease->end_reason, sizeof(lease->end_reason), "%s",
                                  reason ?: "kill");
@@ -172,6 +175,7 @@ static int resume_following(struct connection *connection, const char *following
                             const char *killing) {
         struct broker *broker = connection->broker;
         struct lease *lease = find_id(broker, following);
+        int r;
 
         if (following && !lease)
                 return connection_error(connection, "NotFound", NULL,
@@ -180,6 +184,9 @@ static int resume_following(struct connection *connection, const char *following
                 lease->follower = connection;
                 connection->following = lease;
                 lease->client_until_usec = 0;
+                r = owning_enter(lease);
+                if (r < 0)
+                        return r;
         }
         if (!killing)
                 return 0;

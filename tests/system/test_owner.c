@@ -261,6 +261,47 @@ static void the_next_broker_knows_who_holds_and_who_waits(void) {
         house_close(&house);
 }
 
+/* Would a claim of b be refused as closing a circle? */
+static bool is_locked(void *userdata) {
+        struct job job;
+        int status;
+
+        (void)userdata;
+        status = SHELL(&job, "provium", "run", "--slice", "t", "--dry-run", "--mem", "100M",
+                       "--owner", "b", "--", "vm", "rest");
+        return status == LOCKED && strstr(job.out, "deadlock");
+}
+
+static void a_vm_whose_client_may_not_come_back_is_not_kept(void) {
+        struct house house;
+        struct job held, first;
+        struct news news;
+
+        house_open(&house, NULL, NULL);
+        news_open(&news);
+        JOB_RUN(&held, "--name", "a1", "--mem", "200M", "--owner", "a", "--", "vm", "rest");
+        news_wait(&news, "vm_spawned", "a1");
+        news_close(&news);
+        start("b1", "b", "200M");
+        wait_for(&first, "a2", "a", "100M");
+        expect(is_locked(NULL));
+        job_kill(&held, SIGSTOP);
+        house_kill(&house);
+        house_start(&house);
+        need(wait_until(somebody_waits, NULL, HOUSE_WAIT_MS));
+        expect(!is_locked(NULL));
+        job_kill(&held, SIGCONT);
+        need(wait_until(is_locked, NULL, HOUSE_WAIT_MS));
+        /* And an upgrade changes nothing. */
+        json_decref(ask("Upgrade", NULL));
+        need(wait_until(somebody_waits, NULL, HOUSE_WAIT_MS));
+        expect(is_locked(NULL));
+        end_job(&held);
+        end_job(&first);
+        house_end_all(&house);
+        house_close(&house);
+}
+
 static void the_same_word_of_another_user_is_another_owner(void) {
         struct house house;
         struct job first, job;
@@ -293,4 +334,5 @@ UNIT_MAIN(TEST(the_request_that_closes_the_circle_is_told_who_holds_what),
           TEST(nobody_waits_behind_who_waits_for_him),
           TEST(limits_that_come_down_close_a_circle_too),
           TEST(the_next_broker_knows_who_holds_and_who_waits),
+          TEST(a_vm_whose_client_may_not_come_back_is_not_kept),
           TEST(the_same_word_of_another_user_is_another_owner), )
