@@ -62,17 +62,19 @@ static bool is_kept(const struct lease *lease) {
 
 int owning_enter(struct lease *lease) {
         bool waits = lease->state == LEASE_WAITING;
+        struct named_owner *owner;
         int r;
 
         if (lease->owner || !lease->record.owner[0] || !(waits || is_kept(lease)))
                 return 0;
-        r = get(lease, &lease->owner);
-        if (r < 0)
+        r = get(lease, &owner);
+        if (r)
                 return r;
-        lease->owner->n_leases++;
-        add(lease, lease->owner, waits);
+        lease->owner = owner;
+        owner->n_leases++;
+        add(lease, owner, waits);
         if (!waits)
-                lease->broker->owners_suspect |= lease->owner->owner.listed;
+                lease->broker->owners_suspect |= owner->owner.listed;
         return 0;
 }
 
