@@ -108,10 +108,21 @@ static void a_claim_is_told_who_holds_what_it_waits_for_and_until_when(void) {
 
 static void what_others_hold_is_told_as_a_sum(void) {
         struct house house;
-        json_t *reply, *run;
+        json_t *reply, *run, *why;
+        struct job job;
 
         house_open(&house, NULL, NULL);
         start("secret", "300M", "1h");
+        JOB(&job, "setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", "--", "provium",
+            "run", "--slice", "t", "--name", "poor", "--mem", "200M", "--", "vm", "rest");
+        job_wait_err(&job, "pool_full");
+        why = parameters(ask_as(12345, "Explain", json_pack("{s:s}", "vm", "poor")));
+        expect_int((int)json_array_size(in(why, "holders")), 0);
+        expect_int(number(in(why, "others"), "vms"), 1);
+        expect_int(number(in(why, "others"), "amount"), 300 * MIB);
+        json_decref(why);
+        job_kill(&job, SIGTERM);
+        job_wait(&job, HOUSE_WAIT_MS);
         reply = ask_as(12345, "Explain", json_pack("{s:s}", "vm", "secret"));
         expect_str(reply_word(reply), "NotFound");
         json_decref(reply);
