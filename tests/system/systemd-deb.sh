@@ -64,7 +64,7 @@ expect 'a member of the group may start a VM' \
         setpriv --reuid somebody --init-groups provium run --mem 32M -- true
 expect 'somebody else may not' refused setpriv --reuid nobody --clear-groups provium run --no-wait -- true
 
-provium run --detach --name one --mem 32M -- sleep 600 >/dev/null
+provium run --detach --no-console --name one --mem 32M -- sleep 600 >/dev/null
 vm_pid=$(<"$(compgen -G "$scope/default.slice/*.vm")/cgroup.procs")
 limits() {
         grep -H . "$scope"/default.slice/*.vm/{cpu.max,memory.max,memory.low,cgroup.procs}

@@ -233,7 +233,7 @@ fds_of_holder() {
 expect 'the holder keeps nothing open' same /dev/null "$(fds_of_holder)"
 
 expect 'the client is still there' test -e "/proc/$client"
-provium run --slice demo --name second --cpus 0.1 --mem 32M --detach -- sleep 600 >/dev/null
+provium run --slice demo --name second --cpus 0.1 --mem 32M --detach --no-console -- sleep 600 >/dev/null
 expect 'a second VM starts' vm_runs 2
 expect 'kill ends one' provium kill attached >/dev/null
 status=0
@@ -249,7 +249,7 @@ systemctl stop provium-vms.scope
 expect 'stopping the scope ends the VMs' refused pgrep -x sleep
 expect 'the broker starts over' until_deadline 30 another_broker
 expect 'with empty books' test "$(provium ps | wc -l)" = 1
-expect 'and a new scope' provium run --slice demo --mem 64M --detach --name again -- sleep 1000
+expect 'and a new scope' provium run --slice demo --mem 64M --detach --no-console --name again -- sleep 1000
 expect 'in which a VM runs' compgen -G "$scope/demo.slice/*.vm"
 expect 'and sees nothing above itself' \
         test "$(provium run --slice demo --mem 64M -- cat /proc/self/cgroup)" = '0::/'
