@@ -25,6 +25,9 @@ static struct record sample(void) {
                 .grace_usec = 8,
                 .time_usec = 9,
                 .until_usec = 10,
+                .ends = true,
+                .quota_groups = {500, 501},
+                .n_quota_groups = 2,
                 .detached = true,
                 .learns = true,
                 .quota_project = 7,
@@ -63,6 +66,9 @@ static void what_was_written_is_what_is_read(void) {
         expect(known);
         expect(is_same(&record, &again));
         expect(again.learns);
+        expect(again.ends);
+        expect_uint(again.n_quota_groups, 2);
+        expect_uint(again.quota_groups[1], 501);
         expect_str(again.owner, "build-7");
 }
 
@@ -101,6 +107,16 @@ static void disks_quota_user_gpus_and_taps_are_read_again(void) {
         bool known;
         int n;
 
+        /* Beside what every VM has, at its longest, too: whatever a claim says, it fits. */
+        memset(record.name, 'n', TEXT_NAME_MAX);
+        memset(record.slice, 's', TEXT_NAME_MAX);
+        memset(record.owner, 'o', TEXT_NAME_MAX);
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                record.charge.amount[i] = INT64_MAX;
+        record.order = record.created_ns = record.cpu_milli = record.memory_bytes = INT64_MAX;
+        record.download_bytes_per_s = record.upload_bytes_per_s = record.grace_usec = INT64_MAX;
+        for (record.n_quota_groups = 0; record.n_quota_groups < RECORD_GROUPS_MAX;)
+                record.quota_groups[record.n_quota_groups++] = 4294967294u;
         record.disk_read_bytes_per_s = record.disk_write_bytes_per_s = record.disk_ios_per_s =
                 INT64_MAX;
         record.run_uid = record.run_gid = 4294967294u;
@@ -276,6 +292,11 @@ static void values_that_cannot_be_are_refused(void) {
                 {"\"0000:01:00.0\",1", "\"0000:01:00.0\""},
                 {"\"0000:01:00.0\",1", "\"83b8f4f2-509f-382f-3c1e-e6bfe0fa10012\",1"},
                 {"\"gpus\":[", "\"gpus\":[7,"},
+                {"\"groups\":[500,501]", "\"groups\":7"},
+                {"\"groups\":[500,501]", "\"groups\":[-1]"},
+                {"\"groups\":[500,501]", "\"groups\":[4294967295]"},
+                {"\"groups\":[500,501]", "\"groups\":[\"500\"]"},
+                {"\"groups\":[500,501]", "\"groups\":[1,2,3,4,5,6]"},
                 {"\"id\":\"abcdefghijklmn01\"", "\"id\":\"abcdefghijklmn012\""},
         };
         struct record record = sample(), again;
