@@ -109,7 +109,23 @@ static void a_quota_that_is_changed_counts_what_runs(void) {
         house_close(&house);
 }
 
+/* What cannot be counted is not let in. */
+static void more_groups_than_can_be_counted_are_refused(void) {
+        struct house house;
+        struct job a;
+
+        open_house(&house, CONF("Group=501 CPU=4\nGroup=502 CPU=4\nGroup=503 CPU=4\n"
+                                "Group=504 CPU=4\nGroup=505 CPU=4\nGroup=506 CPU=0.2\n"));
+        expect_int(SHELL(&a, AS(ALICE, "--groups=501,502,503,504,505,506"), "t", "--", "true"), 75);
+        expect_in(a.err, "user 1000 is in more than 5 groups that have a quota");
+        expect_int(SHELL(&a, AS(ALICE, "--groups=501,502,503,504,506"), "t", "--cpus", "0.3", "--",
+                         "true"),
+                   75);
+        expect_in(a.err, "group 506 can never give more than 0.2");
+        house_close(&house);
+}
+
 UNIT_MAIN(TEST(a_user_holds_no_more_than_his_quota_in_all_slices),
           TEST(members_of_a_group_share_its_quota_over_a_restart),
-          TEST(vms_and_waiting_claims_are_counted),
-          TEST(a_quota_that_is_changed_counts_what_runs), )
+          TEST(vms_and_waiting_claims_are_counted), TEST(a_quota_that_is_changed_counts_what_runs),
+          TEST(more_groups_than_can_be_counted_are_refused), )
