@@ -37,7 +37,7 @@ enum {
 /* Who is next on a host. */
 enum sim_order {
         SIM_FIFO,     /* strictly who came first */
-        SIM_PRIORITY, /* a priority more is worth a second of waiting (SIM_AGE_STEP_NS) */
+        SIM_PRIORITY, /* a priority more is worth PriorityStep=, or SIM_AGE_STEP_NS if that is 0 */
         SIM_BACKFILL, /* who came first, but who cannot delay the first may pass it; each claim has
                        said exactly how long it will hold what it gets, in the other orders none has
                      */
