@@ -7,7 +7,8 @@
  *
  * DIR is the run's own directory, made by `rig`; it is removed at the end. The guest's status
  * is read from DIR/status and becomes our exit status (see init.c); DIR/console is the kernel's
- * console. MODE is "plain", "tty" (QEMU gets our terminal) or "verbose" (the console is shown).
+ * console. MODE is "plain", "stdin" (the guest's command reads what we would), "tty" (QEMU gets our
+ * terminal) or "verbose" (the console is shown).
  *
  * The guest may not change a file of the host, and is not trusted to try: virtiofsd runs in a
  * mount namespace of its own in which every mount is read-only (mount_setattr on a recursive
@@ -57,7 +58,7 @@ struct run {
         const char *dir;
         pid_t virtiofsd, qemu;
         int output_fd;                  /* what the guest's command prints; -1 on a terminal */
-        bool tty, tty_saved, verbose;
+        bool tty, tty_saved, input, verbose;
         struct termios terminal;
 };
 
@@ -149,9 +150,9 @@ static pid_t start_qemu(const struct run *run, int output_fd, char **argv) {
                 return pid;
         child_begin(run, parent);
         if (!run->tty) {
-                int null_fd = open("/dev/null", O_RDONLY);
+                int in_fd = run->input ? STDIN_FILENO : open("/dev/null", O_RDONLY);
 
-                if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(output_fd, STDOUT_FILENO) < 0)
+                if (dup2(in_fd, STDIN_FILENO) < 0 || dup2(output_fd, STDOUT_FILENO) < 0)
                         child_fail("cannot redirect QEMU");
         }
         execvp(argv[0], argv);
@@ -395,6 +396,7 @@ int main(int argc, char **argv) {
         argv[split] = NULL;
         run.dir = argv[1];
         run.tty = strcmp(argv[3], "tty") == 0;
+        run.input = strcmp(argv[3], "stdin") == 0;
         run.verbose = strcmp(argv[3], "verbose") == 0;
 
         sigemptyset(&mask);

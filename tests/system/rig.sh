@@ -82,6 +82,27 @@ status 122 'an emulated processor that has stopped is told apart' --timeout 60 -
                        echo \"<3>rcu: rcu_preempt kthread timer wakeup didn't happen for 5 jiffies\" >/dev/kmsg
                done; while :; do :; done"
 status 125 'a mistake in the options' --mem nonsense -- true
+status 125 'a forward without a port' --forward 80 -- true
+
+# What leads in: lines, and a port. The guest says when it reads and listens.
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+mkfifo "$scratch/in"
+"$rig" --stdin --forward "$port:7" -- sh -c 'socat TCP-LISTEN:7,fork EXEC:cat &
+        socat -u /dev/null TCP:127.0.0.1:7,retry=100,interval=0.1
+        echo ready; read -r line; echo "read $line"' <"$scratch/in" >"$scratch/lines" 2>&1 &
+pid=$!
+exec 5>"$scratch/in"
+wait_for_output $pid "$scratch/lines"
+echoed=$(echo 'through a port' | timeout 60 socat -t 50 - "TCP:127.0.0.1:$port") || true
+if [[ $echoed == 'through a port' ]]; then verdict ok 'a forwarded port leads into the guest'; else
+        verdict FAILED 'a forwarded port leads into the guest' "'$echoed' came back"
+fi
+echo 'a line' >&5
+wait $pid || true
+exec 5>&-
+if grep -q '^read a line' "$scratch/lines"; then verdict ok 'standard input leads into the guest'; else
+        verdict FAILED 'standard input leads into the guest' "$(<"$scratch/lines")"
+fi
 
 head -c 300000 /dev/urandom >"$scratch/random"
 status 0 'binary output' -- cat "$scratch/random"
