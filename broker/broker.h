@@ -104,6 +104,8 @@ struct broker {
         uint64_t started_ns; /* CLOCK_BOOTTIME: tickets from before are a former broker's */
 
         struct events events;
+        sd_event_source *sampler; /* broker/pool_state; NULL: nobody ever listened */
+        uint64_t n_sampled;       /* who listen */
         struct control *control;
         struct network *network;
         struct space *space;

@@ -7,6 +7,7 @@
 #include <base/fd.h>
 #include <broker/broker.h>
 #include <broker/connection.h>
+#include <broker/pool_state.h>
 #include <proto/request.h>
 
 struct user *user_find(struct broker *broker, uid_t uid) {
@@ -96,35 +97,44 @@ int connection_watch(struct connection *connection) {
         return 0;
 }
 
+void connection_subscribe(struct connection *connection) {
+        connection->subscribed = true;
+        connection->samples = pool_state_wanted(connection->reader.kinds);
+        if (connection->samples)
+                pool_state_listen(connection->broker);
+        TAILQ_INSERT_TAIL(&connection->broker->control->subscribers, connection, subscriber);
+}
+
+void connection_unsubscribe(struct connection *connection) {
+        if (!connection->subscribed)
+                return;
+        connection->subscribed = false;
+        if (connection->samples)
+                pool_state_unlisten(connection->broker);
+        TAILQ_REMOVE(&connection->broker->control->subscribers, connection, subscriber);
+}
+
+/* Consumes @event. */
+static int push(struct connection *connection, json_t *event) {
+        return connection_reply(connection,
+                                json_pack("{s:[o] s:I}", "events", event, "next",
+                                          (json_int_t)connection->reader.next),
+                                true);
+}
+
 /* Gives a reader of events what it has room for, in order, with gaps named. */
 int connection_push_events(struct connection *connection) {
-        struct events *events = &connection->broker->events;
+        json_t *event;
         int r = 0;
 
-        while (!connection->dead && connection->subscribed &&
-               connection->next_event < events->next &&
+        while (r == 0 && !connection->dead && connection->subscribed &&
                connection->stream.out_used - connection->stream.out_sent < CONTROL_EVENTS_BACKLOG) {
-                const struct event_entry *entry;
-                uint64_t first = events_first(events);
-                json_t *object;
-
-                if (connection->next_event < first) {
-                        object = json_pack("{s:s s:I s:I}", "kind", "gap", "from",
-                                           (json_int_t)connection->next_event, "to",
-                                           (json_int_t)(first - 1));
-                        connection->next_event = first;
-                } else {
-                        entry = events_find(events, connection->next_event++);
-                        if (!entry || (!entry->anyone && connection->uid != 0 &&
-                                       entry->uid != connection->uid))
-                                continue;
-                        object = event_format(entry);
-                }
-                r = connection_reply(connection, json_pack("{s:[o]}", "events", object), true);
-                if (r < 0)
+                r = events_read(&connection->broker->events, &connection->reader, &event);
+                if (r < 0 || !event)
                         return r;
+                r = push(connection, event);
         }
-        return 0;
+        return r;
 }
 
 int connection_flush(struct connection *connection) {
@@ -232,17 +242,34 @@ int connection_groups(struct connection *connection, gid_t **groupsp, size_t *np
         return 0;
 }
 
-void connections_push_events(struct broker *broker) {
+void connections_push_events(struct events_watcher *watcher, const struct event_entry *entry) {
+        struct control *control = container_of(watcher, struct control, watcher);
         struct connection *connection, *next;
 
-        for (connection = TAILQ_FIRST(&broker->control->subscribers); connection;
-             connection = next) {
+        for (connection = TAILQ_FIRST(&control->subscribers); connection; connection = next) {
                 next = TAILQ_NEXT(connection, subscriber);
                 if (!connection->dead && !stream_pending(&connection->stream)) {
                         int r = connection_push_events(connection);
 
                         if (r < 0)
-                                broker_fault(broker, r);
+                                broker_fault(connection->broker, r);
+                }
+        }
+}
+
+/* Whoever does not keep up with events has no use for a state that is over when he reads it. */
+void connections_push_sample(struct events_watcher *watcher, json_t *sample) {
+        struct control *control = container_of(watcher, struct control, watcher);
+        struct connection *connection, *next;
+
+        for (connection = TAILQ_FIRST(&control->subscribers); connection; connection = next) {
+                next = TAILQ_NEXT(connection, subscriber);
+                if (connection->samples && !connection->dead &&
+                    !stream_pending(&connection->stream)) {
+                        int r = push(connection, json_incref(sample));
+
+                        if (r < 0)
+                                broker_fault(connection->broker, r);
                 }
         }
 }

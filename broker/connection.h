@@ -22,6 +22,7 @@
 #include <systemd/sd-event.h>
 #include <uthash.h>
 
+#include <broker/events.h>
 #include <proto/call.h>
 #include <proto/stream.h>
 
@@ -74,7 +75,8 @@ struct connection {
         bool asking; /* ImageCheck: a walk of the disk is waited for */
         uint64_t asked_bytes;
         bool subscribed; /* Events with more */
-        uint64_t next_event;
+        bool samples;    /* among them pool_state */
+        struct events_reader reader;
 
         TAILQ_ENTRY(connection) link, killer, subscriber, asker, grave;
 };
@@ -88,6 +90,7 @@ struct control {
         bool inherited;   /* socket activation: the socket's file is not ours to remove */
         sd_event_source *source, *reaper;
         struct connection_list connections, subscribers, dead;
+        struct events_watcher watcher; /* for the subscribers */
         uint64_t n_connections;
         struct user *users;
 };
@@ -119,10 +122,14 @@ _must_check_ int connection_error(struct connection *connection, const char *nam
  * none on kernels that do not tell. */
 _must_check_ int connection_groups(struct connection *connection, gid_t **groupsp, size_t *np);
 
-/* Events were added: readers who keep up get them. */
-void connections_push_events(struct broker *broker);
-/* One reader's part of that. Negative on a fault. */
+/* From now on it gets events as they come, from where its reader is; and no more. */
+void connection_subscribe(struct connection *connection);
+void connection_unsubscribe(struct connection *connection);
+/* Gives it what it has room for. Negative on a fault. */
 _must_check_ int connection_push_events(struct connection *connection);
+/* For control's watcher: readers who keep up get what was added, or a sample. */
+void connections_push_events(struct events_watcher *watcher, const struct event_entry *entry);
+void connections_push_sample(struct events_watcher *watcher, json_t *sample);
 
 /* What is known of @uid; NULL: nothing is connected or waits. */
 struct user *user_find(struct broker *broker, uid_t uid);

@@ -46,8 +46,7 @@ static int on_reap(sd_event_source *source, void *userdata) {
 
         while ((connection = TAILQ_FIRST(&control->dead))) {
                 TAILQ_REMOVE(&control->dead, connection, grave);
-                if (connection->subscribed)
-                        TAILQ_REMOVE(&control->subscribers, connection, subscriber);
+                connection_unsubscribe(connection);
                 if (connection->killing)
                         TAILQ_REMOVE(&connection->killing->killers, connection, killer);
                 if (connection->resizing)
@@ -324,6 +323,11 @@ int control_init(struct control *control, struct broker *broker, struct why *why
         TAILQ_INIT(&control->connections);
         TAILQ_INIT(&control->subscribers);
         TAILQ_INIT(&control->dead);
+        control->watcher = (struct events_watcher){
+                .added = connections_push_events,
+                .sampled = connections_push_sample,
+        };
+        events_watch(&broker->events, &control->watcher);
         r = sd_event_add_defer(broker->event, &control->reaper, on_reap, broker);
         if (r < 0 || (r = sd_event_source_set_enabled(control->reaper, SD_EVENT_OFF)) < 0)
                 return fault(r);
@@ -364,8 +368,7 @@ void control_deinit(struct control *control) {
 
         while ((connection = TAILQ_FIRST(&control->connections))) {
                 /* At the end nothing follows from a peer's leaving. */
-                if (connection->subscribed)
-                        TAILQ_REMOVE(&control->subscribers, connection, subscriber);
+                connection_unsubscribe(connection);
                 if (connection->following)
                         lease_detach_follower(connection->following);
                 if (connection->killing)

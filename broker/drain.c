@@ -33,7 +33,6 @@ int drain_set(struct broker *broker, bool draining, struct why *why) {
                 log_info("draining is over");
         events_add(&broker->events, "drain", NULL, broker_realtime_ns(), fields,
                    ARRAY_SIZE(fields));
-        connections_push_events(broker);
         if (!draining)
                 broker_settle_later(broker);
         return 0;

@@ -16,7 +16,6 @@ void drift_tell(struct broker *broker, const char *what, const char *name, const
 
         events_add(&broker->events, "drift", NULL, broker_realtime_ns(), fields,
                    ARRAY_SIZE(fields));
-        connections_push_events(broker);
         if (failed)
                 log_error("%s '%s': %s, and cannot be repaired: %s", what, name, found, failed);
         else

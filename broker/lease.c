@@ -282,5 +282,4 @@ void lease_event_fields(struct lease *lease, const char *kind, const struct even
         };
 
         events_add(&lease->broker->events, kind, &subject, broker_realtime_ns(), fields, n);
-        connections_push_events(lease->broker);
 }

@@ -272,37 +272,48 @@ static int method_doctor(struct connection *connection, const struct call *call)
         return connection_reply(connection, doctor_report(connection->broker), false);
 }
 
-static int method_events(struct connection *connection, const struct call *call) {
-        struct broker *broker = connection->broker;
-        struct why why = {};
-        uint64_t since;
-        json_t *array;
+/* All that the ring holds and the reader may see, in one answer. */
+static int events_whole(struct connection *connection) {
+        struct events *events = &connection->broker->events;
+        json_t *array = json_array(), *event;
         int r;
 
-        if (request_parse_number(call->parameters, "since", &since, &why))
-                return invalid(connection, &why);
-        connection->next_event = since != REQUEST_DEFAULT ? since
-                                 : call->more             ? broker->events.next
-                                                          : events_first(&broker->events);
-        if (call->more) {
-                connection->subscribed = true;
-                TAILQ_INSERT_TAIL(&broker->control->subscribers, connection, subscriber);
-                /* Says that the reader is in place, so that it can start what it wants to watch. */
-                return connection_reply(connection, json_pack("{s:[]}", "events"), true);
+        while ((r = events_read(events, &connection->reader, &event)) == 0 && event)
+                json_array_append_new(array, event);
+        if (r < 0) {
+                json_decref(array);
+                return r;
         }
-        array = json_array();
-        for (uint64_t seq = max_u64(connection->next_event, events_first(&broker->events));
-             seq < broker->events.next; seq++) {
-                const struct event_entry *entry = events_find(&broker->events, seq);
-
-                if (entry &&
-                    (entry->anyone || connection->uid == 0 || entry->uid == connection->uid))
-                        json_array_append_new(array, event_format(entry));
-        }
-        r = connection_reply(connection, json_pack("{s:o}", "events", array), false);
+        r = connection_reply(connection,
+                             json_pack("{s:o s:I}", "events", array, "next",
+                                       (json_int_t)connection->reader.next),
+                             false);
         /* Thousands of small objects were on the heap, spread between what stays. */
         malloc_trim(0);
         return r;
+}
+
+static int method_events(struct connection *connection, const struct call *call) {
+        struct broker *broker = connection->broker;
+        struct events_request request;
+        struct why why = {};
+
+        connection->reader.uid = connection->uid;
+        if (events_request_parse(&request, call->parameters, &why))
+                return invalid(connection, &why);
+        connection->reader.kinds = request.kinds;
+        connection->reader.next = call->more ? broker->events.next : broker->events.first;
+        if (request.since != REQUEST_DEFAULT &&
+            events_seek(&broker->events, &connection->reader, request.since, &why))
+                return invalid(connection, &why);
+        if (!call->more)
+                return events_whole(connection);
+        connection_subscribe(connection);
+        /* Says that the reader is in place, so that it can start what it wants to watch. */
+        return connection_reply(
+                connection,
+                json_pack("{s:[] s:I}", "events", "next", (json_int_t)connection->reader.next),
+                true);
 }
 
 static int method_policy_reload(struct connection *connection, const struct call *call) {

@@ -140,7 +140,6 @@ static void tell(struct broker *broker) {
         }
         events_add(&broker->events, "pressure", NULL, broker_realtime_ns(), fields,
                    ARRAY_SIZE(fields));
-        connections_push_events(broker);
 }
 
 /* While starts pause, we look, and the kernel need not call. */

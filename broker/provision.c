@@ -375,6 +375,7 @@ int provision_progress(struct lease *lease) {
         lease->state = LEASE_RUNNING;
         burst_begin(lease);
         lease_event(lease, "vm_spawned", event_number("pid", lease->process.pid),
+                    event_number("admission_us", lease->admitted_usec - lease->arrived_usec),
                     event_number("setup_us", lease->made_usec - lease->admitted_usec),
                     event_number("exec_us", lease->executed_usec - lease->made_usec));
         if (lease->record.learns) {

@@ -244,7 +244,6 @@ static void tell_reloaded(struct broker *broker, bool ok, const char *detail) {
 
         events_add(&broker->events, "policy_reloaded", NULL, broker_realtime_ns(), fields,
                    ARRAY_SIZE(fields));
-        connections_push_events(broker);
 }
 
 int policies_reload(struct broker *broker, struct policy_errors *errors, struct why *why) {

@@ -40,7 +40,17 @@ static int take_bytes(json_t *object, const char *name, char **bytesp, size_t *l
 
 static void resume_events(struct broker *broker) {
         json_t *state = json_object_get(broker->resume, "events"), *event;
+        json_int_t begun, first, lost_ns;
         size_t i;
+
+        /* An older program says less: then what it did not keep is as if there had been none. */
+        if (json_unpack(state, "{s:I s:I s:I}", "begun", &begun, "first", &first, "lost_ns",
+                        &lost_ns) < 0) {
+                first = begun = json_integer_value(
+                        json_array_get(json_array_get(json_object_get(state, "ring"), 0), 0));
+                lost_ns = (json_int_t)broker_realtime_ns();
+        }
+        events_resume(&broker->events, (uint64_t)begun, (uint64_t)first, (uint64_t)lost_ns);
 
         json_array_foreach(json_object_get(state, "ring"), i, event) {
                 json_int_t seq, uid;
@@ -51,7 +61,9 @@ static void resume_events(struct broker *broker) {
                         events_restore(&broker->events, (uint64_t)seq, (uid_t)uid, anyone, text);
         }
         if (json_is_integer(json_object_get(state, "next")))
-                broker->events.next = (uint64_t)json_integer_value(json_object_get(state, "next"));
+                broker->events.next =
+                        max_u64(broker->events.next,
+                                (uint64_t)json_integer_value(json_object_get(state, "next")));
 }
 
 int resume_sockets(struct broker *broker, int fd, struct why *why) {
@@ -225,6 +237,22 @@ static int resume_stream(struct connection *connection, json_t *object) {
         return 0;
 }
 
+/* A kind that this program does not know any more will not come either. */
+static uint64_t take_kinds(const json_t *array) {
+        uint64_t kinds = 0;
+        json_t *name;
+        size_t i;
+
+        if (json_array_size(array) == 0)
+                return EVENT_KINDS_ALL;
+        json_array_foreach(array, i, name) {
+                const struct event_kind *kind = event_kind_find(json_string_value(name) ?: "");
+
+                kinds |= kind ? event_kind_bit(kind) : 0;
+        }
+        return kinds;
+}
+
 static int resume_client(struct broker *broker, json_t *object) {
         struct connection *connection;
         json_t *waiting = json_object_get(object, "waiting");
@@ -239,12 +267,13 @@ static int resume_client(struct broker *broker, json_t *object) {
                 return r;
         connection->busy = json_is_true(json_object_get(object, "busy"));
         connection->more = json_is_true(json_object_get(object, "more"));
-        connection->next_event =
-                (uint64_t)json_integer_value(json_object_get(object, "next_event"));
-        if (json_is_true(json_object_get(object, "subscribed"))) {
-                connection->subscribed = true;
-                TAILQ_INSERT_TAIL(&broker->control->subscribers, connection, subscriber);
-        }
+        connection->reader = (struct events_reader){
+                .next = (uint64_t)json_integer_value(json_object_get(object, "next_event")),
+                .kinds = take_kinds(json_object_get(object, "kinds")),
+                .uid = connection->uid,
+        };
+        if (json_is_true(json_object_get(object, "subscribed")))
+                connection_subscribe(connection);
         if (waiting)
                 r = resume_waiting(connection, waiting);
         else

@@ -30,6 +30,7 @@
 #include <broker/lease.h>
 #include <broker/network.h>
 #include <broker/owning.h>
+#include <broker/pool_state.h>
 #include <broker/pressure.h>
 #include <broker/provision.h>
 #include <broker/qmp.h>
@@ -365,7 +366,7 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         queue_init(&broker->queue);
         owners_init(&broker->owners);
         broker->tick_usec = UINT64_MAX;
-        r = events_init(&broker->events, broker_now_ns() / 1000);
+        r = events_init(&broker->events, broker_now_ns() / 1000, broker_realtime_ns());
         if (r < 0)
                 return r;
         r = rights_limit(options->resume_fd >= 0, why);
@@ -460,6 +461,7 @@ void broker_deinit(struct broker *broker) {
         space_close(broker);
         gpus_free(broker->gpus);
         tick_deinit(broker);
+        pool_state_deinit(broker);
         sd_event_source_disable_unref(broker->settle);
         watch_close(&broker->watch);
         sd_event_unref(broker->event);

@@ -4,8 +4,8 @@
  *
  *     {version, listen_fd, inherited, root_fd, nofile: [soft, hard],
  *      clients: [{fd, unread, unsent, fds, busy, more, following, killing, subscribed, next_event,
- *                 waiting: {request, fds, disk_fds, learn_fd, id, order, left_usec}}],
- *      leases: [{id, ...}], events: {next, ring}}
+ *                 kinds, waiting: {request, fds, disk_fds, learn_fd, id, order, left_usec}}],
+ *      leases: [{id, ...}], events: {begun, first, lost_ns, next, ring}}
  *
  * and the descriptors it names, which are let through execve. If execve fails they are
  * closed-on-exec again and nothing has happened. VMs are not in it but for what the tree does not
@@ -130,6 +130,16 @@ static json_t *pack_fds(const struct stream *stream) {
         return array;
 }
 
+/* By their names: the next program's table may have others. None: all. */
+static json_t *pack_kinds(uint64_t kinds) {
+        json_t *array = json_array();
+
+        for (const struct event_kind *kind = event_kinds; kind->name && ~kinds; kind++)
+                if (kinds & event_kind_bit(kind))
+                        json_array_append_new(array, json_string(kind->name));
+        return array;
+}
+
 static json_t *pack_client(const struct connection *connection, uint64_t now) {
         const struct lease *following = connection->following, *killing = connection->killing;
         const char *unread, *unsent;
@@ -138,14 +148,16 @@ static json_t *pack_client(const struct connection *connection, uint64_t now) {
 
         unread = stream_unread(&connection->stream, &n_unread);
         unsent = stream_unsent(&connection->stream, &n_unsent);
-        object =
-                json_pack("{s:i s:o s:o s:o s:b s:b s:b s:I}", "fd", connection->stream.fd,
-                          "unread", pack_bytes(unread, n_unread), "unsent",
-                          pack_bytes(unsent, n_unsent), "fds", pack_fds(&connection->stream),
-                          "busy", connection->busy, "more", connection->more, "subscribed",
-                          connection->subscribed, "next_event", (json_int_t)connection->next_event);
+        object = json_pack("{s:i s:o s:o s:o s:b s:b s:b s:I}", "fd", connection->stream.fd,
+                           "unread", pack_bytes(unread, n_unread), "unsent",
+                           pack_bytes(unsent, n_unsent), "fds", pack_fds(&connection->stream),
+                           "busy", connection->busy, "more", connection->more, "subscribed",
+                           connection->subscribed, "next_event",
+                           (json_int_t)connection->reader.next);
         if (!object)
                 return NULL;
+        if (connection->subscribed)
+                json_object_set_new(object, "kinds", pack_kinds(connection->reader.kinds));
         if (following && following->state == LEASE_WAITING)
                 json_object_set_new(object, "waiting", pack_waiting(following, now));
         else if (following)
@@ -169,13 +181,15 @@ static json_t *pack_event(const struct event_entry *entry) {
 static json_t *pack_events(const struct events *events) {
         json_t *array = json_array();
 
-        for (uint64_t seq = events_first(events); seq < events->next; seq++) {
+        for (uint64_t seq = events->first; seq < events->next; seq++) {
                 const struct event_entry *entry = events_find(events, seq);
 
                 if (entry)
                         json_array_append_new(array, pack_event(entry));
         }
-        return json_pack("{s:I s:o}", "next", (json_int_t)events->next, "ring", array);
+        return json_pack("{s:I s:I s:I s:I s:o}", "begun", (json_int_t)events->begun, "first",
+                         (json_int_t)events->first, "lost_ns", (json_int_t)events->lost_ns, "next",
+                         (json_int_t)events->next, "ring", array);
 }
 
 static json_t *pack_state(const struct broker *broker) {

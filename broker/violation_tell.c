@@ -56,7 +56,6 @@ static void tell(struct broker *broker, const struct ended *ended) {
         else
                 return; /* a program may also end itself by this signal */
         events_add(&broker->events, "vm_seccomp", &subject, broker_realtime_ns(), &field, 1);
-        connections_push_events(broker);
 }
 
 static void free_list(struct ended *list) {

@@ -98,7 +98,8 @@ int command_drain(struct cli *cli, struct words *words) {
         if (parse_options(cli, words, &undo, &wait) < 0)
                 return words->status;
         if (wait)
-                status = cli_start(cli, &client, "Events", NULL, true);
+                status = cli_start(cli, &client, "Events",
+                                   json_pack("{s[s]}", "kinds", "claim_released"), true);
         /* The first reply says that we are heard. */
         if (!status && wait)
                 status = next_events(cli, &client, &ended);

@@ -14,10 +14,12 @@ static void lose(struct fate *fate, uint64_t now_usec) {
 }
 
 static int call(struct fate *fate, uint64_t now_usec) {
-        json_t *parameters =
-                fate->next < 0 ? json_object() : json_pack("{sI}", "since", (json_int_t)fate->next);
+        json_t *parameters = json_pack("{s[ss]}", "kinds", "vm_shutdown", "claim_released");
         struct why why = {};
         int r;
+
+        if (fate->next >= 0)
+                json_object_set_new(parameters, "since", json_integer(fate->next));
 
         r = client_connect(&fate->client, fate->cli->socket, &why);
         if (r)

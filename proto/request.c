@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include <base/why.h>
+#include <proto/event.h>
 #include <proto/request.h>
 #include <proto/stream.h>
 
@@ -550,6 +551,49 @@ int image_request_parse(struct image_request *request, const json_t *parameters,
                 return r;
 
         request->size_bytes = size_bytes;
+        return 0;
+}
+
+static int parse_kinds(uint64_t *kindsp, const json_t *array, struct why *why) {
+        uint64_t kinds = 0;
+        json_t *value;
+        size_t i;
+
+        json_array_foreach(array, i, value) {
+                const char *name = json_string_value(value);
+                struct why unknown;
+
+                if (!name)
+                        return why_set(why, REQUEST_E_INVALID,
+                                       "kinds has something else than texts");
+                if (event_kinds_parse(name, &kinds, &unknown))
+                        return why_set(why, REQUEST_E_INVALID, "kinds: %s", unknown.text);
+        }
+        *kindsp = kinds;
+        return 0;
+}
+
+int events_request_parse(struct events_request *request, const json_t *parameters,
+                         struct why *why) {
+        static const char *const names[] = {"since", "kinds", NULL};
+        const json_t *kinds = json_object_get(parameters, "kinds");
+        struct events_request parsed = {.kinds = EVENT_KINDS_ALL};
+        int r;
+
+        r = only_members(parameters, "", names, why);
+        if (!r)
+                r = get_amount(&parsed.since, parameters, "since", "since", 0, REQUEST_DEFAULT,
+                               why);
+        if (!r && kinds && !json_is_null(kinds)) {
+                if (json_array_size(kinds) == 0)
+                        return why_set(why, REQUEST_E_INVALID,
+                                       "kinds is no array of the names of kinds, such as "
+                                       "[\"vm_oom\"]");
+                r = parse_kinds(&parsed.kinds, kinds, why);
+        }
+        if (r)
+                return r;
+        *request = parsed;
         return 0;
 }
 

@@ -133,12 +133,21 @@ _must_check_ int image_request_parse(struct image_request *request, const json_t
                                      struct why *why);
 json_t *image_request_format(const struct image_request *request);
 
+/* Events: from which number on (REQUEST_DEFAULT: not said), and a set of kinds (proto/event). */
+struct events_request {
+        uint64_t since, kinds;
+};
+
+/* Negative: out of memory; else REQUEST_E_INVALID with the reason. */
+_must_check_ int events_request_parse(struct events_request *request, const json_t *parameters,
+                                      struct why *why);
+
 /*
  * The small requests. Each refuses every parameter but its own, with REQUEST_E_INVALID.
  * request_parse_none: List, PolicyReload, Upgrade, GetInfo. request_parse_text: at most one string
  * parameter @key of printable ASCII (Resources{instance}, PolicyShow{slice},
  * GetInterfaceDescription{interface}), "" in @buffer if it is not given. request_parse_number: at
- * most one number @key from 0 (Events{since}), REQUEST_DEFAULT if it is not given.
+ * most one number @key from 0, REQUEST_DEFAULT if it is not given.
  * request_parse_flag: at most one bool @key (Drain{undo}), false if it is not given.
  */
 _must_check_ int request_parse_none(const json_t *parameters, struct why *why);

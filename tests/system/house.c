@@ -716,7 +716,7 @@ void news_close(struct news *news) {
         news->list = NULL;
 }
 
-const json_t *news_next(struct news *news, int timeout_ms) {
+static const json_t *next_told(struct news *news, int timeout_ms) {
         while (!news->list || news->at >= json_array_size(news->list)) {
                 json_t *reply = line_reply(&news->line, timeout_ms, NULL);
 
@@ -730,6 +730,18 @@ const json_t *news_next(struct news *news, int timeout_ms) {
                 json_decref(reply);
         }
         return json_array_get(news->list, news->at++);
+}
+
+/* What is sold is told every second, whatever happens: no news. */
+const json_t *news_next(struct news *news, int timeout_ms) {
+        uint64_t until = now_ms() + (uint64_t)timeout_ms;
+        const json_t *event;
+
+        do {
+                event = next_told(news, left_ms(until));
+        } while (event && strcmp(json_string_value(json_object_get(event, "kind")) ?: "",
+                                 "pool_state") == 0);
+        return event;
 }
 
 const json_t *news_wait(struct news *news, const char *kind, const char *name) {
