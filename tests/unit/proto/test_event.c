@@ -161,7 +161,7 @@ static void the_broker_tells_no_kind_that_is_not_in_the_table(void) {
                         char name[64];
 
                         if (strncmp(at, "_event(", 7) != 0 &&
-                            strncmp(at, "_event_fields(", 14) != 0 && strncmp(at, "s_add(", 6) != 0)
+                            strncmp(at, "_event_fields(", 14) != 0 && strncmp(at, "_add(&", 6) != 0)
                                 continue;
                         if (!quote || !end || quote > end || quote - at > 120)
                                 continue;
