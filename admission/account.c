@@ -49,9 +49,11 @@ const struct account *account_queue_full(const struct account *account) {
 /* What is kept inside is kept from both: allocated and kept together only get less when VMs end. */
 bool account_fits_both(const struct account *account, const struct demand *a,
                        const struct demand *b) {
+        unsigned axes = demand_axes(b);
+
         if (account->vms_max < 2 || account->vms > account->vms_max - 2)
                 return false;
-        for (unsigned i = 0; i < DEMAND_N; i++) {
+        for (unsigned i = 0; i < axes; i++) {
                 uint64_t limit = account->limit.amount[demand_resource(i)], left;
 
                 if (limit == LEDGER_NO_LIMIT)

@@ -15,9 +15,11 @@ static uint64_t room_of(const struct ledger *ledger, unsigned i, uint64_t more) 
 /* Does @demand fit the pool if @ended were given back by @n_ended? */
 static bool fits_after(const struct ledger *ledger, const struct demand *demand,
                        const struct demand *ended, uint64_t n_ended) {
+        unsigned axes = demand_axes(demand);
+
         if (over(ledger->vms, n_ended) >= ledger->vms_max)
                 return false;
-        for (unsigned i = 0; i < DEMAND_N; i++)
+        for (unsigned i = 0; i < axes; i++)
                 if (demand->amount[i] > room_of(ledger, i, ended->amount[i]))
                         return false;
         return true;
@@ -35,11 +37,12 @@ static const struct claim *find_start(const struct ledger *ledger, const struct 
         while (node) {
                 const struct claim *claim = claim_ending(node), *left = claim_ending(node->left);
                 struct demand sum = before;
-                uint64_t n = n_before + tree_n(node->left) + 1;
+                uint64_t n = n_before + node->n_left + 1;
 
-                for (unsigned i = 0; i < DEMAND_N; i++)
-                        sum.amount[i] +=
-                                claim->demand.amount[i] + (left ? left->ending.amount[i] : 0);
+                for (unsigned i = 0; i < claim->axes; i++)
+                        sum.amount[i] += claim->demand.amount[i];
+                for (unsigned i = 0; left && i < left->ending_axes; i++)
+                        sum.amount[i] += left->ending.amount[i];
                 if (fits_after(ledger, demand, &sum, n)) {
                         found = claim;
                         *ended = sum;
@@ -94,11 +97,11 @@ void backfill_init(struct backfill *backfill, const struct ledger *ledger,
 static bool is_beside(const struct backfill *backfill, const struct claim *claim,
                       const struct account *account) {
         const struct account *mine[ACCOUNTS_MAX], *first[ACCOUNTS_MAX];
-        unsigned n_mine, n_first;
+        unsigned n_mine, n_first, axes = demand_axes(&claim->demand);
 
         if (!backfill->spare_vm)
                 return false;
-        for (unsigned i = 0; i < DEMAND_N; i++)
+        for (unsigned i = 0; i < axes; i++)
                 if (claim->demand.amount[i] > backfill->spare.amount[i])
                         return false;
         n_mine = account_chain(account, mine);

@@ -56,8 +56,13 @@ void claim_update_ending(struct tree_node *end) {
         struct claim *claim = claim_ending(end);
         const struct claim *below[] = {claim_ending(end->left), claim_ending(end->right)};
 
-        claim->ending = claim->demand;
+        claim->ending_axes = claim->axes;
         for (unsigned side = 0; side < ARRAY_SIZE(below); side++)
-                for (unsigned i = 0; below[side] && i < DEMAND_N; i++)
+                if (below[side] && below[side]->ending_axes > claim->ending_axes)
+                        claim->ending_axes = below[side]->ending_axes;
+        for (unsigned i = 0; i < claim->ending_axes; i++)
+                claim->ending.amount[i] = claim->demand.amount[i];
+        for (unsigned side = 0; side < ARRAY_SIZE(below); side++)
+                for (unsigned i = 0; below[side] && i < below[side]->ending_axes; i++)
                         claim->ending.amount[i] += below[side]->ending.amount[i];
 }

@@ -35,26 +35,28 @@ const char *wait_reason_name(enum wait_reason reason);
 struct lane;
 
 struct claim {
+        /* The queue's own: its places in the sets, first what the ways to others lead through, near
+         * to each other in memory. */
+        struct tree_node place; /* of all who wait */
+        TAILQ_ENTRY(claim) all;
+        struct {
+                uint64_t amount[_RESOURCE_N], time_usec;
+        } least; /* of all in its part of them */
+        struct tree_node in_lane;
+        struct tree_node end;      /* of those whose end is known; the key: when, in microseconds */
+        bool held;                 /* it is one of them */
+        uint8_t axes, ending_axes; /* that can be more than 0 of demand, of ending */
+        enum wait_reason reason;
+
         uint64_t order;     /* when it arrived, in nanoseconds, made unique: smaller is earlier */
         int64_t priority;   /* larger is sooner, where the rules heed it */
         struct lane *lane;  /* whose slice; set by queue_insert, NULL while not queued */
         uint64_t time_usec; /* how long it will hold what it gets; 0: nobody knows */
         bool ends;          /* it is ended then, whatever it does: so it may borrow */
 
-        /* The queue's own: its places in the sets, near to each other in memory. */
-        struct tree_node place; /* of all who wait */
-        struct {
-                uint64_t amount[_RESOURCE_N], time_usec;
-        } least; /* of all in its part of them */
-        struct tree_node in_lane;
-        TAILQ_ENTRY(claim) all;
-        struct tree_node end; /* of those whose end is known; the key: when, in microseconds */
-        bool held;            /* it is one of them */
-        enum wait_reason reason;
-
         struct demand demand;     /* what it will be charged */
         struct shortage shortage; /* valid with *_FULL, USER_QUOTA and MEMORY_AVAILABLE */
-        struct demand ending;     /* sum over its part of the set of ends */
+        struct demand ending;     /* sum over its part of the set of ends; set as far as axes go */
 };
 
 TAILQ_HEAD(claim_list, claim);
@@ -63,6 +65,7 @@ TAILQ_HEAD(claim_list, claim);
 struct lane {
         struct account *account;
         struct tree_node *claims;
+        struct claim *head; /* the first of them; NULL if there are none */
         uint64_t n;
 
         /* The queue's own. */
@@ -91,11 +94,6 @@ static inline struct claim *claim_in_lane(const struct tree_node *node) {
 
 static inline struct claim *claim_ending(const struct tree_node *end) {
         return end ? container_of(end, struct claim, end) : NULL;
-}
-
-/* The first of a lane; NULL if it is empty. */
-static inline struct claim *lane_head(const struct lane *lane) {
-        return claim_in_lane(tree_first(lane->claims));
 }
 
 /*

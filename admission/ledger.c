@@ -97,9 +97,10 @@ static void change_axis(struct ledger *ledger, struct account *account, unsigned
  * overflow, none does. */
 static bool change(struct ledger *ledger, struct account *account, const struct demand *from,
                    const struct demand *to) {
+        unsigned axes = max_u64(demand_axes(from), demand_axes(to));
         bool shares = has_shares(ledger);
 
-        for (unsigned i = 0; i < DEMAND_N; i++) {
+        for (unsigned i = 0; i < axes; i++) {
                 uint64_t sum;
 
                 assert(ledger->allocated.amount[i] >= from->amount[i]);
@@ -107,7 +108,7 @@ static bool change(struct ledger *ledger, struct account *account, const struct 
                                            to->amount[i], &sum))
                         return false;
         }
-        for (unsigned i = 0; i < DEMAND_N; i++) {
+        for (unsigned i = 0; i < axes; i++) {
                 if (from->amount[i] == to->amount[i])
                         continue;
                 if (shares)
@@ -201,8 +202,9 @@ struct asked {
         const struct account *account;
         const struct demand *own, *demand;
         bool names_disks;
-        bool never;  /* not now, but ever */
-        bool shares; /* anything is guaranteed to anybody */
+        unsigned axes; /* the first so many are asked for */
+        bool never;    /* not now, but ever */
+        bool shares;   /* anything is guaranteed to anybody */
         unsigned kind;
         struct shortage *shortage;
 };
@@ -220,7 +222,7 @@ static int short_at(const struct asked *asked, const struct account *at,
                     const struct demand *kept) {
         const struct ledger *ledger = asked->ledger;
 
-        for (unsigned i = 0; i < DEMAND_N; i++) {
+        for (unsigned i = 0; i < asked->axes; i++) {
                 uint64_t own = asked->own->amount[i], wanted = asked->demand->amount[i], left,
                          limit;
                 uint64_t allocated = at ? at->allocated.amount[i] : ledger->allocated.amount[i];
@@ -262,7 +264,7 @@ static void add_kept(const struct asked *asked, const struct account *at,
                      const struct account *below, struct demand *kept) {
         if (!asked->shares)
                 return;
-        for (unsigned i = 0; i < DEMAND_N; i++) {
+        for (unsigned i = 0; i < asked->axes; i++) {
                 kept->amount[i] += kept_inside(asked->ledger, at, asked->kind, i, asked->never);
                 if (below)
                         kept->amount[i] -= account_kept(below, asked->kind, i, asked->never);
@@ -333,6 +335,7 @@ static int ask_twice(const struct ledger *ledger, const struct account *account,
                 .own = own,
                 .demand = demand,
                 .names_disks = demand_names_disks(demand),
+                .axes = demand_axes(demand),
                 .shares = has_shares(ledger),
                 .kind = time_usec > 0 && time_usec <= ledger->lend_usec ? KEPT_FIRM : KEPT_ALL,
                 .shortage = &now,
@@ -456,7 +459,7 @@ static uint64_t left_at(const struct asked *asked, const struct account *at,
 uint64_t ledger_available(const struct ledger *ledger, const struct account *account,
                           enum resource resource) {
         const struct asked asked = {
-                .ledger = ledger, .shares = has_shares(ledger), .kind = KEPT_ALL};
+                .ledger = ledger, .axes = DEMAND_N, .shares = has_shares(ledger), .kind = KEPT_ALL};
         const struct account *below = NULL;
         uint64_t least = LEDGER_NO_LIMIT;
         struct demand kept = {};

@@ -42,7 +42,7 @@ static void lane_unlist(struct queue *queue, struct lane *lane) {
 }
 
 static void lane_list(struct queue *queue, struct lane *lane, struct account *parked) {
-        const struct claim *head = lane_head(lane);
+        const struct claim *head = lane->head;
 
         lane->link.key = head->place.key;
         lane->link.order = head->place.order;
@@ -111,11 +111,12 @@ static tree_update update_places(const struct queue *queue) {
 }
 
 /* Into the list of all, next to the one before it. */
-static void list_claim(struct queue *queue, struct claim *claim) {
+static void list_claim(struct queue *queue, const struct lane *lane, struct claim *claim) {
         struct claim *last = TAILQ_LAST(&queue->claims, claim_list);
 
         if (last && !tree_before(&last->place, &claim->place))
-                last = claim_at(tree_previous(queue->places, &claim->place));
+                last = claim_at(tree_previous_of_two(queue->places, &claim->place, lane->claims,
+                                                     &claim->in_lane));
         if (last) {
                 TAILQ_INSERT_AFTER(&queue->claims, last, claim, all);
                 return;
@@ -141,7 +142,7 @@ void queue_insert(struct queue *queue, struct lane *lane, struct claim *claim) {
         claim->place.order = claim->order;
         claim->in_lane.key = claim->place.key;
         claim->in_lane.order = claim->place.order;
-        list_claim(queue, claim);
+        list_claim(queue, lane, claim);
         tree_insert(&queue->places, &claim->place, update_places(queue));
         tree_insert(&lane->claims, &claim->in_lane, NULL);
         claim->lane = lane;
@@ -150,8 +151,10 @@ void queue_insert(struct queue *queue, struct lane *lane, struct claim *claim) {
         queue->n++;
         queue->newest = claim;
         count_queued(lane, true);
-        if (lane_head(lane) == claim)
+        if (!lane->head || tree_before(&claim->in_lane, &lane->head->in_lane)) {
+                lane->head = claim;
                 lane_renew(queue, lane);
+        }
 }
 
 void queue_remove(struct queue *queue, struct claim *claim) {
@@ -162,7 +165,7 @@ void queue_remove(struct queue *queue, struct claim *claim) {
                 return;
         assert(lane->n > 0 && queue->n > 0);
 
-        was_head = lane_head(lane) == claim;
+        was_head = lane->head == claim;
         release_room(queue, claim);
         TAILQ_REMOVE(&queue->claims, claim, all);
         tree_remove(&queue->places, &claim->place, update_places(queue));
@@ -173,18 +176,21 @@ void queue_remove(struct queue *queue, struct claim *claim) {
         if (queue->newest == claim)
                 queue->newest = NULL;
         count_queued(lane, false);
-        if (was_head)
+        if (was_head) {
+                lane->head = claim_in_lane(tree_first(lane->claims));
                 lane_renew(queue, lane);
+        }
 }
 
 void queue_changed(struct queue *queue, struct claim *claim) {
+        claim->axes = (uint8_t)demand_axes(&claim->demand);
         if (claim->held)
                 tree_refresh(queue->ends, &claim->end, claim_update_ending);
         if (!claim->lane)
                 return;
         tree_refresh(queue->places, &claim->place, update_places(queue));
         release_room(queue, claim);
-        if (lane_head(claim->lane) == claim)
+        if (claim->lane->head == claim)
                 lane_renew(queue, claim->lane);
 }
 
@@ -214,6 +220,7 @@ void queue_set_rules(struct queue *queue, const struct order_rules *rules) {
 void queue_hold(struct queue *queue, struct claim *claim, uint64_t ends_usec) {
         assert(!claim->held && !claim->lane);
         claim->held = true;
+        claim->axes = (uint8_t)demand_axes(&claim->demand);
         claim->end.key = ends_usec;
         claim->end.order = claim->order;
         tree_insert(&queue->ends, &claim->end, claim_update_ending);
@@ -414,7 +421,7 @@ struct claim *queue_next(struct queue *queue, struct ledger *ledger, bool *never
                 lane = lane_at(tree_first(queue->ready));
                 if (!lane)
                         return NULL;
-                claim = lane_head(lane);
+                claim = lane->head;
                 r = check_gates(queue);
                 if (r) {
                         claim->reason = queue_reason(r);
@@ -466,7 +473,7 @@ int queue_check_claim(const struct queue *queue, const struct ledger *ledger,
                 return gate ?: r;
         if (behind_at(queue, lane->account, &place, &claim->demand))
                 return QUEUE_E_BEHIND;
-        first = ready ? lane_head(ready) : NULL;
+        first = ready ? ready->head : NULL;
         if (!first || tree_before(&place, &first->place))
                 return 0;
         anybody = rules->pass_for_usec > 0 &&

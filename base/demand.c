@@ -74,8 +74,9 @@ bool demand_is_zero(const struct demand *demand) {
 }
 
 bool demand_names_disks(const struct demand *demand) {
+        uint64_t any = 0;
+
         for (unsigned i = _RESOURCE_N; i < DEMAND_N; i++)
-                if (demand->amount[i] > 0)
-                        return true;
-        return false;
+                any |= demand->amount[i];
+        return any > 0;
 }

@@ -65,4 +65,9 @@ bool demand_is_zero(const struct demand *demand);
 /* Does it say which disks it uses? Then it is held against each of them, not against their sum. */
 bool demand_names_disks(const struct demand *demand);
 
+/* How many of its axes can be more than 0: the first so many. */
+static inline unsigned demand_axes(const struct demand *demand) {
+        return demand_names_disks(demand) ? DEMAND_N : _RESOURCE_N;
+}
+
 #endif

@@ -288,7 +288,7 @@ enum wait_reason claim_reason(const struct lease *lease) {
                 return WAIT_RECONNECT;
         /* It waits for what the one before it waits for; or, with none in its own slice, for what
          * the first of all does. */
-        head = lane_head(claim->lane);
+        head = claim->lane->head;
         if (head->reason != WAIT_QUEUED && head->reason != WAIT_NONE)
                 return head->reason;
         head = TAILQ_FIRST(&lease->broker->queue.claims);

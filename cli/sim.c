@@ -11,9 +11,12 @@
 #define BLOCK 4096                      /* claims allocated at a time */
 #define PROGRESS_ROWS 65536
 
-/* A claim that waits or runs. */
+#define CACHE_LINE 64
+
+/* A claim that waits or runs. There are so many that what an order looks at of them should not lie
+ * on two cache lines. */
 struct sim_claim {
-        struct claim claim;
+        _Alignas(CACHE_LINE) struct claim claim;
         size_t row; /* of the trace */
         struct host *host;
         uint32_t books;
@@ -125,7 +128,7 @@ static struct sim_claim *claim_new(struct sim *sim) {
         struct sim_claim *claim;
 
         if (!sim->free) {
-                struct block *block = malloc(sizeof(*block));
+                struct block *block = aligned_alloc(CACHE_LINE, sizeof(*block));
 
                 if (!block)
                         return NULL;

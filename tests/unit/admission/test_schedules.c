@@ -181,7 +181,7 @@ static const char *check_delay(struct world *world, const struct member *member)
         uint64_t with, without, ends_usec = claim->end.key;
         bool held = claim->held;
 
-        first = link ? lane_head(container_of(link, struct lane, link)) : NULL;
+        first = link ? container_of(link, struct lane, link)->head : NULL;
         if (!first || !tree_before(&first->place, &claim->place))
                 return NULL;
         with = start_of(world, first);

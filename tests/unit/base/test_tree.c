@@ -44,6 +44,7 @@ static void check(struct tree_node *node, uint64_t *depthp) {
         need(!node->left || tree_before(node->left, node));
         need(!node->right || tree_before(node, node->right));
         need_uint(node->n, tree_n(node->left) + tree_n(node->right) + 1);
+        need_uint(node->n_left, tree_n(node->left));
         need(tree_n(node->left) + 1 <= 3 * (tree_n(node->right) + 1));
         need(tree_n(node->right) + 1 <= 3 * (tree_n(node->left) + 1));
         sum = member(node)->sum;
@@ -105,6 +106,9 @@ static void places_and_neighbours_are_those_of_a_sorted_list(void) {
         }
         expect(at == NULL);
         expect_uint(tree_previous(root, &absent)->key, 30);
+        expect_uint(tree_previous_of_two(root, &absent, root, tree_first(root))->key, 30);
+        expect_uint(tree_previous_of_two(root, &absent, NULL, &absent)->key, 30);
+        expect(tree_previous_of_two(NULL, &absent, root, &absent) == NULL);
         expect_uint(tree_next(root, &absent)->key, 32);
         expect_uint(tree_rank(root, &absent), 16);
         expect(tree_first(NULL) == NULL && tree_next(NULL, &absent) == NULL);
