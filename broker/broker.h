@@ -31,6 +31,7 @@
 struct control;
 struct filters;
 struct gpus;
+struct http;
 struct lease;
 struct named_owner;
 struct network;
@@ -107,6 +108,7 @@ struct broker {
         sd_event_source *sampler; /* broker/pool_state; NULL: nobody ever listened */
         uint64_t n_sampled;       /* who listen */
         struct control *control;
+        struct http *http; /* NULL: not made yet */
         struct network *network;
         struct space *space;
         struct violations *violations; /* NULL: none ever was */

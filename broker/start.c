@@ -26,6 +26,7 @@
 #include <broker/filters.h>
 #include <broker/gpu.h>
 #include <broker/gpu_lease.h>
+#include <broker/http_server.h>
 #include <broker/ksm.h>
 #include <broker/lease.h>
 #include <broker/network.h>
@@ -416,6 +417,8 @@ int broker_init(struct broker *broker, const struct options *options, struct why
                 pressure_begin(broker, broker->marked_waiting || broker->resume);
         if (r == 0)
                 r = control_init(broker->control, broker, why);
+        if (r == 0)
+                r = http_init(broker);
         if (r == 0 && options->resume_fd >= 0)
                 r = resume_clients(broker, why);
         if (r)
@@ -434,6 +437,7 @@ void broker_deinit(struct broker *broker) {
         struct lease *lease, *next;
         struct claim *claim;
 
+        http_free(broker->http);
         if (broker->control)
                 control_deinit(broker->control);
         shrinks_close(broker);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include <microhttpd.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <base/text.h>
+#include <base/why.h>
+#include <broker/broker.h>
+#include <broker/http.h>
+#include <broker/http_resources.h>
+#include <broker/report.h>
+
+struct state {
+        struct broker *broker;
+        uid_t sees_as;
+        char instance[TEXT_NAME_MAX + 1];
+};
+
+static void *begin(struct broker *broker, uid_t sees_as, const char *what) {
+        struct state *state = calloc(1, sizeof(*state));
+
+        if (!state)
+                return NULL;
+        state->broker = broker;
+        state->sees_as = sees_as;
+        snprintf(state->instance, sizeof(state->instance), "%s", what);
+        return state;
+}
+
+static int step(void *userdata, char **bodyp, size_t *lengthp) {
+        struct state *state = userdata;
+        json_t *object;
+        char *text;
+
+        object = report_resources(state->broker, state->sees_as,
+                                  state->instance[0] ? state->instance : NULL);
+        text = object ? json_dumps(json_object_get(object, "resources"), JSON_COMPACT) : NULL;
+        json_decref(object);
+        if (!text)
+                return fault(-ENOMEM);
+        *lengthp = strlen(text) + 1;
+        text[*lengthp - 1] = '\n';
+        *bodyp = text;
+        return 0;
+}
+
+static const struct http_maker maker = {
+        .type = HTTP_JSON,
+        .begin = begin,
+        .step = step,
+        .free = free,
+};
+
+int http_resources(struct http_request *request) {
+        const char *instance = http_argument(request, "instance");
+        struct why why = {};
+
+        if (instance && text_check_name("instance", instance, &why))
+                return http_answer_error(request, MHD_HTTP_BAD_REQUEST, "%s", why.text);
+        return http_make(request, &maker, instance ?: "");
+}

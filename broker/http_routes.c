@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include <base/text.h>
+#include <broker/broker.h>
+#include <broker/http_conn.h>
+#include <broker/http_events.h>
+#include <broker/http_health.h>
+#include <broker/http_parse.h>
+#include <broker/http_resources.h>
+#include <broker/http_routes.h>
+
+static const struct http_route routes[] = {
+        {"/healthz", "", http_health, NULL, "is the broker well"},
+        {"/resources", "instance", http_resources, NULL, "what is sold, and to whom"},
+        {"/events", "since kind", http_events, NULL, "what happens, as it happens"},
+};
+
+static int answer_not_found(struct http_request *request, const char *path) {
+        char list[512] = "", shown[96];
+        size_t n = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(routes) && n < sizeof(list); i++)
+                n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "",
+                                      routes[i].path);
+        return http_answer_error(request, MHD_HTTP_NOT_FOUND, "there is no %s here; there are: %s",
+                                 text_escape(path, shown, sizeof(shown)), list);
+}
+
+/* What a route does not know of the arguments; looked at one by one. */
+struct arguments {
+        const struct http_route *route;
+        char unknown[96];
+        bool bad;
+};
+
+static enum MHD_Result check_argument(void *userdata, enum MHD_ValueKind kind, const char *key,
+                                      size_t key_size, const char *value, size_t value_size) {
+        struct arguments *arguments = userdata;
+
+        if (strlen(key) == key_size && (!value || strlen(value) == value_size) &&
+            http_list_has(arguments->route->arguments, key))
+                return MHD_YES;
+        arguments->bad = true;
+        text_escape(key, arguments->unknown, sizeof(arguments->unknown));
+        return MHD_NO;
+}
+
+static int call(struct http_request *request, const struct http_route *route) {
+        struct arguments arguments = {.route = route};
+
+        MHD_get_connection_values_n(request->client->connection, MHD_GET_ARGUMENT_KIND,
+                                    check_argument, &arguments);
+        if (arguments.bad)
+                return http_answer_error(
+                        request, MHD_HTTP_BAD_REQUEST, "%s takes no '%s'; valid %s%s", route->path,
+                        arguments.unknown, route->arguments[0] ? "are: " : "is nothing",
+                        route->arguments);
+        return route->handle ? route->handle(request) : http_answer_asset(request, route->asset);
+}
+
+int http_routes_check_method(struct http_request *request, const char *method) {
+        const char *length = http_header(request, "Content-Length");
+
+        if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+                return http_answer_error(request, MHD_HTTP_METHOD_NOT_ALLOWED,
+                                         "nothing can be changed here; valid are GET and HEAD");
+        if (http_header(request, "Transfer-Encoding") || (length && strcmp(length, "0") != 0))
+                return http_answer_error(request, MHD_HTTP_BAD_REQUEST,
+                                         "a body is not taken; valid is none");
+        return 0;
+}
+
+int http_routes_dispatch(struct http_request *request, const char *path) {
+        const char *host = http_header(request, "Host");
+
+        if (host && !http_host_is_ours(host, NULL, 0, !request->client->peer.tcp))
+                return http_answer_error(request, MHD_HTTP_MISDIRECTED_REQUEST,
+                                         "this is not the host that was asked for; valid are its "
+                                         "address, localhost and the names in [HTTP] Hosts=");
+        for (size_t i = 0; i < ARRAY_SIZE(routes); i++)
+                if (strcmp(path, routes[i].path) == 0)
+                        return call(request, &routes[i]);
+        return answer_not_found(request, path);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROVIUM_BROKER_HTTP_SERVER_H
+#define PROVIUM_BROKER_HTTP_SERVER_H
+
+/*
+ * HTTP for readers: GET and HEAD, on RUN-DIR/http and on the addresses that the policy names.
+ *
+ * libmicrohttpd runs within the broker's loop: its epoll is one source there, and it is given
+ * turns. How much time all of them together may take is bounded, because what readers do costs the
+ * loop something whatever we do: after a turn the server rests four times as long as the turn took,
+ * so nine hundred browsers are no more to the broker than one busy client.
+ *
+ * Nothing that goes wrong here ends the broker, but for its own memory: without HTTP it says so in
+ * its log, and VMs start and end as before.
+ */
+
+#include <base/macro.h>
+
+struct broker;
+struct http;
+
+/* Makes broker->http and listens. Negative: a fault. */
+_must_check_ int http_init(struct broker *broker);
+void http_free(struct http *http);
+
+#endif
