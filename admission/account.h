@@ -68,6 +68,8 @@ struct account {
         bool stirred;
         LIST_ENTRY(account) stirred_link;
 
+        struct account *copy; /* estimate_start()'s scratch */
+
         /* deadlock_check()'s scratch. */
         struct demand stuck;
         uint64_t stuck_vms;

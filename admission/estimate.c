@@ -1,162 +1,202 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdlib.h>
-
 #include <admission/estimate.h>
 
-#define LANES_MAX 256 /* slices that are full at once; of more, the last ones hold nobody back */
+/* The copy of @account, and of all that is charged with it. NULL: there are too many. */
+static struct account *copy_account(struct estimate *estimate, struct account *account) {
+        size_t at = estimate->n_accounts;
+        struct account *copy;
 
-struct play {
-        struct ledger *ledger;
-        struct estimate_holder *holders;
-        struct estimate_claim *claims;
-        size_t n_holders, n_claims;
-        size_t first;   /* of the claims that have not started */
-        size_t leaving; /* the holder that is next to leave; from @known on those before it are gone
-                         */
-        size_t known;
-        uint64_t steps;
-};
-
-static int by_end(const void *a, const void *b) {
-        const struct estimate_holder *first = a, *second = b;
-
-        return first->until_usec < second->until_usec ? -1 : first->until_usec > second->until_usec;
-}
-
-static bool is_held_back(const struct account *const *full, size_t n,
-                         const struct account *account) {
-        for (size_t i = 0; i < n; i++)
-                if (full[i] == account)
-                        return true;
-        return false;
-}
-
-/* Starts whoever may start at @now. LONG, or 0. */
-static int serve(struct play *play, uint64_t now_usec) {
-        const struct account *full[LANES_MAX];
-        size_t n_full = 0;
-
-        while (play->first < play->n_claims && play->claims[play->first].started)
-                play->first++;
-        for (size_t i = play->first; i < play->n_claims; i++) {
-                struct estimate_claim *claim = &play->claims[i];
-                int r;
-
-                if (++play->steps > ESTIMATE_STEPS_MAX)
-                        return ESTIMATE_E_LONG;
-                if (claim->started || is_held_back(full, n_full, claim->account))
-                        continue;
-                r = ledger_charge(play->ledger, claim->account, &claim->demand, NULL);
-                switch (r) {
-                case 0:
-                        claim->started = true;
-                        claim->until_usec = 0;
-                        if (claim->time_usec &&
-                            __builtin_add_overflow(now_usec, claim->time_usec, &claim->until_usec))
-                                claim->until_usec = UINT64_MAX;
-                        break;
-                case LEDGER_E_POOL_FULL:
-                        return 0;
-                case LEDGER_E_NEVER: /* it will be refused, and stands in nobody's way */
-                        break;
-                default: /* what it is charged to besides the host holds back its lane only */
-                        if (n_full < LANES_MAX)
-                                full[n_full++] = claim->account;
-                        break;
-                }
+        if (account->copy)
+                return account->copy;
+        if (at == ESTIMATE_ACCOUNTS_MAX)
+                return NULL;
+        estimate->n_accounts++;
+        estimate->originals[at] = account;
+        copy = &estimate->accounts[at];
+        *copy = *account;
+        copy->waiting = NULL;
+        copy->stirred = false;
+        copy->queued = 0;
+        lane_init(&estimate->lanes[at], copy);
+        account->copy = copy;
+        if (account->parent) {
+                copy->parent = copy_account(estimate, account->parent);
+                if (!copy->parent)
+                        return NULL;
         }
-        return 0;
+        for (unsigned c = 0; c < account->n_ceilings; c++) {
+                copy->ceilings[c] = copy_account(estimate, account->ceilings[c]);
+                if (!copy->ceilings[c])
+                        return NULL;
+        }
+        return copy;
 }
 
-/* When somebody leaves next; UINT64_MAX: nobody who said so is left. */
-static uint64_t next_end(struct play *play) {
-        uint64_t next = UINT64_MAX;
+static struct lane *lane_of(struct estimate *estimate, const struct claim *claim) {
+        struct account *account = estimate->charged[claim - estimate->claims];
 
-        if (play->leaving < play->n_holders)
-                next = play->holders[play->leaving].until_usec;
-        for (size_t i = 0; i < play->n_claims; i++)
-                if (play->claims[i].started && play->claims[i].until_usec)
-                        next = min_u64(next, play->claims[i].until_usec);
-        play->steps += play->n_claims / 16;
-        return next;
+        return &estimate->lanes[account - estimate->accounts];
 }
 
-static void leave(struct play *play, uint64_t now_usec) {
-        for (;
-             play->leaving < play->n_holders && play->holders[play->leaving].until_usec <= now_usec;
-             play->leaving++)
-                ledger_return(play->ledger, play->holders[play->leaving].account,
-                              &play->holders[play->leaving].demand);
-        for (size_t i = 0; i < play->n_claims; i++) {
-                struct estimate_claim *claim = &play->claims[i];
+static struct claim *add(struct estimate *estimate, const struct account *account,
+                         const struct demand *demand) {
+        struct account *copy = copy_account(estimate, (struct account *)account);
+        struct claim *claim;
 
-                if (!claim->started || claim->until_usec == 0 || claim->until_usec > now_usec)
-                        continue;
-                ledger_return(play->ledger, claim->account, &claim->demand);
-                claim->until_usec = UINT64_MAX; /* it has left */
+        if (!copy || estimate->n_claims == ESTIMATE_CLAIMS_MAX)
+                return NULL;
+        estimate->charged[estimate->n_claims] = copy;
+        claim = &estimate->claims[estimate->n_claims++];
+        *claim = (struct claim){.demand = *demand};
+        return claim;
+}
+
+static struct claim *add_waiting(struct estimate *estimate, const struct account *account,
+                                 const struct claim *original) {
+        struct claim *claim = add(estimate, account, &original->demand);
+
+        if (!claim)
+                return NULL;
+        claim->order = original->order;
+        claim->priority = original->priority;
+        claim->time_usec = original->time_usec;
+        claim->ends = original->ends;
+        queue_insert(&estimate->queue, lane_of(estimate, claim), claim);
+        return claim;
+}
+
+/* Who should have left stays, and is counted on by backfill all the same, as it really is. */
+static bool add_holders(struct estimate *estimate, const struct estimate_holder *holders,
+                        size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                struct claim *claim = add(estimate, holders[i].account, holders[i].demand);
+
+                if (!claim)
+                        return false;
+                claim->order = holders[i].order;
+                queue_hold(&estimate->queue, claim, holders[i].until_usec);
+        }
+        return true;
+}
+
+/* Where the lanes that were copied wait, and who is to be looked at. */
+static void lay_lanes(struct estimate *estimate, const struct queue *queue) {
+        const struct claim *claim;
+
+        TAILQ_FOREACH(claim, &queue->claims, all) {
+                const struct lane *lane = claim->lane;
+                struct account *copy = lane->account->copy;
+
+                if (lane->head == claim && copy)
+                        queue_lay_lane(&estimate->queue,
+                                       &estimate->lanes[copy - estimate->accounts],
+                                       lane->parked ? lane->parked->copy : NULL,
+                                       lane->woken ? lane->woken->copy : NULL);
+        }
+        for (size_t i = 0; i < estimate->n_accounts; i++) {
+                struct account *copy = &estimate->accounts[i];
+
+                copy->stirred = estimate->originals[i]->stirred && copy->waiting;
+                if (copy->stirred)
+                        LIST_INSERT_HEAD(&estimate->ledger.stirred, copy, stirred_link);
         }
 }
 
-/* It has started, has left, or has never started: only the first holds something. */
-static bool holds(const struct estimate_claim *claim) {
-        return claim->started && claim->until_usec != UINT64_MAX;
+/* All who wait, and @wanted, the copy of which is returned. Those behind it are left out if they
+ * are too many; NULL: those before it are. */
+static struct claim *add_queue(struct estimate *estimate, const struct queue *queue,
+                               const struct lane *lane, const struct claim *wanted) {
+        struct claim *found = NULL, *newest = NULL, *copy;
+        const struct claim *claim;
+
+        TAILQ_FOREACH(claim, &queue->claims, all) {
+                copy = add_waiting(estimate, claim->lane->account, claim);
+                if (!copy)
+                        break;
+                if (claim == wanted)
+                        found = copy;
+                if (claim == queue->newest)
+                        newest = copy;
+        }
+        lay_lanes(estimate, queue);
+        /* One that arrives now is behind all. */
+        if (!wanted->lane)
+                return claim ? NULL : add_waiting(estimate, lane->account, wanted);
+        estimate->queue.newest = newest;
+        return found;
 }
 
-static void take_back(struct play *play) {
-        bool fits = true;
-
-        for (size_t i = 0; i < play->n_claims; i++)
-                if (holds(&play->claims[i]))
-                        ledger_return(play->ledger, play->claims[i].account,
-                                      &play->claims[i].demand);
-        for (size_t i = play->known; i < play->leaving; i++)
-                fits = fits && ledger_restore(play->ledger, play->holders[i].account,
-                                              &play->holders[i].demand);
-        assert(fits);
+static void copy_books(struct estimate *estimate, const struct queue *queue,
+                       const struct ledger *ledger) {
+        estimate->n_claims = estimate->n_accounts = 0;
+        estimate->ledger = *ledger;
+        LIST_INIT(&estimate->ledger.stirred);
+        queue_init(&estimate->queue);
+        queue_set_rules(&estimate->queue, &queue->rules);
+        queue_tell_time(&estimate->queue, queue->now_usec);
+        estimate->queue.seen_changes = queue->seen_changes;
+        if (!queue->gates)
+                return;
+        gates_init(&estimate->gates);
+        estimate->gates.rules.cpu_milli_max = queue->gates->rules.cpu_milli_max;
+        estimate->queue.gates = &estimate->gates;
 }
 
-static int run(struct play *play, uint64_t now_usec, uint64_t *start_usecp) {
-        const struct estimate_claim *claim = &play->claims[play->n_claims - 1];
-        int r;
+/* Takes @n of what is left. */
+static bool spend(unsigned *leftp, unsigned n) {
+        if (*leftp < n)
+                return false;
+        *leftp -= n;
+        return true;
+}
+
+static int play(struct estimate *estimate, const struct claim *wanted, uint64_t *startp) {
+        const struct tree_node began = {.key = estimate->queue.now_usec, .order = UINT64_MAX};
+        struct queue *queue = &estimate->queue;
+        bool passing = queue->rules.backfill || queue->rules.pass_for_usec > 0, never;
+        unsigned left = ESTIMATE_STEPS_MAX, cost = passing ? ESTIMATE_PASSING_STEPS : 1;
+        struct claim *claim;
 
         for (;;) {
-                r = serve(play, now_usec);
-                if (r)
-                        return r;
-                if (claim->started) {
-                        *start_usecp = now_usec;
-                        return 0;
+                while ((claim = queue_next(queue, &estimate->ledger, &never))) {
+                        *startp = queue->now_usec;
+                        if (claim == wanted)
+                                return never ? ESTIMATE_E_NEVER : 0;
+                        if (!spend(&left, cost))
+                                return ESTIMATE_E_LATER;
                 }
-                now_usec = next_end(play);
-                if (now_usec == UINT64_MAX)
+                claim = claim_ending(tree_next(queue->ends, &began));
+                if (!claim)
                         return ESTIMATE_E_OPEN;
-                leave(play, now_usec);
+                *startp = claim->end.key;
+                if (!spend(&left, cost))
+                        return ESTIMATE_E_LATER;
+                queue_tell_time(queue, claim->end.key);
+                queue_release(queue, claim);
+                ledger_return(&estimate->ledger, estimate->charged[claim - estimate->claims],
+                              &claim->demand);
         }
 }
 
-int estimate_start(struct ledger *ledger, struct estimate_holder *holders, size_t n_holders,
-                   struct estimate_claim *claims, size_t n_claims, uint64_t now_usec,
-                   uint64_t *start_usecp) {
-        const struct estimate_claim *last = &claims[n_claims - 1];
-        struct play play = {.ledger = ledger,
-                            .holders = holders,
-                            .claims = claims,
-                            .n_holders = n_holders,
-                            .n_claims = n_claims};
-        int r;
+int estimate_start(struct estimate *estimate, const struct queue *queue,
+                   const struct ledger *ledger, const struct lane *lane, const struct claim *claim,
+                   const struct estimate_holder *holders, size_t n_holders, uint64_t *startp) {
+        int r = ESTIMATE_E_LONG;
+        struct shortage shortage;
+        struct claim *wanted;
+        uint64_t start = 0;
 
-        assert(n_claims > 0);
-        if (ledger_check(ledger, last->account, &last->demand, NULL) == LEDGER_E_NEVER)
+        copy_books(estimate, queue, ledger);
+        if (queue_check_claim(&estimate->queue, ledger, lane, claim, &shortage) == LEDGER_E_NEVER)
                 return ESTIMATE_E_NEVER;
-        if (n_holders > 0)
-                qsort(holders, n_holders, sizeof(*holders), by_end);
-        /* Who never said, and who should have left already, stay. */
-        while (play.known < n_holders && holders[play.known].until_usec <= now_usec)
-                play.known++;
-        play.leaving = play.known;
-        for (size_t i = 0; i < n_claims; i++)
-                claims[i].started = false;
-        r = run(&play, now_usec, start_usecp);
-        take_back(&play);
+        if (add_holders(estimate, holders, n_holders)) {
+                wanted = add_queue(estimate, queue, lane, claim);
+                if (wanted)
+                        r = play(estimate, wanted, &start);
+        }
+        for (size_t i = 0; i < estimate->n_accounts; i++)
+                estimate->originals[i]->copy = NULL;
+        if (r == 0 || r == ESTIMATE_E_LATER)
+                *startp = start;
         return r;
 }

@@ -79,6 +79,15 @@ static void lane_park(struct queue *queue, struct lane *lane, struct account *ac
         lane_settle(queue, lane);
 }
 
+void queue_lay_lane(struct queue *queue, struct lane *lane, struct account *parked,
+                    struct account *woken) {
+        if (!lane->claims)
+                return;
+        lane_unlist(queue, lane);
+        lane_list(queue, lane, parked);
+        lane->woken = woken;
+}
+
 /* The lane's head is another one: it is to be looked at, and so is who stood behind the old one. */
 static void lane_renew(struct queue *queue, struct lane *lane) {
         struct account *account = lane->parked;

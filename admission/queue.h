@@ -130,6 +130,14 @@ _must_check_ int queue_check_claim(const struct queue *queue, const struct ledge
 /* The reason for which a claim waits to which queue_check() answered @answer; NEVER and 0: NONE. */
 enum wait_reason queue_reason(int answer);
 
+/*
+ * Makes @lane, which has the claims of a lane of another queue, wait where that one does: at
+ * @parked, after being @woken (each may be NULL). Where several accounts are full for a claim, it
+ * waits for the one at which it found that out. For copies of a queue.
+ */
+void queue_lay_lane(struct queue *queue, struct lane *lane, struct account *parked,
+                    struct account *woken);
+
 /* How many claims stand before @claim. O(log n). */
 uint64_t queue_position(const struct queue *queue, const struct claim *claim);
 

@@ -14,7 +14,6 @@
 #include <broker/tenant.h>
 
 #define HOLDERS_TOLD 8
-#define AHEAD_MAX 4096 /* claims before it, for an estimate */
 
 /* ---- each axis ---- */
 
@@ -164,19 +163,11 @@ static void add_holders(json_t *object, const struct lease *lease, uid_t uid,
 /* ---- until when ---- */
 
 struct case_estimate {
+        struct estimate *estimate;
         struct estimate_holder *holders;
-        struct estimate_claim *claims;
-        size_t n_holders, n_claims;
+        size_t n_holders, n_running;
         uint64_t silent, late; /* holders that said nothing, and that are late */
 };
-
-static void add_waiting(struct case_estimate *estimate, const struct lease *lease) {
-        estimate->claims[estimate->n_claims++] = (struct estimate_claim){
-                .account = &lease->tenant->account,
-                .demand = lease->claim.demand,
-                .time_usec = lease->record.time_usec,
-        };
-}
 
 /* What is being taken away leaves at any moment. */
 static uint64_t leaves_at(const struct lease *lease, uint64_t now) {
@@ -185,46 +176,41 @@ static uint64_t leaves_at(const struct lease *lease, uint64_t now) {
         return lease->record.until_usec;
 }
 
-static void collect(struct case_estimate *estimate, struct lease *lease, uint64_t now) {
-        struct broker *broker = lease->broker;
+static void collect(struct case_estimate *estimate, const struct broker *broker, uint64_t now) {
         const struct lease *other;
-        struct claim *claim;
 
         TAILQ_FOREACH(other, &broker->leases, link) {
                 uint64_t until = leaves_at(other, now);
 
-                if (estimate->n_holders == broker->ledger.vms)
+                if (estimate->n_running == broker->ledger.vms)
                         break;
-                estimate->holders[estimate->n_holders++] = (struct estimate_holder){
-                        .account = &other->tenant->account,
-                        .demand = other->claim.demand,
-                        .until_usec = until,
-                };
+                estimate->n_running++;
                 estimate->silent += until == 0;
                 estimate->late += until > 0 && until <= now;
+                if (until > 0)
+                        estimate->holders[estimate->n_holders++] = (struct estimate_holder){
+                                .account = &other->tenant->account,
+                                .demand = &other->claim.demand,
+                                .order = other->claim.order,
+                                .until_usec = until,
+                        };
         }
-        TAILQ_FOREACH(claim, &broker->queue.claims, all) {
-                if (claim == &lease->claim)
-                        break;
-                add_waiting(estimate, claim_lease(claim));
-        }
-        add_waiting(estimate, lease);
 }
 
 /* 0 with *startp, or ESTIMATE_E_*. */
-static int estimate(struct case_estimate *estimate, struct lease *lease, uint64_t position,
-                    uint64_t now, uint64_t *startp) {
+static int estimate(struct case_estimate *estimate, const struct lease *lease, uint64_t now,
+                    uint64_t *startp) {
         struct broker *broker = lease->broker;
 
-        if (position > AHEAD_MAX)
-                return ESTIMATE_E_LONG;
+        estimate->estimate = malloc(sizeof(*estimate->estimate));
         estimate->holders = calloc(broker->ledger.vms + 1, sizeof(*estimate->holders));
-        estimate->claims = calloc(position + 1, sizeof(*estimate->claims));
-        if (!estimate->holders || !estimate->claims)
+        if (!estimate->estimate || !estimate->holders)
                 return ESTIMATE_E_LONG;
-        collect(estimate, lease, now);
-        return estimate_start(&broker->ledger, estimate->holders, estimate->n_holders,
-                              estimate->claims, estimate->n_claims, now, startp);
+        collect(estimate, broker, now);
+        queue_tell_time(&broker->queue, now);
+        return estimate_start(estimate->estimate, &broker->queue, &broker->ledger,
+                              &lease->tenant->lane, &lease->claim, estimate->holders,
+                              estimate->n_holders, startp);
 }
 
 /* What no promise says anything about. */
@@ -233,29 +219,38 @@ static bool is_gate(enum wait_reason reason) {
                reason == WAIT_DRAINING;
 }
 
-static void add_estimate(json_t *object, struct lease *lease, uint64_t position) {
+static const char *format_in(uint64_t usec, char *text, size_t size) {
+        return units_format_duration((usec + 999999) / 1000000 * 1000000, text, size);
+}
+
+static void add_estimate(json_t *object, const struct lease *lease) {
         struct case_estimate case_estimate = {};
         uint64_t now = broker_now_usec(), start = 0;
         char text[UNITS_TEXT_MAX];
         json_t *answer = json_object();
 
-        switch (estimate(&case_estimate, lease, position, now, &start)) {
+        switch (estimate(&case_estimate, lease, now, &start)) {
         case 0:
                 json_object_set_new(answer, "start_usec", json_integer((json_int_t)start));
                 json_object_set_new(answer, "in_usec", json_integer((json_int_t)(start - now)));
                 json_object_set_new(
                         answer, "detail",
-                        json_sprintf(
-                                "in %s, if all leave when they said and nobody comes first",
-                                units_format_duration((start - now + 999999) / 1000000 * 1000000,
-                                                      text, sizeof(text))));
+                        json_sprintf("in %s, if all leave when they said and nobody comes first",
+                                     format_in(start - now, text, sizeof(text))));
+                break;
+        case ESTIMATE_E_LATER:
+                json_object_set_new(answer, "not_before_usec", json_integer((json_int_t)start));
+                json_object_set_new(answer, "detail",
+                                    json_sprintf("not within %s, and what comes then is too "
+                                                 "much to be played through",
+                                                 format_in(start - now, text, sizeof(text))));
                 break;
         case ESTIMATE_E_OPEN:
                 json_object_set_new(answer, "detail",
                                     json_sprintf("unknown: of %zu VMs that run, %" PRIu64
                                                  " did not say for how long (--time), and %" PRIu64
                                                  " should have left",
-                                                 case_estimate.n_holders, case_estimate.silent,
+                                                 case_estimate.n_running, case_estimate.silent,
                                                  case_estimate.late));
                 break;
         case ESTIMATE_E_NEVER:
@@ -263,11 +258,11 @@ static void add_estimate(json_t *object, struct lease *lease, uint64_t position)
                 break;
         default:
                 json_object_set_new(answer, "detail",
-                                    json_string("unknown: too many are before it"));
+                                    json_string("unknown: too many run or are before it"));
                 break;
         }
         free(case_estimate.holders);
-        free(case_estimate.claims);
+        free(case_estimate.estimate);
         json_object_set_new(object, "estimate", answer);
 }
 
@@ -285,7 +280,7 @@ static void add_wait(json_t *object, struct lease *lease, uid_t uid, enum wait_r
                                     json_pack("{s:s}", "detail",
                                               "unknown: when the host is ready for it again"));
         else
-                add_estimate(object, lease, position);
+                add_estimate(object, lease);
 }
 
 void explain_claim(json_t *object, struct lease *lease, uid_t uid, int answer,
