@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <admission/backfill.h>
 #include <admission/queue.h>
+#include <admission/share.h>
 
 /* From the bottom up: lanes and where they are parked, claims and their places, gates, the
  * decision, and the question for it, which has to answer the same and so stands beside it. */
@@ -362,6 +363,59 @@ static void hear_changes(struct queue *queue, struct ledger *ledger) {
         }
 }
 
+/*
+ * Has a claim of @demand in @account, placed at @place, a share of its own, so that to let it start
+ * takes nothing from @first, which waits for the pool for want of @shortage? It is still behind
+ * those before it who could have that share. Lanes before it are looked at, as far as it is
+ * bounded.
+ */
+static bool is_entitled(const struct queue *queue, const struct ledger *ledger,
+                        const struct claim *first, const struct shortage *shortage,
+                        const struct account *account, const struct tree_node *place,
+                        const struct demand *demand) {
+        uint64_t borrows_usec = claim_borrows_usec(first);
+        unsigned kind =
+                borrows_usec > 0 && borrows_usec <= ledger->lend_usec ? KEPT_FIRM : KEPT_ALL;
+        const struct tree_node *link = &first->lane->link;
+        const struct account *share;
+
+        share = share_of(ledger, account, demand, first->lane->account, &first->demand, shortage,
+                         kind);
+        if (!share || behind_at(queue, account, place, demand))
+                return false;
+        for (unsigned looks = 0; link && tree_before(link, place); looks++) {
+                if (looks == QUEUE_ENTITLED_MAX ||
+                    share_is_inside(share, container_of(link, struct lane, link)->account))
+                        return false;
+                link = tree_next(queue->ready, link);
+        }
+        return true;
+}
+
+/* The first that has a share of its own, and does not have to wait for @first. */
+static struct claim *find_entitled(const struct queue *queue, const struct ledger *ledger,
+                                   const struct claim *first) {
+        struct tree_node *link = &first->lane->link;
+        bool gated;
+
+        if (demand_is_zero(&ledger->promised))
+                return NULL;
+        for (unsigned looks = 0; looks < QUEUE_ENTITLED_MAX; looks++) {
+                struct claim *claim;
+
+                link = tree_next(queue->ready, link);
+                if (!link)
+                        return NULL;
+                claim = lane_at(link)->head;
+                if (is_entitled(queue, ledger, first, &first->shortage, claim->lane->account,
+                                &claim->place, &claim->demand) &&
+                    check_claim(queue, ledger, claim->lane->account, claim, &claim->shortage,
+                                &gated) == 0)
+                        return claim;
+        }
+        return NULL;
+}
+
 /* Who passes @first, which waits for the pool? */
 static struct claim *find_passer(struct queue *queue, const struct ledger *ledger,
                                  const struct claim *first) {
@@ -373,6 +427,9 @@ static struct claim *find_passer(struct queue *queue, const struct ledger *ledge
         struct claim *claim;
         bool gated;
 
+        claim = find_entitled(queue, ledger, first);
+        if (claim)
+                return claim;
         if (!rules->backfill && !anybody)
                 return NULL;
         backfill_init(&backfill, ledger, first, first->lane, queue->ends, queue->now_usec,
@@ -470,6 +527,7 @@ int queue_check_claim(const struct queue *queue, const struct ledger *ledger,
         struct tree_node place = {.key = claim_key(claim, rules->age_step_ns),
                                   .order = claim->order};
         const struct lane *ready = lane_at(tree_first(queue->ready));
+        struct shortage of_first;
         const struct claim *first;
         struct backfill backfill;
         int r, gate = check_gates(queue);
@@ -485,11 +543,15 @@ int queue_check_claim(const struct queue *queue, const struct ledger *ledger,
         first = ready ? ready->head : NULL;
         if (!first || tree_before(&place, &first->place))
                 return 0;
+        if (ledger_check_for(ledger, ready->account, &first->demand, claim_borrows_usec(first),
+                             &of_first) != LEDGER_E_POOL_FULL)
+                return QUEUE_E_BEHIND;
+        if (!demand_is_zero(&ledger->promised) &&
+            is_entitled(queue, ledger, first, &of_first, lane->account, &place, &claim->demand))
+                return 0;
         anybody = rules->pass_for_usec > 0 &&
                   queue->now_usec < first->order / 1000 + rules->pass_for_usec;
-        if ((!rules->backfill && !anybody) ||
-            ledger_check_for(ledger, ready->account, &first->demand, claim_borrows_usec(first),
-                             NULL) != LEDGER_E_POOL_FULL)
+        if (!rules->backfill && !anybody)
                 return QUEUE_E_BEHIND;
         backfill_init(&backfill, ledger, first, ready, queue->ends, queue->now_usec,
                       rules->backfill, anybody);

@@ -27,6 +27,12 @@
  * while it waits for the other one. So for the first of all who wait, room is kept in all accounts
  * around it: what is charged to one of them must leave it as much as it wants.
  *
+ * Shares. What is kept free for a slice's guarantee is not to be had for the first that waits for
+ * the pool. A claim that takes no more than that, and leaves the first its room in all that both
+ * are charged to, takes nothing from it, and does not wait for it (admission/share.h); of those who
+ * could have the same share the earliest comes first. Looked for are the QUEUE_ENTITLED_MAX lanes
+ * behind the first; a claim behind more has to come nearer.
+ *
  * Passing, by policy (struct order_rules) and otherwise never. While the first waits for the pool,
  * others may pass it that cannot delay it (admission/backfill.h), or whoever fits, as long as it
  * has waited less than a bound.
@@ -41,7 +47,8 @@
  * account, and to the others around it only what leaves room for f. All that they hold is given
  * back within M, and then f fits all of them, and goes on to the pool, or was granted. (3) While it
  * waits for the pool, and has waited W since it came, nothing is granted but what cannot delay it:
- * what is over by its reservation, or leaves it its room in the pool and in all accounts around it.
+ * what is over by its reservation, or leaves it its room in the pool and in all accounts around it,
+ * or is taken of a share, which leaves it what it had.
  * Its reservation is at most M away, since all that holds something then has ended. What passed
  * before that may have filled an account again: then it waits as in (2), once. (4) So f leaves
  * within 2 M + W; k + 1 claims are ever first until c has been. []
@@ -54,6 +61,8 @@
 
 #include <admission/claim.h>
 #include <admission/gates.h>
+
+#define QUEUE_ENTITLED_MAX 32
 
 struct order_rules {
         uint64_t age_step_ns;   /* what a priority more is worth of waiting; 0: nothing */

@@ -120,6 +120,42 @@ static void a_claim_that_waits_for_the_pool_is_passed_by_nobody(void) {
         expect(queue_next(&place.queue, &place.ledger, &never) == &claims[2]);
 }
 
+static void a_claim_with_a_share_of_its_own_waits_for_nobody_who_cannot_have_it(void) {
+        const struct demand guarantee = cpu(3000), one = cpu(1000), two = cpu(2000);
+        struct shortage shortage;
+        struct claim claims[6];
+        struct place place;
+        bool never;
+
+        place_init(&place);
+        ledger_set_guarantee(&place.ledger, &place.accounts[2], &guarantee);
+        add(&place, &claims[0], 0, 1, 6000);
+        add(&place, &claims[1], 3, 2, 5000);
+        expect(queue_next(&place.queue, &place.ledger, &never) == &claims[0]);
+        expect(queue_next(&place.queue, &place.ledger, &never) == NULL);
+        expect_int(claims[1].reason, WAIT_POOL_FULL);
+        expect_uint(claims[1].shortage.available, 1000);
+        /* Of 4 that are free 3 are kept for slice 2. Slice 0 has to wait, though it would fit. */
+        expect_int(queue_check(&place.queue, &place.ledger, &place.lanes[0], &one, &shortage),
+                   QUEUE_E_BEHIND);
+        expect_int(queue_check(&place.queue, &place.ledger, &place.lanes[2], &two, &shortage), 0);
+        add(&place, &claims[2], 0, 3, 1000);
+        add(&place, &claims[3], 2, 4, 2000);
+        expect(queue_next(&place.queue, &place.ledger, &never) == &claims[3]);
+        expect(queue_next(&place.queue, &place.ledger, &never) == NULL);
+        expect_uint(claims[1].shortage.available, 1000);
+        /* More than is left of the share is not: it takes what the first waits for. */
+        add(&place, &claims[4], 2, 5, 2000);
+        add(&place, &claims[5], 2, 6, 1000);
+        expect(queue_next(&place.queue, &place.ledger, &never) == NULL);
+        /* And who is before it in its slice is before it. */
+        queue_remove(&place.queue, &claims[4]);
+        expect(queue_next(&place.queue, &place.ledger, &never) == &claims[5]);
+        ledger_return(&place.ledger, &place.accounts[0], &claims[0].demand);
+        expect(queue_next(&place.queue, &place.ledger, &never) == &claims[1]);
+        expect(queue_next(&place.queue, &place.ledger, &never) == &claims[2]);
+}
+
 static void a_claim_that_can_never_fit_any_more_is_taken_out(void) {
         struct place place;
         struct claim claims[2];
@@ -209,5 +245,6 @@ static void no_schedule_loses_starves_or_reorders_a_claim(void) {
 UNIT_MAIN(TEST(claims_are_served_in_the_order_of_arrival),
           TEST(a_full_slice_holds_back_its_own_claims_only),
           TEST(a_claim_that_waits_for_the_pool_is_passed_by_nobody),
+          TEST(a_claim_with_a_share_of_its_own_waits_for_nobody_who_cannot_have_it),
           TEST(a_claim_that_can_never_fit_any_more_is_taken_out),
           TEST(no_schedule_loses_starves_or_reorders_a_claim), )

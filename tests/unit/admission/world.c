@@ -183,11 +183,72 @@ static bool is_around(const struct account *around, const struct account *leaf) 
         return leaf->ceilings[0] == around;
 }
 
+/* How much of each axis that it wants @member could have, by asking; 0 is none at all. */
+static void could_have(const struct world *world, const struct member *member,
+                       uint64_t amounts[AXES]) {
+        const struct claim *claim = &member->claim;
+
+        for (unsigned i = 0; i < AXES; i++) {
+                struct demand demand = {};
+
+                amounts[i] = 0;
+                for (uint64_t x = 0; x <= claim->demand.amount[i]; x++) {
+                        demand.amount[i] = x;
+                        if (ledger_check_for(&world->ledger,
+                                             &world->accounts[LEAVES + member->lane], &demand,
+                                             claim_borrows_usec(claim), NULL) == 0)
+                                amounts[i] = x + 1;
+                }
+        }
+}
+
+/* @granted, which is charged, has a guarantee, took nothing from @first, and was the first in its
+ * slice. */
+static bool had_a_share(struct world *world, const struct member *granted,
+                        const struct member *first) {
+        const struct account *slice = world->accounts[LEAVES + granted->lane].parent;
+        uint64_t with[AXES], without[AXES];
+        struct world *saved = malloc(sizeof(*saved));
+        bool guaranteed = false;
+
+        if (!saved)
+                abort();
+        *saved = *world;
+        could_have(world, first, with);
+        ledger_return(&world->ledger, &world->accounts[LEAVES + granted->lane],
+                      &granted->claim.demand);
+        could_have(world, first, without);
+        *world = *saved;
+        free(saved);
+        for (const struct account *at = slice; at; at = at->parent)
+                guaranteed |= !demand_is_zero(&at->guarantee);
+        for (unsigned i = 0; i < CLAIMS; i++) {
+                const struct member *other = &world->members[i];
+
+                if (other->state == WAITS && other != granted &&
+                    !world->lanes[other->lane].parked &&
+                    is_around(slice, &world->accounts[LEAVES + other->lane]) &&
+                    tree_before(&other->claim.place, &granted->claim.place))
+                        return false;
+        }
+        return guaranteed && memcmp(with, without, sizeof(with)) == 0;
+}
+
+/* The first of those who wait for the pool. */
+static const struct member *first_for_pool(const struct world *world) {
+        const struct claim *claim;
+
+        TAILQ_FOREACH(claim, &world->queue.claims, all)
+                if (!claim->lane->parked)
+                        return container_of(claim, const struct member, claim);
+        return NULL;
+}
+
 /* Nobody was passed but who waits for an account that is no matter to the one that passed, or, by
  * policy, for the pool. */
 static const char *check_passed(struct world *world, const struct member *granted) {
         const struct order_rules *rules = &world->queue.rules;
-        bool passed = false;
+        bool passed = false, passed_pool = false;
 
         for (unsigned i = 0; i < CLAIMS; i++) {
                 const struct member *other = &world->members[i];
@@ -201,11 +262,13 @@ static const char *check_passed(struct world *world, const struct member *grante
                         return "one that waits for an account was passed in it";
                 if (parked)
                         continue;
-                if (!rules->backfill && rules->pass_for_usec == 0)
-                        return "one that waits for the pool was passed";
+                passed_pool |= !rules->backfill && rules->pass_for_usec == 0;
                 passed = true;
         }
+        if (passed_pool && !had_a_share(world, granted, first_for_pool(world)))
+                return "one that waits for the pool was passed";
         world->passed += passed;
+        world->entitled += passed_pool;
         return NULL;
 }
 

@@ -40,6 +40,7 @@ struct world {
         uint64_t now_usec, order, random;
         bool calm; /* nobody changes policy or sizes: the theorem holds */
         uint64_t granted, passed;
+        uint64_t entitled; /* of those that passed: by a share of their own, nothing else */
         const char *(*on_grant)(struct world *world, const struct member *member); /* or NULL */
 };
 
@@ -59,8 +60,9 @@ void world_crash(struct world *world, unsigned lost);
 
 /*
  * Lets everybody start who may, and checks each grant and what is left afterwards: the books are
- * the sums of what runs, no limit is exceeded by a grant, nobody passed whom the rules protect, and
- * nobody waits who surely may start. NULL, or what is wrong.
+ * the sums of what runs, no limit is exceeded by a grant, nobody passed whom the rules protect (by
+ * a share of its own only if that takes nothing from the first), and nobody waits who surely may
+ * start. NULL, or what is wrong.
  */
 const char *world_settle(struct world *world);
 
