@@ -23,6 +23,7 @@ enum account_kind {
         ACCOUNT_SLICE,
         ACCOUNT_USER,
         ACCOUNT_GROUP,
+        ACCOUNT_RESERVATION, /* what was reserved, with books of its own */
 };
 
 /* What the slices directly inside an account, or the host, have coming to them. */

@@ -20,6 +20,7 @@
 #include <broker/owning.h>
 #include <broker/quota.h>
 #include <broker/release.h>
+#include <broker/reservation.h>
 #include <broker/slice.h>
 #include <broker/taps_adopt.h>
 #include <broker/tenant.h>
@@ -128,7 +129,9 @@ static void guess_charge(struct lease *lease) {
 
         /* All that is left of everything: nothing that this VM may have been sold is sold again. */
         for (unsigned i = 0; i < _RESOURCE_N; i++)
-                charge->amount[i] = ledger_host_available(&broker->ledger, i);
+                charge->amount[i] = lease->inside ? ledger_available(lease_ledger(lease),
+                                                                     lease_account(lease), i)
+                                                  : ledger_host_available(&broker->ledger, i);
         if (file_read_u64_at(lease->dir_fd, "memory.max", &quota) == 0 && quota != UINT64_MAX)
                 charge->amount[RESOURCE_MEMORY] = quota;
         if (file_read_at(lease->dir_fd, "cpu.max", text, sizeof(text)) == 0 &&
@@ -168,7 +171,9 @@ static int enter(struct lease *lease) {
                        lease->record.n_quota_groups, &lease->tenant);
         if (r < 0)
                 return r;
-        if (!ledger_restore(&broker->ledger, &lease->tenant->account, &lease->claim.demand))
+        if (!ledger_restore(lease_ledger(lease), lease_account(lease), &lease->claim.demand) ||
+            (lease->inside &&
+             !ledger_restore(&broker->ledger, &lease->tenant->account, &reservation_nothing)))
                 return fault(-EOVERFLOW);
         lease_list_add(lease);
         lease_index(lease);
@@ -231,7 +236,7 @@ static int adopt_running(struct lease *lease, pid_t pid) {
         lease->claim.order = lease->record.order;
         lease->claim.time_usec = lease->record.time_usec;
         lease->claim.ends = lease->record.ends;
-        if (lease->record.until_usec)
+        if (lease->record.until_usec && !lease->inside)
                 queue_hold(&broker->queue, &lease->claim, lease->record.until_usec);
         if (lease->record.ends)
                 broker_tick_at(broker, lease->record.until_usec);
@@ -285,24 +290,43 @@ static int end_group(struct lease *lease, bool charge_known) {
         return release_try(lease);
 }
 
-static int adopt_group(struct broker *broker, struct slice *slice, const char *name) {
+/* Where a group was found. */
+struct place {
+        struct slice *slice;        /* NULL: the root */
+        struct reservation *inside; /* NULL: the slice itself */
+};
+
+/* A lease for the group @name, open; NULL with *rp 0 if it is gone already. */
+static struct lease *open_group(struct broker *broker, const struct place *place, const char *name,
+                                bool *populatedp, int *rp) {
+        struct lease *lease = lease_new(broker);
+        struct why why = {};
+
+        *rp = lease ? 0 : fault(-ENOMEM);
+        if (!lease)
+                return NULL;
+        lease->slice = place->slice;
+        place->slice->n_leases++;
+        if (place->inside)
+                lease->inside = reservation_join(place->inside);
+        if (cgroup_open_at(lease_parent_fd(lease), name, &lease->dir_fd, &why) == 0 &&
+            cgroup_populated(lease->dir_fd, populatedp, &why) == 0)
+                return lease;
+        log_warning("group '%s': %s", name, why.text);
+        lease_free(lease);
+        return NULL;
+}
+
+static int adopt_group(struct broker *broker, const struct place *place, const char *name) {
         bool charge_known = false, populated = false;
         struct lease *lease;
         struct why why = {};
         pid_t pid = 0;
         int known, r;
 
-        lease = lease_new(broker);
+        lease = open_group(broker, place, name, &populated, &r);
         if (!lease)
-                return fault(-ENOMEM);
-        lease->slice = slice;
-        slice->n_leases++;
-        if (cgroup_open_at(slice->dir_fd, name, &lease->dir_fd, &why) ||
-            cgroup_populated(lease->dir_fd, &populated, &why)) {
-                log_warning("group '%s': %s", name, why.text);
-                lease_free(lease);
-                return 0;
-        }
+                return r;
         known = record_read(lease->dir_fd, &lease->record, &charge_known, &why);
         if (known == 0 && strncmp(name, lease->record.id, RECORD_ID_MAX) != 0)
                 known = why_set(&why, CGROUP_E_RECORD, "the lease record is of another group");
@@ -312,7 +336,7 @@ static int adopt_group(struct broker *broker, struct slice *slice, const char *n
         if (!populated &&
             !(known == 0 &&
               (is_our_zombie(pid) || lease->record.quota_project || lease->record.n_gpus)) &&
-            cgroup_remove_tree_at(slice->dir_fd, name, NULL) == 0) {
+            cgroup_remove_tree_at(lease_parent_fd(lease), name, NULL) == 0) {
                 lease->record = (struct record){};
                 lease_free(lease);
                 return 0;
@@ -333,8 +357,9 @@ static bool has_suffix(const char *name, const char *suffix, size_t *stemp) {
 }
 
 /* Calls @fn for each directory below @dir_fd whose name ends in @suffix. */
-static int each_group(struct broker *broker, int dir_fd, const char *suffix, struct slice *slice,
-                      int (*fn)(struct broker *broker, struct slice *slice, const char *name,
+static int each_group(struct broker *broker, int dir_fd, const char *suffix,
+                      const struct place *place,
+                      int (*fn)(struct broker *broker, const struct place *place, const char *name,
                                 size_t stem)) {
         struct dirent *entry;
         DIR *dir;
@@ -350,33 +375,132 @@ static int each_group(struct broker *broker, int dir_fd, const char *suffix, str
                 size_t stem;
 
                 if (entry->d_type == DT_DIR && has_suffix(entry->d_name, suffix, &stem))
-                        r = fn(broker, slice, entry->d_name, stem);
+                        r = fn(broker, place, entry->d_name, stem);
         }
         closedir(dir);
         return r < 0 ? r : 0;
 }
 
-/* Groups of VMs have ids for names (claim.c). Any other is somebody else's, whatever it holds. */
-static int adopt_vm(struct broker *broker, struct slice *slice, const char *name, size_t stem) {
-        if (stem != RECORD_ID_MAX || strspn(name, "abcdefghijklmnopqrstuv0123456789") != stem) {
-                log_warning("group '%s' in slice '%s' is not ours and left alone", name,
-                            slice->name);
+/* Groups of VMs and reservations have ids for names (claim.c). Any other is somebody else's,
+ * whatever it holds. */
+static bool has_our_name(const struct place *place, const char *name, size_t stem) {
+        if (stem == RECORD_ID_MAX && strspn(name, "abcdefghijklmnopqrstuv0123456789") == stem)
+                return true;
+        log_warning("group '%s' in slice '%s' is not ours and left alone", name,
+                    place->slice->name);
+        return false;
+}
+
+static int adopt_vm(struct broker *broker, const struct place *place, const char *name,
+                    size_t stem) {
+        return has_our_name(place, name, stem) ? adopt_group(broker, place, name) : 0;
+}
+
+/* Its limits, as they should be. */
+static void restore_reservation(struct lease *lease) {
+        struct broker *broker = lease->broker;
+        uint64_t now = broker_now_usec();
+        struct why why = {};
+        int r;
+
+        lease->claim.order = lease->record.order;
+        lease->claim.time_usec = lease->record.time_usec;
+        lease->claim.ends = lease->record.ends;
+        if (lease->record.until_usec)
+                queue_hold(&broker->queue, &lease->claim, lease->record.until_usec);
+        if (lease->record.ends)
+                broker_tick_at(broker, lease->record.until_usec);
+        lease->state = LEASE_RUNNING;
+        lease->arrived_usec = lease->admitted_usec = lease->made_usec = lease->executed_usec = now;
+        charge_limits(broker, lease, &lease->limits);
+        r = limits_verify(lease->dir_fd, &lease->limits, &why);
+        if (r)
+                r = limits_apply(lease->dir_fd, &lease->limits, &why);
+        if (r == 0)
+                r = cgroup_enable_controllers(lease->dir_fd, lease->record.id, &why);
+        if (r)
+                log_error("reservation '%s': %s", lease->record.name, why.text);
+        if (!lease->record.detached) {
+                lease->client_until_usec = now + broker->policy->broker.reconnect_usec;
+                broker_tick_at(broker, lease->client_until_usec);
+        }
+}
+
+/* What cannot be understood keeps what it was sold, until somebody ends it by its id. */
+static void keep_reservation(struct lease *lease, bool charge_known, const char *id,
+                             const struct why *why) {
+        struct record *record = &lease->record;
+
+        if (!charge_known)
+                guess_charge(lease);
+        snprintf(record->id, sizeof(record->id), "%.*s", RECORD_ID_MAX, id);
+        strcpy(record->name, record->id);
+        strcpy(record->slice, lease->slice->name);
+        record->detached = true;
+        lease->state = LEASE_UNKNOWN;
+        lease->limits = (struct limits)LIMITS_KEEP_ALL;
+        snprintf(lease->detail, sizeof(lease->detail), "%.400s; its charge is kept", why->text);
+        log_warning("reservation '%s': %s", record->name, lease->detail);
+}
+
+/* A reservation, and then what is inside. */
+static int adopt_claim(struct broker *broker, const struct place *place, const char *name,
+                       size_t stem) {
+        struct place inside = {.slice = place->slice};
+        bool charge_known = false, populated = false;
+        struct lease *lease;
+        struct why why = {};
+        int known, r;
+
+        if (!has_our_name(place, name, stem))
+                return 0;
+        lease = open_group(broker, place, name, &populated, &r);
+        if (!lease)
+                return r;
+        known = record_read(lease->dir_fd, &lease->record, &charge_known, &why);
+        if (known == 0 &&
+            (strncmp(name, lease->record.id, RECORD_ID_MAX) != 0 || !lease->record.reserves))
+                known = why_set(&why, CGROUP_E_RECORD, "the record is of another group");
+        /* It was being made. */
+        if (known && !populated && !charge_known &&
+            cgroup_remove_tree_at(lease_parent_fd(lease), name, NULL) == 0) {
+                lease->record = (struct record){};
+                lease_free(lease);
                 return 0;
         }
-        return adopt_group(broker, slice, name);
+        lease->reservation = reservation_new(broker, lease, known ? "" : lease->record.owner);
+        if (!lease->reservation)
+                return fault(-ENOMEM);
+        lease->told_started = true;
+        if (known)
+                keep_reservation(lease, charge_known, name, &why);
+        r = take_charge(lease);
+        if (r < 0)
+                return r;
+        reservation_count(lease->reservation, &lease->claim.demand, lease->record.memory_bytes);
+        if (known == 0)
+                restore_reservation(lease);
+        r = enter(lease);
+        if (r < 0)
+                return r;
+        reservation_enter(lease->reservation, lease->record.uid);
+        inside.inside = lease->reservation;
+        return each_group(broker, lease->dir_fd, ".vm", &inside, adopt_vm);
 }
 
 /* And those that lie in it. */
-static int adopt_slice(struct broker *broker, struct slice *outer, const char *name, size_t stem) {
+static int adopt_slice(struct broker *broker, const struct place *outer, const char *name,
+                       size_t stem) {
         char slice_name[2 * TEXT_NAME_MAX + 2];
+        struct place place = {};
         struct slice *slice;
         struct why why = {};
         int r;
 
         if (stem > TEXT_NAME_MAX)
                 return 0;
-        snprintf(slice_name, sizeof(slice_name), "%s%s%.*s", outer ? outer->name : "",
-                 outer ? "/" : "", (int)stem, name);
+        snprintf(slice_name, sizeof(slice_name), "%s%s%.*s", outer->slice ? outer->slice->name : "",
+                 outer->slice ? "/" : "", (int)stem, name);
         if (text_check_slice("slice", slice_name, NULL))
                 return 0;
         r = slice_get(broker, slice_name, &slice);
@@ -386,10 +510,13 @@ static int adopt_slice(struct broker *broker, struct slice *outer, const char *n
         r = slice_open(broker, slice, &why);
         if (r > 0)
                 log_error("slice '%s': %s", slice_name, why.text);
+        place.slice = slice;
         if (r == 0)
-                r = each_group(broker, slice->dir_fd, ".vm", slice, adopt_vm);
+                r = each_group(broker, slice->dir_fd, ".vm", &place, adopt_vm);
         if (r == 0)
-                r = each_group(broker, slice->dir_fd, ".slice", slice, adopt_slice);
+                r = each_group(broker, slice->dir_fd, ".claim", &place, adopt_claim);
+        if (r == 0)
+                r = each_group(broker, slice->dir_fd, ".slice", &place, adopt_slice);
         if (r == 0 && slice_protect(broker, slice, &why))
                 log_error("slice '%s': %s", slice_name, why.text);
         slice->n_leases--;
@@ -398,9 +525,10 @@ static int adopt_slice(struct broker *broker, struct slice *outer, const char *n
 }
 
 int adopt_all(struct broker *broker, struct why *why) {
+        const struct place top = {};
         int r;
 
-        r = each_group(broker, broker->root.dir_fd, ".slice", NULL, adopt_slice);
+        r = each_group(broker, broker->root.dir_fd, ".slice", &top, adopt_slice);
         if (r < 0)
                 return r;
         if (broker->ledger.vms > 0)

@@ -36,12 +36,14 @@ struct lease;
 struct named_owner;
 struct network;
 struct pressures;
+struct reservation;
 struct slice;
 struct space;
 struct violations;
 
 TAILQ_HEAD(lease_list, lease);
 TAILQ_HEAD(slice_list, slice);
+LIST_HEAD(reservation_list, reservation);
 
 /* Where the data directory lies, for VMs that name no disks. */
 struct data_disks {
@@ -80,7 +82,9 @@ struct broker {
         struct queue queue;
         struct owners owners; /* who hold something and wait for more */
         struct named_owner *named_owners;
-        bool owners_suspect;   /* they may wait for each other */
+        bool owners_suspect;              /* they may wait for each other */
+        struct reservation *reservations; /* by their owners */
+        struct reservation_list stirred;  /* of which something is to be done */
         uint64_t owners_first; /* the order of the first claim, when that was last looked at */
         struct gates gates;
         struct pressures *pressures; /* how the host is, for those */

@@ -195,7 +195,7 @@ static int give_back(struct lease *lease) {
         diskio_charge(lease, &less);
         if (demand_equal(&less, &lease->claim.demand))
                 return 0;
-        if (!ledger_exchange_unchecked(&broker->ledger, &lease->tenant->account,
+        if (!ledger_exchange_unchecked(lease_ledger(lease), lease_account(lease),
                                        &lease->claim.demand, &less))
                 return fault(-EOVERFLOW);
         lease->claim.demand = less;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <admission/sizing.h>
 #include <base/units.h>
@@ -8,6 +9,7 @@
 #include <broker/charge.h>
 #include <broker/lease.h>
 #include <broker/pressure_report.h>
+#include <broker/reservation.h>
 #include <broker/slice.h>
 #include <broker/tenant.h>
 
@@ -96,10 +98,12 @@ static int hold_to_max(const struct lease *lease, const char *name, enum resourc
                        resource_format(resource, most, max, sizeof(max)));
 }
 
-static uint64_t default_share(const struct broker *broker, enum resource resource,
+static uint64_t default_share(const struct lease *lease, enum resource resource,
                               uint64_t cpu_milli) {
-        const struct ledger *ledger = &broker->ledger;
+        const struct ledger *ledger = &lease->broker->ledger;
 
+        if (lease->inside)
+                return reservation_share(lease->inside, resource, cpu_milli);
         return sizing_share(cpu_milli, ledger->capacity.amount[RESOURCE_CPU],
                             ledger->capacity.amount[resource],
                             ledger->ratio_milli.amount[resource]);
@@ -111,12 +115,16 @@ static int size_direction(const struct lease *lease, const char *name, uint64_t 
         const struct broker *broker = lease->broker;
         const struct slice_policy *slice = lease->slice->policy;
         uint64_t most = slice->vm_max.amount[RESOURCE_NETWORK];
+        bool apart = broker->policy->broker.network.full_duplex && strcmp(name, "upload") == 0;
+        enum resource axis = apart && lease->inside ? RESOURCE_NETWORK_UPLOAD : RESOURCE_NETWORK;
 
         *ratep = pick(wish, slice->vm_claim.amount[RESOURCE_NETWORK],
                       broker->policy->broker.claim.amount[RESOURCE_NETWORK],
-                      default_share(broker, RESOURCE_NETWORK, cpu_milli));
+                      default_share(lease, axis, cpu_milli));
+        if (lease->inside && wish == REQUEST_DEFAULT)
+                *ratep = reservation_cut(lease->inside, axis, *ratep);
         /* The share of nobody knows what is 0: not limited, and so more than any maximum. */
-        if (*ratep == 0 && most != POLICY_NONE &&
+        if (*ratep == 0 && most != POLICY_NONE && !lease->inside &&
             broker->host.source[RESOURCE_NETWORK] == SOURCE_UNKNOWN)
                 *ratep = most;
         return hold_to_max(lease, name, RESOURCE_NETWORK, wish, ratep, why);
@@ -180,6 +188,60 @@ uint64_t charge_memory(const struct broker *broker, uint64_t memory_bytes) {
         return limits_page_ceil(max_u64(memory, MEMORY_MAX_FLOOR));
 }
 
+/* May it be as urgent as it says? */
+static int check_priority(const struct lease *lease, struct why *why) {
+        const struct slice_policy *slice = lease->slice->policy;
+
+        if (lease->broker->policy->broker.queue.priority_step_usec == 0 ||
+            lease->request.priority <= (int64_t)slice->priority_max)
+                return 0;
+        return why_set(why, 1,
+                       "priority: %d asked, slice '%s' allows at most %" PRIu64 " (MaxPriority=)",
+                       (int)lease->request.priority, lease->slice->name, slice->priority_max);
+}
+
+/* What a reservation has of memory: its guests', and what the hypervisors need. */
+static uint64_t reserve_memory(const struct lease *lease, uint64_t guests_bytes, uint64_t vms) {
+        uint64_t overhead = lease->broker->policy->broker.memory_overhead_bytes, memory;
+
+        if (__builtin_mul_overflow(overhead, vms, &memory) ||
+            __builtin_add_overflow(memory, guests_bytes, &memory) || memory > INT64_MAX / 2)
+                return UINT64_MAX;
+        return limits_page_ceil(memory);
+}
+
+/* Of a reservation: what it names, and nothing else. */
+static int size_reservation(struct lease *lease, struct why *why) {
+        const struct run_request *request = &lease->request;
+        struct demand *charge = &lease->claim.demand;
+        struct record *record = &lease->record;
+        int r;
+
+        r = check_priority(lease, why);
+        if (r)
+                return r;
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                charge->amount[i] =
+                        request->claim.amount[i] == REQUEST_DEFAULT ? 0 : request->claim.amount[i];
+        if (request->download_bytes_per_s != REQUEST_DEFAULT)
+                record->download_bytes_per_s = request->download_bytes_per_s;
+        if (request->upload_bytes_per_s != REQUEST_DEFAULT)
+                record->upload_bytes_per_s = request->upload_bytes_per_s;
+        record->cpu_milli = charge->amount[RESOURCE_CPU];
+        record->memory_bytes = charge->amount[RESOURCE_MEMORY];
+        record->reserves = true;
+        record->reserved_vms = request->vms != REQUEST_DEFAULT ? request->vms
+                               : record->memory_bytes == 0     ? 0
+                                                               : (record->cpu_milli + 999) / 1000;
+        charge->amount[RESOURCE_MEMORY] =
+                reserve_memory(lease, record->memory_bytes, record->reserved_vms);
+        if (charge->amount[RESOURCE_MEMORY] == UINT64_MAX)
+                return why_set(why, 1, "memory: the claim is larger than any host");
+        charge_network(lease->broker, record, charge);
+        record->charge = *charge;
+        return 0;
+}
+
 /* What is charged, and what the record says about the claim. Answers positive with a sentence. */
 int charge_size(struct lease *lease, struct why *why) {
         struct broker *broker = lease->broker;
@@ -191,15 +253,17 @@ int charge_size(struct lease *lease, struct why *why) {
         uint64_t values[_RESOURCE_N] = {}, memory;
         int r;
 
-        if (policy->queue.priority_step_usec > 0 &&
-            request->priority > (int64_t)slice->priority_max)
-                return why_set(why, 1,
-                               "priority: %d asked, slice '%s' allows at most %" PRIu64
-                               " (MaxPriority=)",
-                               (int)request->priority, lease->slice->name, slice->priority_max);
+        if (lease->reservation)
+                return size_reservation(lease, why);
+        r = check_priority(lease, why);
+        if (r)
+                return r;
         values[RESOURCE_CPU] =
                 pick(request->claim.amount[RESOURCE_CPU], slice->vm_claim.amount[RESOURCE_CPU],
                      policy->claim.amount[RESOURCE_CPU], 1000);
+        if (lease->inside && request->claim.amount[RESOURCE_CPU] == REQUEST_DEFAULT)
+                values[RESOURCE_CPU] =
+                        reservation_cut(lease->inside, RESOURCE_CPU, values[RESOURCE_CPU]);
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
                 if (i == RESOURCE_NETWORK || i == RESOURCE_NETWORK_UPLOAD)
                         continue;
@@ -207,8 +271,10 @@ int charge_size(struct lease *lease, struct why *why) {
                         values[i] = pick(request->claim.amount[i], slice->vm_claim.amount[i],
                                          policy->claim.amount[i],
                                          i == RESOURCE_DISK_IO
-                                                 ? default_share(broker, i, values[RESOURCE_CPU])
+                                                 ? default_share(lease, i, values[RESOURCE_CPU])
                                                  : 0);
+                if (lease->inside && request->claim.amount[i] == REQUEST_DEFAULT)
+                        values[i] = reservation_cut(lease->inside, i, values[i]);
                 r = hold_to_max(lease, resource_name(i), i, request->claim.amount[i], &values[i],
                                 why);
                 if (r)
@@ -266,6 +332,8 @@ void charge_limits(const struct broker *broker, const struct lease *lease, struc
         limits->memory_max_bytes = charge->amount[RESOURCE_MEMORY];
         limits->memory_low_bytes = limits_page_ceil(ledger_guarantee(
                 &broker->ledger, RESOURCE_MEMORY, charge->amount[RESOURCE_MEMORY]));
+        if (lease->reservation)
+                return; /* the rest is each VM's own */
         limits->oom_group = 1;
 
         high = charge_memory_high(lease, limits->memory_max_bytes);

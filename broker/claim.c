@@ -5,12 +5,14 @@
 #include <sys/random.h>
 
 #include <base/fd.h>
+#include <base/units.h>
 #include <broker/broker.h>
 #include <broker/charge.h>
 #include <broker/claim.h>
 #include <broker/diskio.h>
 #include <broker/explain.h>
 #include <broker/gpu_lease.h>
+#include <broker/inside.h>
 #include <broker/lease.h>
 #include <broker/owning.h>
 #include <broker/plan.h>
@@ -18,6 +20,7 @@
 #include <broker/provision.h>
 #include <broker/sandbox.h>
 #include <broker/report.h>
+#include <broker/reservation.h>
 #include <broker/slice.h>
 #include <broker/tenant.h>
 #include <broker/taps.h>
@@ -46,7 +49,7 @@ static int make_id(struct broker *broker, char id[RECORD_ID_MAX + 1]) {
 static void note_command(struct record *record, char *const *argv) {
         char joined[1024] = "";
 
-        for (; *argv && strlen(joined) < RECORD_COMMAND_MAX; argv++)
+        for (; argv && *argv && strlen(joined) < RECORD_COMMAND_MAX; argv++)
                 snprintf(joined + strlen(joined), sizeof(joined) - strlen(joined), "%s%.300s",
                          joined[0] ? " " : "", *argv);
         text_escape(joined, record->command, sizeof(record->command));
@@ -74,6 +77,7 @@ static struct lease *find_granted(const struct broker *broker, const struct run_
         if (request->ticket[0] && ticket_parse(request->ticket, broker->key, uid, id, &order))
                 HASH_FIND(hh_id, broker->by_id, id, strlen(id), lease);
         if (!lease || lease->follower || lease->record.uid != uid ||
+            request->reserves != !!lease->reservation ||
             (lease->state != LEASE_STARTING && lease->state != LEASE_RUNNING))
                 return NULL;
         return lease;
@@ -165,6 +169,19 @@ struct judgement {
         struct shortage shortage;
 };
 
+/* A VM inside a reservation never waits. */
+static void judge_inside(const struct lease *lease, struct judgement *judgement) {
+        struct shortage *shortage = &judgement->shortage;
+        int r;
+
+        *judgement = (struct judgement){};
+        r = inside_check(lease, shortage);
+        judgement->answer = r;
+        judgement->verdict = r == 0 ? "start" : "refuse";
+        judgement->reason = inside_reason(lease, r, shortage);
+        inside_describe(lease, r, shortage, judgement->detail, sizeof(judgement->detail));
+}
+
 /* The one decision, for a dry run as for a run. */
 static void judge(struct lease *lease, const struct connection *connection,
                   struct judgement *judgement) {
@@ -232,8 +249,11 @@ static int decide(struct lease *lease, struct connection *connection) {
         struct why why = {};
         int r = 0;
 
-        judge(lease, connection, &judgement);
-        if (!is_refused(&judgement))
+        if (lease->inside)
+                judge_inside(lease, &judgement);
+        else
+                judge(lease, connection, &judgement);
+        if (!is_refused(&judgement) && !lease->reservation)
                 r = provision_prepare(lease, connection, &why);
         if (r > 0)
                 return connection_error(connection, "Invalid",
@@ -265,6 +285,19 @@ static int check_access(struct connection *connection, const struct slice_policy
         return policy_check_access(slice, connection->uid, connection->gid, groups, n_groups, why);
 }
 
+/* What is said before anything is decided: whoever has it finds what was granted, also if we die
+ * before we can say that. */
+static int tell_ticket(struct lease *lease, struct connection *connection) {
+        char ticket[REQUEST_TOKEN_MAX + 1];
+
+        ticket_format(ticket, lease->broker->key, lease->record.id, lease->record.order,
+                      lease->record.uid);
+        return connection_reply(connection,
+                                json_pack("{s:s s:{s:s s:s}}", "state", "asked", "run", "ticket",
+                                          ticket, "ticket_id", lease->record.id),
+                                true);
+}
+
 static int enqueue(struct lease *lease, struct connection *connection) {
         struct broker *broker = lease->broker;
         int r;
@@ -272,6 +305,16 @@ static int enqueue(struct lease *lease, struct connection *connection) {
         lease->follower = connection;
         connection->following = lease;
         lease_index(lease);
+        if (lease->inside) {
+                r = inside_charge(lease);
+                return r < 0 ? r : claim_admitted(lease);
+        }
+        if (lease->reservation) {
+                reservation_enter(lease->reservation, lease->record.uid);
+                r = connection->more ? tell_ticket(lease, connection) : 0;
+                if (r < 0)
+                        return r;
+        }
         r = owning_enter(lease);
         if (r < 0)
                 return r;
@@ -290,7 +333,10 @@ static int enqueue(struct lease *lease, struct connection *connection) {
  * was answered. */
 static int find_slice(struct lease *lease, struct connection *connection) {
         struct broker *broker = lease->broker;
-        const char *name = lease->request.slice[0] ? lease->request.slice : "default";
+        struct reservation *inside = inside_find(lease, connection->uid);
+        const char *name = inside                    ? inside->lease->slice->name
+                           : lease->request.slice[0] ? lease->request.slice
+                                                     : "default";
         const struct slice_policy *policy = policy_find_slice(broker->policy, name);
         struct slice *slice = policy ? slice_find(broker, name) : NULL;
         struct why why = {};
@@ -313,7 +359,44 @@ static int find_slice(struct lease *lease, struct connection *connection) {
                 return r;
         lease->slice = slice;
         slice->n_leases++;
+        if (inside)
+                lease->inside = reservation_join(inside);
         return 0;
+}
+
+/* One reservation for one owner, and none inside one that is being ended. 0, or 1 if the connection
+ * was answered. */
+static int check_reservation(struct lease *lease, struct connection *connection) {
+        const struct lease *stands = lease->inside ? lease->inside->lease : NULL;
+        char text[400], cpu[UNITS_TEXT_MAX], memory[UNITS_TEXT_MAX];
+        const struct reservation *other;
+
+        if (stands && stands->state >= LEASE_STOPPING) {
+                snprintf(text, sizeof(text), "the reservation '%s' is being ended (%s)",
+                         stands->record.owner, stands->end_reason);
+                return connection_error(connection, "Refused",
+                                        json_pack("{s:s}", "reason", "reservation_over"), text)
+                               ?: 1;
+        }
+        other = lease->reservation
+                        ? reservation_find(lease->broker, connection->uid, lease->request.owner)
+                        : NULL;
+        if (!other)
+                return 0;
+        stands = other->lease;
+        snprintf(text, sizeof(text),
+                 "owner '%s' has a reservation already, '%s' (cpu %s, memory %s) in slice '%s', "
+                 "which %s; 'provium release %s' ends it",
+                 stands->record.owner, stands->record.name,
+                 resource_format(RESOURCE_CPU, stands->record.cpu_milli, cpu, sizeof(cpu)),
+                 resource_format(RESOURCE_MEMORY, stands->record.memory_bytes, memory,
+                                 sizeof(memory)),
+                 stands->slice->name,
+                 stands->state == LEASE_WAITING    ? "waits"
+                 : stands->state >= LEASE_STOPPING ? "is being ended"
+                                                   : "stands",
+                 stands->record.owner);
+        return connection_error(connection, "Exists", NULL, text) ?: 1;
 }
 
 /* The disks it uses, if they can be limited. 0, or 1 if the connection was answered. */
@@ -322,6 +405,8 @@ static int find_disks(struct lease *lease, struct connection *connection) {
         int r;
 
         r = diskio_prepare(lease, &why);
+        if (r == 0)
+                r = inside_check_disks(lease, &why);
         if (r <= 0)
                 return r;
         return connection_error(connection, "Refused", json_pack("{s:s}", "reason", "not_allowed"),
@@ -367,6 +452,12 @@ static int find_tenant(struct lease *lease, struct connection *connection) {
         return r < 0 ? r : 1;
 }
 
+static int admit(struct lease *lease, struct connection *connection) {
+        if (lease->broker->stopping)
+                return connection_error(connection, "Failed", NULL, "the broker is stopping") ?: 1;
+        return decide(lease, connection);
+}
+
 static int find_place(struct lease *lease, struct connection *connection) {
         struct why why = {};
         int r;
@@ -378,6 +469,13 @@ static int find_place(struct lease *lease, struct connection *connection) {
                 r = find_tenant(lease, connection);
         if (r)
                 return r;
+        /* A reservation is no process, and what its VMs may is asked of each. */
+        if (lease->reservation) {
+                lease->record.run_uid = lease->record.uid;
+                lease->record.run_gid = lease->record.gid;
+                r = find_disks(lease, connection);
+                return r ?: admit(lease, connection);
+        }
         if (sandbox_check(lease, &why) || gpu_lease_check(lease, &why))
                 return connection_error(connection, "Refused",
                                         json_pack("{s:s}", "reason", "not_allowed"), why.text)
@@ -385,11 +483,7 @@ static int find_place(struct lease *lease, struct connection *connection) {
         r = find_network(lease, connection);
         if (r == 0)
                 r = find_disks(lease, connection);
-        if (r)
-                return r;
-        if (lease->broker->stopping)
-                return connection_error(connection, "Failed", NULL, "the broker is stopping") ?: 1;
-        return decide(lease, connection);
+        return r ?: admit(lease, connection);
 }
 
 int claim_submit(struct connection *connection, struct run_request *request,
@@ -414,7 +508,16 @@ int claim_submit(struct connection *connection, struct run_request *request,
         lease->fds = *fds;
         lease->arrived_usec = broker_now_usec();
 
+        if (lease->request.reserves) {
+                lease->reservation = reservation_new(lease->broker, lease, lease->request.owner);
+                if (!lease->reservation) {
+                        lease_free(lease);
+                        return fault(-ENOMEM);
+                }
+        }
         r = find_slice(lease, connection);
+        if (r == 0)
+                r = check_reservation(lease, connection);
         if (r == 0 && charge_size(lease, &why))
                 r = connection_error(connection, "Refused",
                                      json_pack("{s:s}", "reason", "not_allowed"), why.text)

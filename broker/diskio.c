@@ -188,6 +188,9 @@ int diskio_prepare(struct lease *lease, struct why *why) {
         if (r)
                 return r;
         memcpy(lease->diskio->image, first, sizeof(first));
+        /* A reservation is a wall around the buckets of its VMs. */
+        if (lease->reservation)
+                return 0;
         lease->diskio->governed = is_governed(&policy->disk);
         lease->diskio->burst = policy->disk.burst_by != DISK_BURST_NONE;
         return 0;
@@ -198,7 +201,7 @@ void diskio_follow(struct lease *lease) {
         bool governed = is_governed(policy), runs = lease->state != LEASE_WAITING;
         struct diskio *diskio = lease->diskio;
 
-        if (!diskio)
+        if (!diskio || lease->reservation)
                 return;
         if (!governed || !runs) {
                 diskio->burst = policy->burst_by != DISK_BURST_NONE;
@@ -381,6 +384,8 @@ int diskio_adopt(struct lease *lease) {
                                 &lease->diskio->disk[i].seen, NULL))
                         continue;
         }
+        if (lease->reservation)
+                return 0;
         lease->diskio->governed = is_governed(&broker->policy->broker.disk);
         /* What it has left of its bucket died with the last broker: nothing. */
         lease->diskio->burst = broker->policy->broker.disk.burst_by == DISK_BURST_HYPERVISOR;

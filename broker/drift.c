@@ -41,6 +41,9 @@ void drift_check_vm(struct lease *lease) {
 
         if (lease->state == LEASE_UNKNOWN || lease_open_dir(lease, NULL))
                 return;
+        if (lease->reservation &&
+            cgroup_enable_controllers(lease->dir_fd, lease->record.id, &failed))
+                log_error("reservation '%s': %s", lease->record.name, failed.text);
         r = limits_verify(lease->dir_fd, &lease->limits, &found);
         if (r != 0 && r != CGROUP_E_GONE)
                 repaired = limits_apply(lease->dir_fd, &lease->limits, &failed);

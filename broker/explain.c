@@ -8,8 +8,10 @@
 #include <broker/broker.h>
 #include <broker/charge.h>
 #include <broker/explain.h>
+#include <broker/inside.h>
 #include <broker/lease.h>
 #include <broker/report.h>
+#include <broker/reservation.h>
 #include <broker/slice.h>
 #include <broker/tenant.h>
 
@@ -22,11 +24,15 @@ static json_t *arithmetic(const struct lease *lease, enum resource resource) {
         const struct ledger *ledger = &lease->broker->ledger;
         uint64_t allocated = ledger_allocated(ledger, resource);
         uint64_t left = ledger_host_available(ledger, resource);
-        uint64_t mine = ledger_available(ledger, &lease->tenant->account, resource);
+        uint64_t mine = ledger_available(ledger, lease_account(lease), resource);
         char capacity[UNITS_TEXT_MAX], reserve[UNITS_TEXT_MAX], ratio[UNITS_TEXT_MAX],
                 limit[UNITS_TEXT_MAX], sold[UNITS_TEXT_MAX], rest[UNITS_TEXT_MAX],
-                part[UNITS_TEXT_MAX] = "";
+                part[UNITS_TEXT_MAX] = "", text[200];
 
+        if (lease->inside) {
+                inside_arithmetic(lease->inside, resource, text, sizeof(text));
+                return json_string(text);
+        }
         if (!ledger->enforced[resource])
                 return json_string("its capacity is unknown: counted, not limited");
         if (mine < left)
@@ -46,12 +52,14 @@ static json_t *arithmetic(const struct lease *lease, enum resource resource) {
 
 static json_t *axes(const struct lease *lease) {
         const struct broker *broker = lease->broker;
-        const struct ledger *ledger = &broker->ledger;
+        const struct ledger *ledger = lease_ledger(lease);
         json_t *array = json_array();
 
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
-                uint64_t available = ledger_available(ledger, &lease->tenant->account, i);
+                uint64_t available = ledger_available(ledger, lease_account(lease), i);
                 uint64_t limit = lease->slice->account.limit.amount[i];
+                uint64_t most = lease->inside ? lease->inside->account.limit.amount[i]
+                                              : ledger->effective.amount[i];
 
                 if (!report_counts(broker, i))
                         continue;
@@ -62,10 +70,10 @@ static json_t *axes(const struct lease *lease) {
                                   (json_int_t)lease->claim.demand.amount[i], "available",
                                   (json_int_t)min_u64(available, INT64_MAX), "allocated",
                                   (json_int_t)ledger_allocated(ledger, i), "effective_limit",
-                                  (json_int_t)ledger->effective.amount[i], "oversub_ratio",
+                                  (json_int_t)most, "oversub_ratio",
                                   (double)ledger->ratio_milli.amount[i] / 1000.0, "slice_limit",
                                   (json_int_t)(limit == LEDGER_NO_LIMIT ? -1 : (int64_t)limit),
-                                  "enforced", ledger->enforced[i], "arithmetic",
+                                  "enforced", lease->inside || ledger->enforced[i], "arithmetic",
                                   arithmetic(lease, i)));
         }
         return array;
@@ -140,7 +148,9 @@ static void add_holders(json_t *object, const struct lease *lease, uid_t uid,
                 uint64_t amount =
                         shortage->is_vms ? 1 : other->claim.demand.amount[shortage->resource];
 
-                if (amount == 0 || !counts_against(other, shortage->account))
+                /* What is inside a reservation is held by that. */
+                if (amount == 0 || (other->inside && !shortage->is_vms) ||
+                    !counts_against(other, shortage->account))
                         continue;
                 if (uid == 0 || other->record.uid == uid) {
                         add_holder(&holders, other, amount);
@@ -184,6 +194,8 @@ static void collect(struct case_estimate *estimate, const struct broker *broker,
 
                 if (estimate->n_running == broker->ledger.vms)
                         break;
+                if (other->inside)
+                        continue; /* held by its reservation */
                 estimate->n_running++;
                 estimate->silent += until == 0;
                 estimate->late += until > 0 && until <= now;
@@ -292,7 +304,7 @@ void explain_claim(json_t *object, struct lease *lease, uid_t uid, int answer,
         if (!object)
                 return;
         json_object_set_new(object, "axes", axes(lease));
-        if (answer == 0 || answer == LEDGER_E_NEVER)
+        if (answer == 0 || answer == LEDGER_E_NEVER || lease->inside)
                 return;
         /* Behind others, or before a gate, it may also be short of something itself. */
         if (answer >= QUEUE_E_BEHIND)

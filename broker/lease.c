@@ -5,6 +5,7 @@
 #include <broker/broker.h>
 #include <broker/filters.h>
 #include <broker/lease.h>
+#include <broker/reservation.h>
 #include <broker/slice.h>
 #include <broker/tenant.h>
 #include <cgroup/freeze.h>
@@ -67,16 +68,30 @@ struct lease *lease_find(struct broker *broker, const char *name) {
 }
 
 const char *lease_directory(const struct lease *lease, char *buffer, size_t size) {
-        snprintf(buffer, size, "%s.vm", lease->record.id);
+        snprintf(buffer, size, "%s.%s", lease->record.id, lease->reservation ? "claim" : "vm");
         return buffer;
 }
 
-const char *lease_path(const struct lease *lease, char *buffer, size_t size) {
-        char slice[SLICE_DIRECTORY_MAX], name[LEASE_DIRECTORY_MAX];
+int lease_parent_fd(const struct lease *lease) {
+        return lease->inside ? lease->inside->lease->dir_fd : lease->slice->dir_fd;
+}
 
-        snprintf(buffer, size, "%s/%s/%s", lease->broker->root.path,
-                 slice_directory(lease->slice->name, slice, sizeof(slice)),
-                 lease_directory(lease, name, sizeof(name)));
+struct ledger *lease_ledger(const struct lease *lease) {
+        return lease->inside ? &lease->inside->books : &lease->broker->ledger;
+}
+
+struct account *lease_account(const struct lease *lease) {
+        return lease->inside ? &lease->inside->account : &lease->tenant->account;
+}
+
+const char *lease_path(const struct lease *lease, char *buffer, size_t size) {
+        char slice[SLICE_DIRECTORY_MAX], name[LEASE_DIRECTORY_MAX], outer[LEASE_DIRECTORY_MAX] = "";
+
+        if (lease->inside)
+                lease_directory(lease->inside->lease, outer, sizeof(outer));
+        snprintf(buffer, size, "%s/%s/%s%s%s", lease->broker->root.path,
+                 slice_directory(lease->slice->name, slice, sizeof(slice)), outer,
+                 outer[0] ? "/" : "", lease_directory(lease, name, sizeof(name)));
         return buffer;
 }
 
@@ -85,7 +100,7 @@ int lease_open_dir(struct lease *lease, struct why *why) {
 
         if (lease->dir_fd >= 0)
                 return 0;
-        return cgroup_open_at(lease->slice->dir_fd, lease_directory(lease, name, sizeof(name)),
+        return cgroup_open_at(lease_parent_fd(lease), lease_directory(lease, name, sizeof(name)),
                               &lease->dir_fd, why);
 }
 
@@ -264,6 +279,9 @@ void lease_free(struct lease *lease) {
         if (named == lease)
                 HASH_DELETE(hh_name, broker->by_name, lease);
         tenant_put(broker, lease->tenant);
+        if (lease->inside)
+                reservation_leave(lease->inside);
+        reservation_free(lease->reservation);
         if (lease->slice) {
                 assert(lease->slice->n_leases > 0);
                 lease->slice->n_leases--;

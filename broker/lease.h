@@ -33,6 +33,7 @@ struct broker;
 struct connection;
 struct filters;
 struct named_owner;
+struct reservation;
 struct shrink;
 struct slice;
 
@@ -133,7 +134,9 @@ struct lease {
         struct record record;
         struct named_owner *owner; /* NULL: it counts as nobody's, see broker/owning */
         struct owned owned;
-        char detail[WHY_TEXT_MAX]; /* what a person should know about its state, or "" */
+        struct reservation *reservation; /* it is one, and no VM; owned; NULL */
+        struct reservation *inside;      /* the one that its VM is charged to; NULL: the host */
+        char detail[WHY_TEXT_MAX];       /* what a person should know about its state, or "" */
 
         struct connection *follower;      /* whose VM it is while attached; NULL: nobody listens */
         TAILQ_HEAD(, connection) killers; /* who wait for its end */
@@ -212,9 +215,16 @@ void lease_index(struct lease *lease);
 /* By name, id or ticket id; also those that wait. NULL if there is none. */
 struct lease *lease_find(struct broker *broker, const char *name);
 
-/* "ID.vm", the name of its directory. */
-#define LEASE_DIRECTORY_MAX (RECORD_ID_MAX + 4)
+/* The books and the account that it is charged to: of the host, or of its reservation. */
+struct ledger *lease_ledger(const struct lease *lease);
+struct account *lease_account(const struct lease *lease);
+
+/* "ID.vm", the name of its directory; of a reservation "ID.claim": no slice's ends like that. */
+#define LEASE_DIRECTORY_MAX (RECORD_ID_MAX + 7)
 const char *lease_directory(const struct lease *lease, char *buffer, size_t size);
+
+/* In which that is: its slice's directory, or its reservation's. */
+int lease_parent_fd(const struct lease *lease);
 
 /* Where that is, for people: an absolute path. */
 const char *lease_path(const struct lease *lease, char *buffer, size_t size);

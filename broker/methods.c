@@ -15,6 +15,7 @@
 #include <broker/reload.h>
 #include <broker/release.h>
 #include <broker/report.h>
+#include <broker/reservation.h>
 #include <broker/resize.h>
 #include <broker/space.h>
 #include <broker/upgrade.h>
@@ -48,6 +49,16 @@ static int denied(struct connection *connection, const char *message) {
 static int take_fds(struct lease_fds *lease_fds, const struct run_request *request, const int *fds,
                     size_t n_fds, struct why *why) {
         *lease_fds = (struct lease_fds)LEASE_FDS_NULL;
+        if (request->reserves) {
+                if (n_fds != request->n_disks)
+                        return why_set(why, 1,
+                                       "descriptors: %zu came with the call; Reserve takes one for "
+                                       "each of %zu disks",
+                                       n_fds, request->n_disks);
+                memcpy(lease_fds->disk, fds, n_fds * sizeof(*fds));
+                lease_fds->n_disks = n_fds;
+                return 0;
+        }
         if (n_fds != _REQUEST_FDS_N + request->n_disks + request->learn)
                 return why_set(
                         why, 1,
@@ -63,17 +74,20 @@ static int take_fds(struct lease_fds *lease_fds, const struct run_request *reque
         return 0;
 }
 
-static int method_run(struct connection *connection, const struct call *call, int *fds,
-                      size_t n_fds) {
+/* Run and Reserve. */
+static int method_run(struct connection *connection, const struct call *call, bool reserves,
+                      int *fds, size_t n_fds) {
         struct run_request request = RUN_REQUEST_NULL;
         struct lease_fds lease_fds;
         struct why why = {};
         int r;
 
-        r = run_request_parse(&request, call->parameters, &why);
+        r = (reserves ? reserve_request_parse : run_request_parse)(&request, call->parameters,
+                                                                   &why);
         if (r == 0 && !call->more && !request.detach && !request.dry_run)
-                r = why_set(&why, 1,
-                            "detach: Run without 'more' needs it: nobody would follow the VM");
+                r = why_set(
+                        &why, 1,
+                        "detach: without 'more' it is needed: nobody would follow what was made");
         if (r == 0 && request.learn && request.detach)
                 r = why_set(&why, 1, "learn: not with detach: the VM's calls wait for its client");
         if (r == 0)
@@ -135,20 +149,15 @@ static int method_attach(struct connection *connection, const struct call *call)
         return provision_follow(lease, connection);
 }
 
-static int method_kill(struct connection *connection, const struct call *call) {
-        struct vm_request request;
-        struct lease *lease;
-        uint64_t grace;
+/* Ends what waits or runs; the answer comes when it is gone. */
+static int end_lease(struct connection *connection, struct lease *lease, const char *reason,
+                     int signo, uint64_t grace_usec) {
+        char id[RECORD_ID_MAX + 1];
         int r;
 
-        lease = find_vm(connection, call, &request, &r);
-        if (!lease)
-                return r;
-        grace = request.grace_usec == REQUEST_DEFAULT ? lease->record.grace_usec
-                                                      : request.grace_usec;
+        if (grace_usec == REQUEST_DEFAULT)
+                grace_usec = lease->record.grace_usec;
         if (lease->state == LEASE_WAITING) {
-                char id[RECORD_ID_MAX + 1];
-
                 strcpy(id, lease->record.id);
                 r = claim_refuse(lease, "killed", "the claim was ended by 'provium kill'");
                 return r < 0 ? r
@@ -156,7 +165,45 @@ static int method_kill(struct connection *connection, const struct call *call) {
         }
         connection->killing = lease;
         TAILQ_INSERT_TAIL(&lease->killers, connection, killer);
-        return release_start(lease, "kill", request.signal, grace);
+        return release_start(lease, reason, signo, grace_usec);
+}
+
+static int method_kill(struct connection *connection, const struct call *call) {
+        struct vm_request request;
+        struct lease *lease;
+        int r;
+
+        lease = find_vm(connection, call, &request, &r);
+        return lease ? end_lease(connection, lease, "kill", request.signal, request.grace_usec) : r;
+}
+
+/* By its owner, of whom others may have the same name; or by what ps shows. */
+static struct lease *find_reservation(struct connection *connection, const char *owner, int *rp) {
+        struct reservation *reservation =
+                reservation_find(connection->broker, connection->uid, owner);
+        struct lease *lease =
+                reservation ? reservation->lease : lease_find(connection->broker, owner);
+        char text[200];
+
+        if (lease && lease->reservation &&
+            (connection->uid == 0 || lease->record.uid == connection->uid))
+                return lease;
+        snprintf(text, sizeof(text), "there is no reservation '%s'", owner);
+        *rp = connection_error(connection, "NotFound", NULL, text);
+        return NULL;
+}
+
+static int method_release(struct connection *connection, const struct call *call) {
+        struct release_request request;
+        struct lease *lease;
+        struct why why = {};
+        int r;
+
+        r = release_request_parse(&request, call->parameters, &why);
+        if (r)
+                return r < 0 ? r : invalid(connection, &why);
+        lease = find_reservation(connection, request.owner, &r);
+        return lease ? end_lease(connection, lease, "released", 0, request.grace_usec) : r;
 }
 
 static int method_resize(struct connection *connection, const struct call *call) {
@@ -434,6 +481,7 @@ static const struct method {
         {PROTO_INTERFACE ".Show", method_show},
         {PROTO_INTERFACE ".Resources", method_resources},
         {PROTO_INTERFACE ".Kill", method_kill},
+        {PROTO_INTERFACE ".Release", method_release},
         {PROTO_INTERFACE ".Signal", method_signal},
         {PROTO_INTERFACE ".Resize", method_resize},
         {PROTO_INTERFACE ".ImageCheck", method_image_check},
@@ -461,7 +509,9 @@ int methods_dispatch(struct connection *connection, const struct call *call, int
                                     "oneway: no method of this interface is called with it");
         }
         if (strcmp(call->method, PROTO_INTERFACE ".Run") == 0)
-                return method_run(connection, call, fds, n_fds);
+                return method_run(connection, call, false, fds, n_fds);
+        if (strcmp(call->method, PROTO_INTERFACE ".Reserve") == 0)
+                return method_run(connection, call, true, fds, n_fds);
 
         fd_close_many(fds, n_fds);
         for (size_t i = 0; i < ARRAY_SIZE(methods); i++)

@@ -65,7 +65,8 @@ int owning_enter(struct lease *lease) {
         struct named_owner *owner;
         int r;
 
-        if (lease->owner || !lease->record.owner[0] || !(waits || is_kept(lease)))
+        /* What is inside a reservation, that keeps. */
+        if (lease->owner || !lease->record.owner[0] || lease->inside || !(waits || is_kept(lease)))
                 return 0;
         r = get(lease, &owner);
         if (r)

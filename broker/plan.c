@@ -11,6 +11,7 @@
 #include <broker/plan.h>
 #include <broker/rates.h>
 #include <broker/report.h>
+#include <broker/reservation.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
 
@@ -24,10 +25,11 @@ static json_t *number(uint64_t value) {
 static json_t *slice_group(const struct lease *lease) {
         const struct broker *broker = lease->broker;
         const struct account *account = &lease->slice->account;
-        const struct demand *demand = &lease->claim.demand;
-        uint64_t cpu = account->allocated.amount[RESOURCE_CPU] + demand->amount[RESOURCE_CPU];
+        /* What is inside a reservation is in the slice's already. */
+        const struct demand *more = lease->inside ? &reservation_nothing : &lease->claim.demand;
+        uint64_t cpu = account->allocated.amount[RESOURCE_CPU] + more->amount[RESOURCE_CPU];
         uint64_t memory =
-                account->allocated.amount[RESOURCE_MEMORY] + demand->amount[RESOURCE_MEMORY];
+                account->allocated.amount[RESOURCE_MEMORY] + more->amount[RESOURCE_MEMORY];
 
         return json_pack("{s:o s:{s:o s:o}}", "path",
                          json_sprintf("%s/%s.slice", broker->root.path, lease->slice->name),
@@ -36,15 +38,17 @@ static json_t *slice_group(const struct lease *lease) {
                                  ledger_guarantee(&broker->ledger, RESOURCE_MEMORY, memory))));
 }
 
-static json_t *vm_group(const struct lease *lease) {
+static json_t *own_group(const struct lease *lease) {
         json_t *files = report_limits(&lease->limits);
+        const char *outer = lease->inside ? lease->inside->lease->record.id : "";
 
         if (files)
                 diskio_plan(lease, files);
-        return json_pack(
-                "{s:o s:o}", "path",
-                json_sprintf("%s/%s.slice/<id>.vm", lease->broker->root.path, lease->slice->name),
-                "files", files);
+        return json_pack("{s:o s:o}", "path",
+                         json_sprintf("%s/%s.slice/%s%s<id>.%s", lease->broker->root.path,
+                                      lease->slice->name, outer, *outer ? ".claim/" : "",
+                                      lease->reservation ? "claim" : "vm"),
+                         "files", files);
 }
 
 /* ---- links ---- */
@@ -115,6 +119,6 @@ static json_t *links(const struct lease *lease) {
 
 json_t *plan_objects(struct lease *lease) {
         charge_limits(lease->broker, lease, &lease->limits);
-        return json_pack("{s:[o, o] s:o}", "cgroups", slice_group(lease), vm_group(lease), "links",
+        return json_pack("{s:[o, o] s:o}", "cgroups", slice_group(lease), own_group(lease), "links",
                          links(lease));
 }

@@ -7,6 +7,7 @@
 #include <broker/broker.h>
 #include <broker/burst.h>
 #include <broker/charge.h>
+#include <broker/confine.h>
 #include <broker/console.h>
 #include <broker/diskio.h>
 #include <broker/gpu_lease.h>
@@ -16,6 +17,8 @@
 #include <broker/qmp.h>
 #include <broker/quota.h>
 #include <broker/release.h>
+#include <broker/reservation.h>
+#include <broker/reserve_group.h>
 #include <broker/sandbox.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
@@ -136,16 +139,6 @@ static void fill_args(struct lease *lease) {
         args->n_pass = lease->n_pass;
 }
 
-/* The policy says best effort: it starts with what can be set, and says what is not in force. */
-static int go_without(struct lease *lease) {
-        char missing[WHY_TEXT_MAX - 20];
-
-        limits_apply_best(lease->dir_fd, &lease->limits, missing, sizeof(missing));
-        snprintf(lease->detail, sizeof(lease->detail), "not enforced: %s", missing);
-        log_warning("VM '%s': %s", lease->record.name, lease->detail);
-        return 0;
-}
-
 /* Everything between the charge and the GPUs. On a refusal what was made is still there. */
 static int make(struct lease *lease, struct why *why) {
         struct broker *broker = lease->broker;
@@ -153,9 +146,11 @@ static int make(struct lease *lease, struct why *why) {
         int r;
 
         r = slice_open(broker, lease->slice, why);
+        if (r == 0 && lease->inside)
+                r = reserve_group_ready(lease->inside->lease, why);
         if (r)
                 return r;
-        r = cgroup_create_at(lease->slice->dir_fd, lease_directory(lease, name, sizeof(name)),
+        r = cgroup_create_at(lease_parent_fd(lease), lease_directory(lease, name, sizeof(name)),
                              &lease->dir_fd, why);
         if (r)
                 return r;
@@ -179,10 +174,7 @@ static int make(struct lease *lease, struct why *why) {
         r = record_write(lease->dir_fd, &lease->record, why);
         if (r)
                 return r;
-        charge_limits(broker, lease, &lease->limits);
-        r = limits_apply(lease->dir_fd, &lease->limits, why);
-        if (r == CGROUP_E_LIMIT && broker->policy->broker.best_effort)
-                r = go_without(lease);
+        r = confine_group(lease, why);
         if (r)
                 return r;
         r = diskio_make(lease, why);

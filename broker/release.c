@@ -15,6 +15,8 @@
 #include <broker/quota.h>
 #include <broker/release.h>
 #include <broker/report.h>
+#include <broker/reservation.h>
+#include <broker/reserve_group.h>
 #include <broker/sandbox.h>
 #include <broker/shrink.h>
 #include <broker/slice.h>
@@ -99,6 +101,10 @@ int release_signal(struct lease *lease, int signo) {
 int release_start(struct lease *lease, const char *reason, int signo, uint64_t grace_usec) {
         uint64_t kill_at = broker_now_usec() + min_u64(grace_usec, UINT64_C(1) << 50);
 
+        if (lease->reservation) {
+                reserve_group_end(lease, reason, signo, grace_usec);
+                return 0;
+        }
         switch (lease->state) {
         case LEASE_STARTING:
         case LEASE_RUNNING:
@@ -138,6 +144,9 @@ void release_note_oom(struct lease *lease) {
         bool was_open = lease->dir_fd >= 0;
         char limit[32];
 
+        /* What was killed in a VM of it is told of that. */
+        if (lease->reservation)
+                return;
         if (lease_open_dir(lease, NULL) || stats_memory_events(lease->dir_fd, &events, NULL))
                 return;
         if (!was_open)
@@ -221,7 +230,7 @@ static void end_events(struct lease *lease) {
                 fields[2] = (struct event_field)event_number("signal", lease->exit_signal);
         if (lease->status_known && lease->exit_signal == SIGSYS)
                 violation_tell(lease);
-        if (lease->executed_usec)
+        if (lease->executed_usec && !lease->reservation)
                 lease_event_fields(lease, "vm_shutdown", fields, ARRAY_SIZE(fields));
         lease_event(lease, "claim_released", event_text("reason", lease->end_reason),
                     event_demand("charge", &lease->claim.demand));
@@ -238,7 +247,9 @@ static int finish(struct lease *lease) {
         console_remove(lease);
         owning_leave(lease);
         queue_release(&broker->queue, &lease->claim);
-        ledger_return(&broker->ledger, &lease->tenant->account, &lease->claim.demand);
+        if (lease->inside)
+                ledger_return(&broker->ledger, &lease->tenant->account, &reservation_nothing);
+        ledger_return(lease_ledger(lease), lease_account(lease), &lease->claim.demand);
         slice_unbalance(broker, lease->slice);
         lease_unwatch(lease);
         TAILQ_REMOVE(&broker->leases, lease, link);
@@ -268,13 +279,13 @@ static int remove_group(struct lease *lease, struct why *why) {
         int r;
 
         lease_directory(lease, name, sizeof(name));
-        r = cgroup_remove_tree_at(lease->slice->dir_fd, name, why);
+        r = cgroup_remove_tree_at(lease_parent_fd(lease), name, why);
         if (r != CGROUP_E_BUSY || lease->held_fds[0] >= 0)
                 return r;
         /* It may have run empty before we began to listen for that: once more. */
         if (lease_hold(lease, why))
                 log_warning("VM '%s': %s", lease->record.name, why->text);
-        return cgroup_remove_tree_at(lease->slice->dir_fd, name, why);
+        return cgroup_remove_tree_at(lease_parent_fd(lease), name, why);
 }
 
 /* The kernel may still use it, and so may a VM that comes next: it goes on being charged. */
@@ -324,6 +335,8 @@ int release_try(struct lease *lease) {
                 return 0; /* its status is not collected yet: SIGCHLD is on its way */
         if (lease->gpu_busy)
                 return 0; /* and then this is tried again */
+        if (lease->reservation && lease->reservation->n_inside > 0)
+                return 0; /* the last of its VMs brings this about */
         r = free_aside(lease, &why);
         if (r)
                 return r < 0 ? r : 0;
@@ -390,7 +403,7 @@ int release_unmade(struct lease *lease) {
                 return release_try(lease);
         }
         if (lease->dir_fd >= 0) {
-                r = cgroup_remove_tree_at(lease->slice->dir_fd,
+                r = cgroup_remove_tree_at(lease_parent_fd(lease),
                                           lease_directory(lease, name, sizeof(name)), &why);
                 if (r) {
                         log_error("VM '%s': %s", lease->record.name, why.text);

@@ -12,6 +12,7 @@
 #include <broker/network.h>
 #include <broker/pressure.h>
 #include <broker/reload.h>
+#include <broker/reservation.h>
 #include <broker/service.h>
 #include <broker/slice.h>
 #include <broker/slice_io.h>
@@ -96,13 +97,15 @@ static void follow_network(struct lease *lease) {
         if (demand_equal(&charge, &lease->claim.demand))
                 return;
         if (lease->state != LEASE_WAITING &&
-            !ledger_exchange_unchecked(&lease->broker->ledger, &lease->tenant->account,
+            !ledger_exchange_unchecked(lease_ledger(lease), lease_account(lease),
                                        &lease->claim.demand, &charge)) {
                 log_error("VM '%s': its network is charged as before: the sum is too large",
                           lease->record.name);
                 return;
         }
         lease->claim.demand = lease->record.charge = charge;
+        if (lease->reservation)
+                reservation_count(lease->reservation, &charge, lease->record.memory_bytes);
         switch (lease->state) {
         case LEASE_STARTING:
         case LEASE_RUNNING:

@@ -15,6 +15,7 @@
 #include <broker/qmp.h>
 #include <broker/quota.h>
 #include <broker/report.h>
+#include <broker/reservation.h>
 #include <broker/sandbox.h>
 #include <broker/slice.h>
 #include <broker/space.h>
@@ -66,6 +67,23 @@ static json_t *add_owner(json_t *object, const struct record *record) {
         return object;
 }
 
+/* Whether it is a reservation, or in one. */
+static json_t *add_reservation(json_t *object, const struct lease *lease) {
+        const struct reservation *reservation = lease->reservation;
+
+        if (object && reservation) {
+                if (lease->state == LEASE_RUNNING && json_object_get(object, "state"))
+                        json_object_set_new(object, "state", json_string("reserved"));
+                json_object_set_new(object, "reservation",
+                                    json_pack("{s:I s:o}", "vms",
+                                              (json_int_t)reservation->account.vms, "in_use",
+                                              report_demand(&reservation->account.allocated)));
+        }
+        if (object && lease->inside)
+                json_object_set_new(object, "inside", json_string(lease->inside->lease->record.id));
+        return object;
+}
+
 json_t *report_vm(const struct lease *lease) {
         char path[700], qmp[ENDPOINT_PATH_MAX], console[ENDPOINT_PATH_MAX];
         bool made = lease->state != LEASE_WAITING;
@@ -83,7 +101,7 @@ json_t *report_vm(const struct lease *lease) {
                        diskio_list(lease), "gpus", gpu_lease_list(lease), "qmp",
                        made ? qmp_path(lease, qmp) : NULL, "console",
                        made ? console_path(lease, console) : NULL);
-        return add_time(add_owner(vm, &lease->record), &lease->record);
+        return add_reservation(add_time(add_owner(vm, &lease->record), &lease->record), lease);
 }
 
 json_t *report_waiting(const struct lease *lease, uint64_t position) {
@@ -218,16 +236,19 @@ static json_t *report_resource(const struct broker *broker, enum resource resour
 
 static json_t *report_allocation(const struct lease *lease) {
         const struct demand *charge = &lease->claim.demand;
+        json_t *allocation;
 
-        return json_pack("{s:s s:s s:s s:f s:I s:I s:I s:I s:I s:I}", "instance_id",
-                         lease->record.id, "instance_name", lease->record.name, "slice",
-                         lease->slice->name, "cpu", (double)charge->amount[RESOURCE_CPU] / 1000.0,
-                         "memory_bytes", (json_int_t)charge->amount[RESOURCE_MEMORY], "disk_bytes",
-                         (json_int_t)charge->amount[RESOURCE_DISK], "network_download_bps",
-                         (json_int_t)lease->record.download_bytes_per_s, "network_upload_bps",
-                         (json_int_t)lease->record.upload_bytes_per_s, "disk_io_bps",
-                         (json_int_t)charge->amount[RESOURCE_DISK_IO], "gpus",
-                         (json_int_t)charge->amount[RESOURCE_GPU]);
+        allocation =
+                json_pack("{s:s s:s s:s s:f s:I s:I s:I s:I s:I s:I}", "instance_id",
+                          lease->record.id, "instance_name", lease->record.name, "slice",
+                          lease->slice->name, "cpu", (double)charge->amount[RESOURCE_CPU] / 1000.0,
+                          "memory_bytes", (json_int_t)charge->amount[RESOURCE_MEMORY], "disk_bytes",
+                          (json_int_t)charge->amount[RESOURCE_DISK], "network_download_bps",
+                          (json_int_t)lease->record.download_bytes_per_s, "network_upload_bps",
+                          (json_int_t)lease->record.upload_bytes_per_s, "disk_io_bps",
+                          (json_int_t)charge->amount[RESOURCE_DISK_IO], "gpus",
+                          (json_int_t)charge->amount[RESOURCE_GPU]);
+        return add_reservation(allocation, lease);
 }
 
 static json_t *report_slices(const struct broker *broker) {

@@ -49,6 +49,8 @@ static int check_axes(const struct lease *lease, const struct resize_request *re
                                        "claim.%s cannot be changed while a VM runs; cpu, memory, "
                                        "download, upload and disk_io can",
                                        resource_name(i));
+        if (lease->reservation)
+                return why_set(why, 1, "vm: it is a reservation, and keeps its size");
         if (lease->state != LEASE_RUNNING)
                 return why_set(why, 1, "vm: it does not run (%s)", lease_state_name(lease->state));
         if (network && !lease->taps)
@@ -298,7 +300,7 @@ static int finish(struct lease *lease, struct connection *connection, const stru
         int r;
 
         less.amount[RESOURCE_CPU] = charge->amount[RESOURCE_CPU];
-        if (!ledger_exchange_unchecked(&broker->ledger, &lease->tenant->account,
+        if (!ledger_exchange_unchecked(lease_ledger(lease), lease_account(lease),
                                        &lease->claim.demand, &less))
                 return fault(-EOVERFLOW);
         lease->claim.demand = less;
@@ -328,17 +330,18 @@ static int charge_more(struct lease *lease, struct connection *connection,
         char text[WHY_TEXT_MAX];
         int r;
 
-        if (grows(&lease->claim.demand, held) && broker->queue.n > 0)
+        if (!lease->inside && grows(&lease->claim.demand, held) && broker->queue.n > 0)
                 return refuse(connection, "pool_full",
                               "claims wait, and more for this VM may not pass them")
                                ?: 1;
-        r = ledger_exchange(&broker->ledger, &lease->tenant->account, &lease->claim.demand, held,
+        r = ledger_exchange(lease_ledger(lease), lease_account(lease), &lease->claim.demand, held,
                             &shortage);
         if (r == 0)
                 return 0;
         shortage_describe(&shortage, r == LEDGER_E_NEVER, text, sizeof(text));
         return connection_error(connection, "Refused",
-                                shortage_json(&shortage, r == LEDGER_E_NEVER        ? "too_large"
+                                shortage_json(&shortage, r == LEDGER_E_NEVER ? "too_large"
+                                                         : lease->inside     ? "reservation_full"
                                                          : r == LEDGER_E_SLICE_FULL ? "slice_full"
                                                                                     : "pool_full"),
                                 text)
@@ -396,7 +399,7 @@ int resize_vm(struct lease *lease, struct connection *connection,
         if (r < 0)
                 return r;
         if (r) {
-                if (!ledger_exchange_unchecked(&broker->ledger, &lease->tenant->account, &held,
+                if (!ledger_exchange_unchecked(lease_ledger(lease), lease_account(lease), &held,
                                                &before))
                         return fault(-EOVERFLOW);
                 return connection_error(connection, "Failed", NULL, why.text);

@@ -173,7 +173,10 @@ static int resume_waiting(struct connection *connection, json_t *waiting) {
         take_disk_fds(&fds, json_object_get(waiting, "disk_fds"));
         if (json_unpack(waiting, "{s:i}", "learn_fd", &fds.learn) == 0 && fds.learn >= 0)
                 hold_back(fds.learn);
-        r = run_request_parse(&request, parameters, &why);
+        if (json_is_true(json_object_get(waiting, "reserves")))
+                r = reserve_request_parse(&request, parameters, &why);
+        else
+                r = run_request_parse(&request, parameters, &why);
         if (r) {
                 lease_fds_close(&fds);
                 return r < 0 ? r : connection_error(connection, "Failed", NULL, why.text);

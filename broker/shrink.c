@@ -164,7 +164,7 @@ static int settle(struct lease *lease) {
                 lease->claim.demand = before;
                 return undo(lease, &why);
         }
-        if (!ledger_exchange_unchecked(&broker->ledger, &lease->tenant->account, &before, &less))
+        if (!ledger_exchange_unchecked(lease_ledger(lease), lease_account(lease), &before, &less))
                 return fault(-EOVERFLOW);
         queue_changed(&broker->queue, &lease->claim);
         slice_unbalance(broker, lease->slice);

@@ -37,6 +37,7 @@
 #include <broker/qmp.h>
 #include <broker/quota.h>
 #include <broker/release.h>
+#include <broker/reserve.h>
 #include <broker/reload.h>
 #include <broker/resume.h>
 #include <broker/rights.h>
@@ -97,6 +98,8 @@ static int lease_news(struct lease *lease, enum watch_news news, const char *fil
                         release_note_oom(lease);
                 else if (strcmp(file, "cgroup.events") == 0)
                         return lease->main_gone ? release_try(lease) : burst_progress(lease);
+                else if (lease->reservation && strcmp(file, "cgroup.subtree_control") == 0)
+                        reserve_check_children(lease);
                 else if (strncmp(file, "cgroup.", 7) != 0)
                         drift_check_vm(lease);
                 return 0;
@@ -200,7 +203,9 @@ static int on_settle(sd_event_source *source, void *userdata) {
         struct broker *broker = userdata;
         int r;
 
-        r = claims_advance(broker);
+        r = reserves_settle(broker);
+        if (r == 0)
+                r = claims_advance(broker);
         if (r < 0)
                 return broker_fault(broker, r);
         /* The ends of all VMs were told, and there is nothing to stand on: the next broker makes it
@@ -423,6 +428,7 @@ int broker_init(struct broker *broker, const struct options *options, struct why
                 r = resume_clients(broker, why);
         if (r)
                 return r;
+        reserves_adopted(broker);
         say_hello(broker);
         return 0;
 }
@@ -434,7 +440,7 @@ int broker_run(struct broker *broker) {
 }
 
 void broker_deinit(struct broker *broker) {
-        struct lease *lease, *next;
+        struct lease *lease, *before;
         struct claim *claim;
 
         http_free(broker->http);
@@ -447,9 +453,10 @@ void broker_deinit(struct broker *broker) {
                 lease_free(claim_lease(claim));
         }
         /* VMs run on: only what we hold of them is given up. A child that still shares our memory
-         * keeps it alive by itself. */
-        for (lease = TAILQ_FIRST(&broker->leases); lease; lease = next) {
-                next = TAILQ_NEXT(lease, link);
+         * keeps it alive by itself. From the last to the first, since reservations come before what
+         * is inside them. */
+        for (lease = TAILQ_LAST(&broker->leases, lease_list); lease; lease = before) {
+                before = TAILQ_PREV(lease, lease_list, link);
                 owning_leave(lease);
                 if (!lease_shares_memory(lease))
                         lease_free(lease);

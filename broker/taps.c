@@ -8,6 +8,7 @@
 #include <broker/lease.h>
 #include <broker/network.h>
 #include <broker/rates.h>
+#include <broker/reservation.h>
 #include <broker/slice.h>
 #include <broker/taps.h>
 #include <tc/discard.h>
@@ -66,6 +67,14 @@ void taps_suspect(struct broker *broker, int ifindex, uint16_t minor) {
 
 /* ---- before it is granted ---- */
 
+/* Of a reservation without a network nobody gets one who does not ask. */
+static bool lacks_network(const struct lease *lease) {
+        const uint64_t *reserved = lease->inside ? lease->inside->account.limit.amount : NULL;
+
+        return reserved && reserved[RESOURCE_NETWORK] == 0 &&
+               reserved[RESOURCE_NETWORK_UPLOAD] == 0;
+}
+
 /* Which bridges, and how many queues each: as asked, else the slice's default. */
 static int choose(struct lease *lease, struct net_request nets[REQUEST_NETS_MAX], size_t *np,
                   struct why *why) {
@@ -76,7 +85,7 @@ static int choose(struct lease *lease, struct net_request nets[REQUEST_NETS_MAX]
         if (request->nets_given) {
                 memcpy(nets, request->nets, sizeof(request->nets));
                 *np = request->n_nets;
-        } else if (slice->bridge[0]) {
+        } else if (slice->bridge[0] && !lacks_network(lease)) {
                 nets[0] = (struct net_request){.queues = 1};
                 strcpy(nets[0].bridge, slice->bridge);
                 *np = 1;
@@ -104,7 +113,7 @@ static int check_rates(const struct lease *lease, struct why *why) {
         for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
                 char rate[UNITS_TEXT_MAX];
 
-                if (ways[i].rate == 0 && !known)
+                if (ways[i].rate == 0 && !known && !lease->inside)
                         continue;
                 if (ways[i].rate < SHAPE_RATE_MIN || ways[i].rate > SHAPE_RATE_MAX)
                         return why_set(why, TAPS_E_CLAIM,

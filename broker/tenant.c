@@ -6,6 +6,7 @@
 
 #include <broker/broker.h>
 #include <broker/connection.h>
+#include <broker/reservation.h>
 #include <broker/slice.h>
 #include <broker/tenant.h>
 
@@ -224,12 +225,21 @@ int tenant_may_wait(const struct broker *broker, const struct tenant *tenant, st
 
 const char *tenant_owner(const struct account *account, char buffer[TENANT_OWNER_MAX]) {
         const struct ceiling *ceiling = container_of(account, struct ceiling, account);
-        const struct slice *slice = container_of(account, struct slice, account);
 
-        if (account->kind == ACCOUNT_SLICE)
-                snprintf(buffer, TENANT_OWNER_MAX, "slice '%s'", slice->name);
-        else
+        switch (account->kind) {
+        case ACCOUNT_SLICE:
+                snprintf(buffer, TENANT_OWNER_MAX, "slice '%s'",
+                         container_of(account, struct slice, account)->name);
+                break;
+        case ACCOUNT_USER:
+        case ACCOUNT_GROUP:
                 snprintf(buffer, TENANT_OWNER_MAX, "%s %u",
                          ceiling->key.is_group ? "group" : "user", ceiling->key.id);
+                break;
+        case ACCOUNT_RESERVATION:
+                snprintf(buffer, TENANT_OWNER_MAX, "the reservation '%s'",
+                         container_of(account, struct reservation, account)->owner);
+                break;
+        }
         return buffer;
 }

@@ -4,7 +4,8 @@
  *
  *     {version, listen_fd, inherited, root_fd, nofile: [soft, hard],
  *      clients: [{fd, unread, unsent, fds, busy, more, following, killing, subscribed, next_event,
- *                 kinds, waiting: {request, fds, disk_fds, learn_fd, id, order, left_usec}}],
+ *                 kinds, waiting: {reserves, request, fds, disk_fds, learn_fd, id, order,
+ *                                   left_usec}}],
  *      leases: [{id, ...}], events: {begun, first, lost_ns, next, ring}}
  *
  * and the descriptors it names, which are let through execve. If execve fails they are
@@ -111,11 +112,14 @@ static json_t *pack_waiting(const struct lease *lease, uint64_t now) {
 
         if (lease->wait_until_usec)
                 left = lease->wait_until_usec > now ? lease->wait_until_usec - now : 1;
-        return json_pack("{s:o s:[i,i,i,i] s:o s:i s:s s:I s:I}", "request",
-                         run_request_format(&lease->request), "fds", lease->fds.fd[0],
-                         lease->fds.fd[1], lease->fds.fd[2], lease->fds.fd[3], "disk_fds",
-                         pack_disk_fds(&lease->fds), "learn_fd", lease->fds.learn, "id",
-                         lease->record.id, "order", (json_int_t)lease->record.order, "left_usec",
+        return json_pack("{s:b s:o s:[i,i,i,i] s:o s:i s:s s:I s:I}", "reserves",
+                         lease->request.reserves, "request",
+                         (lease->request.reserves ? reserve_request_format
+                                                  : run_request_format)(&lease->request),
+                         "fds", lease->fds.fd[0], lease->fds.fd[1], lease->fds.fd[2],
+                         lease->fds.fd[3], "disk_fds", pack_disk_fds(&lease->fds), "learn_fd",
+                         lease->fds.learn, "id", lease->record.id, "order",
+                         (json_int_t)lease->record.order, "left_usec",
                          (json_int_t)min_u64(left, INT64_MAX));
 }
 
@@ -232,7 +236,7 @@ static void each_fd(const struct broker *broker, void (*fn)(int fd)) {
                 for (size_t i = 0; i < connection->stream.n_in_fds; i++)
                         fn(connection->stream.in_fds[i]);
                 if (following && following->state == LEASE_WAITING)
-                        for (size_t i = 0; i < _REQUEST_FDS_N; i++)
+                        for (size_t i = 0; i < _REQUEST_FDS_N && !following->request.reserves; i++)
                                 fn(following->fds.fd[i]);
                 for (size_t i = 0;
                      following && following->state == LEASE_WAITING && i < following->fds.n_disks;

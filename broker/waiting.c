@@ -11,6 +11,7 @@
 #include <broker/provision.h>
 #include <broker/release.h>
 #include <broker/report.h>
+#include <broker/reserve.h>
 #include <broker/tenant.h>
 #include <broker/ticket.h>
 #include <broker/waiting.h>
@@ -80,14 +81,9 @@ int claim_follower_gone(struct lease *lease) {
         return 0;
 }
 
-/* One claim has its charge; it is in no queue any more. */
-static int granted(struct lease *lease) {
+int claim_admitted(struct lease *lease) {
         struct broker *broker = lease->broker;
-        struct user *user = user_find(broker, lease->record.uid);
 
-        if (user && user->n_waiting > 0)
-                user->n_waiting--;
-        tenant_count_waiting(lease->tenant, false);
         lease->state = LEASE_STARTING;
         lease->admitted_usec = broker_now_usec();
         gates_started(&broker->gates, lease->admitted_usec);
@@ -97,7 +93,17 @@ static int granted(struct lease *lease) {
         lease_event(lease, "claim_acquired",
                     event_number("admission_us", lease->admitted_usec - lease->arrived_usec),
                     event_demand("charge", &lease->claim.demand));
-        return provision_start(lease);
+        return lease->reservation ? reserve_start(lease) : provision_start(lease);
+}
+
+/* One claim has its charge; it is in no queue any more. */
+static int granted(struct lease *lease) {
+        struct user *user = user_find(lease->broker, lease->record.uid);
+
+        if (user && user->n_waiting > 0)
+                user->n_waiting--;
+        tenant_count_waiting(lease->tenant, false);
+        return claim_admitted(lease);
 }
 
 static int tell_place(struct lease *lease, uint64_t position) {

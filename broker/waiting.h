@@ -14,6 +14,9 @@ struct lease;
 /* Grants whatever may start now, in order. Called after every release, reload and new claim. */
 _must_check_ int claims_advance(struct broker *broker);
 
+/* A claim has its charge, and waits no more: what was claimed is made. Negative on a fault. */
+_must_check_ int claim_admitted(struct lease *lease);
+
 /* Refuses a waiting claim: its time is up, or it can never fit any more. The lease is gone
  * afterwards. */
 _must_check_ int claim_refuse(struct lease *lease, const char *reason, const char *message);

@@ -123,7 +123,7 @@ static int format_gpus(const struct record *record, char *buffer, size_t size) {
 
 /* "disk":[READ,WRITE,IOS], "time":[PROMISED,UNTIL], "run":[UID,GID],
  * "quota":[PROJECT,MAJOR,MINOR,IN_FORCE], "groups":[...], "gpus":[...], "ends":true, "learns":true,
- * "owner":"NAME",
+ * "owner":"NAME", "reserves":[VMS,OVER],
  * "net":{"minor":N,"download_minor":N,"taps":[["BRIDGE",QUEUES],...]}, - each only if there is
  * something to say. */
 static int format_extras(const struct record *record, char *buffer, size_t size) {
@@ -156,6 +156,10 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
         if (record->owner[0])
                 used += snprintf(buffer + used, size - (size_t)used, "\"owner\":\"%s\",",
                                  record->owner);
+        if (record->reserves)
+                used += snprintf(buffer + used, size - (size_t)used,
+                                 "\"reserves\":[%" PRIu64 ",%d],", record->reserved_vms,
+                                 record->over);
         if (record->n_nets == 0)
                 return used;
         used += snprintf(buffer + used, size - (size_t)used,
@@ -174,12 +178,12 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
 /*
  * By hand, although jansson reads it back: this stands on the way of every launch, and building the
  * object took longer than writing the attribute. Strings are names and an escaped command; nothing
- * can outgrow the buffer: 17 numbers of at most 20 digits, 4 names of 63 bytes, 2 x 255 of command,
+ * can outgrow the buffer: 18 numbers of at most 20 digits, 4 names of 63 bytes, 2 x 255 of command,
  * 16 GPUs of 44.
  */
 int record_format(const struct record *record, char buffer[RECORD_MAX]) {
         char command[2 * RECORD_COMMAND_MAX + 1],
-                extras[784 + RECORD_GPUS_MAX * (RECORD_GPU_NAME_MAX + 8)];
+                extras[824 + RECORD_GPUS_MAX * (RECORD_GPU_NAME_MAX + 8)];
         int used, got;
 
         format_extras(record, extras, sizeof(extras));
@@ -239,6 +243,22 @@ static bool parse_owner(const json_t *object, struct record *record) {
 
         return !owner || (name && text_check_name("owner", name, NULL) == 0 &&
                           text_copy(record->owner, sizeof(record->owner), name));
+}
+
+static bool parse_reserves(const json_t *object, struct record *record) {
+        const json_t *reserves = json_object_get(object, "reserves");
+        json_int_t vms;
+        int over;
+
+        if (!reserves)
+                return true;
+        if (json_unpack((json_t *)reserves, "[I,i]", &vms, &over) < 0 || vms < 0 || over < 0 ||
+            over > 1)
+                return false;
+        record->reserves = true;
+        record->reserved_vms = (uint64_t)vms;
+        record->over = over;
+        return true;
 }
 
 /* Of an older version's record, or of a VM that runs as who asked: the same. */
@@ -382,8 +402,8 @@ int record_parse(struct record *record, const char *text, size_t length, bool *c
                  cpu < 0 || memory < 0 || download < 0 || upload < 0 || created < 0 ||
                  !parse_disk(object, &result) || !parse_time(object, &result) ||
                  !parse_owner(object, &result) || !parse_quota(object, &result) ||
-                 !parse_groups(object, &result) ||
-                 !parse_gpus(object, &result) || !parse_nets(object, &result))
+                 !parse_groups(object, &result) || !parse_gpus(object, &result) ||
+                 !parse_nets(object, &result) || !parse_reserves(object, &result))
                 r = refuse(why, "holds a value that cannot be");
         if (!r) {
                 result.cpu_milli = (uint64_t)cpu;

@@ -81,6 +81,11 @@ struct record {
         uint64_t until_usec; /* when that is over, CLOCK_BOOTTIME; 0: it has not started */
         bool detached;
         bool learns; /* its system calls are recorded by its client, under no list */
+        /* It is a reservation: a group without processes of its own, with those of VMs in it.
+         * memory_bytes is what their guests may have together. */
+        bool reserves;
+        uint64_t reserved_vms;                /* for so many it has what a hypervisor needs */
+        bool over;                            /* its end was begun */
         char command[RECORD_COMMAND_MAX + 1]; /* for people: the words of the command, escaped */
 };
 

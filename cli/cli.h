@@ -110,6 +110,8 @@ uint64_t cli_now_usec(void);
 
 /* One per command; see the table. */
 int command_run(struct cli *cli, struct words *words);
+int command_claim(struct cli *cli, struct words *words);
+int command_release(struct cli *cli, struct words *words);
 int command_ps(struct cli *cli, struct words *words);
 int command_show(struct cli *cli, struct words *words);
 int command_resources(struct cli *cli, struct words *words);
@@ -133,6 +135,8 @@ int command_help(struct cli *cli, struct words *words);
 
 /* The options of those that have some. */
 extern const struct option_row run_option_rows[];
+extern const struct option_row claim_option_rows[];
+extern const struct option_row release_option_rows[];
 extern const struct option_row drain_option_rows[];
 extern const struct option_row kill_option_rows[];
 extern const struct option_row resize_option_rows[];

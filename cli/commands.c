@@ -19,6 +19,29 @@ const struct command commands[] = {
                 .call = command_run,
         },
         {
+                .name = "claim",
+                .arguments = "--owner TOKEN [-- COMMAND [ARG...]]",
+                .help = "Reserve at once what VMs will need that are started one by one",
+                .more = "Waits until all of it fits, then executes COMMAND here, and ends with its "
+                        "status. Meanwhile each\n'provium run --owner TOKEN' is inside: it starts "
+                        "at once, or is refused with what is left and who\nhas the rest. When "
+                        "COMMAND ends, so do the VMs inside, and then it is given back. What is "
+                        "not\nnamed is not reserved. With --detach there is no COMMAND, and it "
+                        "stands until 'provium release TOKEN'.",
+                .options = claim_option_rows,
+                .stops = true,
+                .call = command_claim,
+        },
+        {
+                .name = "release",
+                .arguments = "TOKEN",
+                .help = "End a reservation and the VMs inside, and wait until it is given back",
+                .more = "TOKEN is the --owner it was claimed for, or its name or id as in "
+                        "'provium ps'.",
+                .options = release_option_rows,
+                .call = command_release,
+        },
+        {
                 .name = "ps",
                 .arguments = "",
                 .help = "List the VMs and the claims that wait",

@@ -8,6 +8,7 @@
  * A reply may repeat what we know (Attach begins with "started" again) and may be of a kind that we
  * do not know: neither is an error.
  */
+#include <signal.h>
 #include <string.h>
 
 #include <base/text.h>
@@ -53,11 +54,23 @@ static void on_started(struct session *session, const json_t *run) {
         session->forward.vm = session->id;
         run_options_close_disks(session->options);
         learn_started(&session->learn);
+        if (session->options->request.reserves && !session->options->request.detach)
+                hold_start(&session->hold, session->cli, session->options->request.argv);
         if (!session->options->request.detach)
                 return;
         if (!session->cli->json)
                 fprintf(session->cli->out, "%s\n", session->name);
         session_finish(session, STATUS_OK);
+}
+
+/* The reservation is over: so is its command, which is told and waited for. */
+static void on_reservation_over(struct session *session, const char *reason) {
+        session->over = true;
+        if (!hold_runs(&session->hold))
+                return;
+        cli_say(session->cli, "the reservation has ended (%s); its command is told to end",
+                *reason ? reason : "the broker does not know it");
+        hold_signal(&session->hold, SIGTERM, false);
 }
 
 static void on_exited(struct session *session, const json_t *run) {
@@ -67,6 +80,10 @@ static void on_exited(struct session *session, const json_t *run) {
         uint64_t number;
 
         tell_clear(&session->tell);
+        if (session->options->request.reserves) {
+                on_reservation_over(session, reason);
+                return;
+        }
         if (human_number(run, "exit_code", &number))
                 status = (int)(number & 0xff);
         else if (human_number(run, "signal", &number))
@@ -98,8 +115,10 @@ static void on_dry_run(struct session *session, const json_t *run) {
 
 static void on_error(struct session *session, const struct reply *reply) {
         tell_clear(&session->tell);
-        if (session->phase == PHASE_STARTED &&
-            strcmp(reply->error, PROTO_INTERFACE ".NotFound") == 0)
+        if (session->phase == PHASE_STARTED && session->options->request.reserves)
+                on_reservation_over(session, "");
+        else if (session->phase == PHASE_STARTED &&
+                 strcmp(reply->error, PROTO_INTERFACE ".NotFound") == 0)
                 session_finish(session,
                                cli_fail(session->cli, STATUS_BROKER,
                                         "VM '%s' ended while the broker was away; its exit status "
@@ -121,9 +140,11 @@ void life_take_reply(struct session *session, const struct reply *reply) {
                 on_error(session, reply);
                 return;
         }
-        if (session->cli->json && !known)
+        if (session->cli->json && !known && strcmp(state, "asked") != 0)
                 cli_print_json(session->cli, reply->parameters);
-        if (strcmp(state, "queued") == 0)
+        if (strcmp(state, "asked") == 0)
+                take_ticket(session, run);
+        else if (strcmp(state, "queued") == 0)
                 on_queued(session, run);
         else if (strcmp(state, "started") == 0)
                 on_started(session, run);

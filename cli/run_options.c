@@ -10,6 +10,9 @@
  * The files of disks are opened here, once: what a path means may change while the claim waits, and
  * that we may find them is for the kernel to say, which knows whose process this is. Nothing is
  * read from them.
+ *
+ * The options of provium claim are the same, but for what belongs to a process; so both are here,
+ * and the file is a little longer than others.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -48,6 +51,7 @@ enum {
         OPTION_DRY_RUN,
         OPTION_RECONNECT,
         OPTION_SECCOMP,
+        OPTION_VMS,
 };
 
 const struct option_row run_option_rows[] = {
@@ -83,6 +87,34 @@ const struct option_row run_option_rows[] = {
          "how long to look for a broker that left (60s)"},
         {OPTION_SECCOMP, "seccomp", "learn[:FILE]",
          "write a list of the system calls it makes (NAME.seccomp)"},
+        {},
+};
+
+const struct option_row claim_option_rows[] = {
+        {OPTION_SLICE, "slice", "NAME", "whose share it is taken from (default)"},
+        {OPTION_OWNER, "owner", "TOKEN", "whom it is for: 'provium run --owner TOKEN' is inside"},
+        {OPTION_NAME, "name", "NAME", "what ps and explain call it (made up)"},
+        {OPTION_CPUS, "cpus", "N", "CPUs of all VMs together, such as 4 or 0.5 (0)"},
+        {OPTION_MEM, "mem", "SIZE", "memory of all guests together (0)"},
+        {OPTION_VMS, "vms", "N",
+         "for how many VMs to add what a hypervisor needs of memory (one for each CPU)"},
+        {OPTION_DISK, "disk", "SIZE", "space on the data directory's disk (0)"},
+        {OPTION_DISK_IO, "disk-io", "RATE", "disk reads and writes (0)"},
+        {OPTION_DISK_IMAGE, "disk-image", "PATH",
+         "a file on a disk that this is of, once more for each (the data directory's)"},
+        {OPTION_DOWNLOAD, "download", "RATE", "network to the VMs (0)"},
+        {OPTION_UPLOAD, "upload", "RATE", "network from the VMs (0)"},
+        {OPTION_GPUS, "gpus", "N", "GPU slots (0)"},
+        {OPTION_PRIORITY, "priority", "N", "-1000 to 1000, where the policy heeds it (0)"},
+        {OPTION_WAIT, "wait", "DURATION", "give up after that long in the queue (never)"},
+        {OPTION_TIME, "time", "DURATION", "how long it will stand, for the estimates of others"},
+        {OPTION_MAX_TIME, "max-time", "DURATION",
+         "the same, and end it then; it may have what others lend so long"},
+        {OPTION_NO_WAIT, "no-wait", NULL, "at once or not at all"},
+        {OPTION_DETACH, "detach", NULL, "print its name when it stands, and leave it"},
+        {OPTION_DRY_RUN, "dry-run", NULL, "only tell what would happen"},
+        {OPTION_RECONNECT, "reconnect", "DURATION",
+         "how long to look for a broker that left (60s)"},
         {},
 };
 
@@ -191,15 +223,24 @@ static int set_priority(int64_t *priorityp, const char *value, struct why *why) 
         return 0;
 }
 
+static int set_vms(uint64_t *vmsp, const char *value, struct why *why) {
+        if (units_parse_count(value, vmsp, NULL) || *vmsp > REQUEST_VMS_MAX)
+                return why_set(why, REQUEST_E_INVALID, "give a whole number from 0 to %d",
+                               REQUEST_VMS_MAX);
+        return 0;
+}
+
 /* The claim's own options. Returns 0, or an answer with a sentence. */
 static int set_claim(struct run_request *request, int option, const char *value, struct why *why) {
         uint64_t *amount = request->claim.amount;
 
         switch (option) {
         case OPTION_CPUS:
-                return set_amount(&amount[RESOURCE_CPU], value, 1, units_parse_cpus, why);
+                return set_amount(&amount[RESOURCE_CPU], value, !request->reserves,
+                                  units_parse_cpus, why);
         case OPTION_MEM:
-                return set_amount(&amount[RESOURCE_MEMORY], value, 1, units_parse_size, why);
+                return set_amount(&amount[RESOURCE_MEMORY], value, !request->reserves,
+                                  units_parse_size, why);
         case OPTION_DISK:
                 return set_amount(&amount[RESOURCE_DISK], value, 0, units_parse_size, why);
         case OPTION_DISK_IO:
@@ -211,6 +252,8 @@ static int set_claim(struct run_request *request, int option, const char *value,
                                   why);
         case OPTION_DISK_IOPS:
                 return set_amount(&request->disk_ios_per_s, value, 1, units_parse_count, why);
+        case OPTION_VMS:
+                return set_vms(&request->vms, value, why);
         case OPTION_GPUS:
                 return set_amount(&amount[RESOURCE_GPU], value, 0, units_parse_count, why);
         case OPTION_DOWNLOAD:
@@ -266,8 +309,8 @@ static int set_option(struct run_options *options, int option, const char *value
         }
 }
 
-static const char *option_name(int option) {
-        for (const struct option_row *row = run_option_rows; row->name; row++)
+static const char *option_name(const struct cli *cli, int option) {
+        for (const struct option_row *row = cli->command->options; row->name; row++)
                 if (row->id == option)
                         return row->name;
         return "?";
@@ -381,7 +424,7 @@ int run_options_parse(struct run_options *options, struct cli *cli, struct words
                 request->claim.amount[i] = REQUEST_DEFAULT;
         request->download_bytes_per_s = request->upload_bytes_per_s = REQUEST_DEFAULT;
         request->disk_read_bytes_per_s = request->disk_write_bytes_per_s = REQUEST_DEFAULT;
-        request->disk_ios_per_s = REQUEST_DEFAULT;
+        request->disk_ios_per_s = request->vms = REQUEST_DEFAULT;
         request->wait_usec = REQUEST_WAIT_FOREVER;
 
         while ((option = words_option(cli, words)) > 0) {
@@ -391,8 +434,8 @@ int run_options_parse(struct run_options *options, struct cli *cli, struct words
                 if (r < 0)
                         return misuse(words, cli_fault(cli, r));
                 if (r)
-                        return misuse(words,
-                                      cli_misused(cli, "--%s: %s", option_name(option), why.text));
+                        return misuse(words, cli_misused(cli, "--%s: %s", option_name(cli, option),
+                                                         why.text));
         }
         if (option < 0)
                 return option;
@@ -400,6 +443,12 @@ int run_options_parse(struct run_options *options, struct cli *cli, struct words
                 return misuse(words, cli_misused(cli, "--seccomp learn needs this command for as "
                                                       "long as the VM runs; leave --detach out"));
 
+        if (request->reserves && request->detach && words->argc == 0)
+                return open_disks(options, cli, words);
+        if (request->reserves && request->detach)
+                return misuse(words, cli_misused(cli, "give either --detach or a command"));
+        if (request->reserves && request->dry_run && words->argc == 0)
+                return open_disks(options, cli, words);
         request->console = request->detach && !options->no_console;
         r = copy_command(request, cli, words);
         if (!r)

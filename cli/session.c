@@ -68,8 +68,13 @@ static int take_signals(struct session *session) {
         return 0;
 }
 
-static void take_signal(struct session *session, int n) {
-        if (session->phase == PHASE_STARTED) {
+static void take_signal(struct session *session, int n, bool from_kernel) {
+        if (session->phase == PHASE_STARTED && session->options->request.reserves) {
+                if (hold_runs(&session->hold))
+                        hold_signal(&session->hold, n, from_kernel);
+                else if (is_ending(n))
+                        session_finish(session, 128 + n);
+        } else if (session->phase == PHASE_STARTED) {
                 forward_add(&session->forward, n);
                 if (client_connected(&session->client) || !is_ending(n))
                         return;
@@ -90,7 +95,7 @@ static void take_all_signals(struct session *session) {
         struct signalfd_siginfo info;
 
         while (!session->done && read(session->signal_fd, &info, sizeof(info)) == sizeof(info))
-                take_signal(session, (int)info.ssi_signo);
+                take_signal(session, (int)info.ssi_signo, info.ssi_code == SI_KERNEL);
 }
 
 /*
@@ -114,9 +119,12 @@ static int open_fd(const struct session *session, size_t i) {
  * call may have to be sent again. */
 static int open_fds(const struct session *session, int fds[REQUEST_RUN_FDS_MAX], size_t *np) {
         size_t n = _REQUEST_FDS_N + session->options->n_disk_fds + session->options->request.learn;
+        /* A reservation has no process that could use the first. */
+        size_t first = session->options->request.reserves ? _REQUEST_FDS_N : 0;
 
+        n -= first;
         for (size_t i = 0; i < n; i++) {
-                fds[i] = open_fd(session, i);
+                fds[i] = open_fd(session, first + i);
                 if (fds[i] < 0) {
                         int error = errno;
 
@@ -143,6 +151,9 @@ static int call_run(struct session *session, struct why *why) {
                 return why_errno(why, CLIENT_E_TOO_BIG, r,
                                  "cannot pass on the working directory, the standard streams and "
                                  "the disks");
+        if (request->reserves)
+                return client_call(&session->client, "Reserve", reserve_request_format(request),
+                                   true, fds, n, why);
         return client_call(&session->client, "Run", run_request_format(request), true, fds, n, why);
 }
 
@@ -186,6 +197,14 @@ static void give_up(struct session *session) {
 
         tell_clear(&session->tell);
         units_format_duration(session->options->reconnect_usec, patience, sizeof(patience));
+        if (session->hold.ended) {
+                cli_say(session->cli,
+                        "the broker did not come back within %s; when it does it ends what is left "
+                        "in the reservation",
+                        patience);
+                session_finish(session, session->hold.status);
+                return;
+        }
         if (session->phase == PHASE_STARTED)
                 cli_say(session->cli,
                         "the broker did not come back within %s; VM '%s' may still run, 'provium "
@@ -208,8 +227,9 @@ static void tell_lost(struct session *session) {
         if (session->phase != PHASE_STARTED)
                 tell_away(&session->tell, reason);
         else
-                cli_say(session->cli, "the broker is away (%s); VM '%s' runs on", reason,
-                        session->name);
+                cli_say(session->cli, "the broker is away (%s); %s '%s' %s", reason,
+                        session->options->request.reserves ? "reservation" : "VM", session->name,
+                        session->options->request.reserves ? "stands" : "runs on");
         session->away_told = true;
 }
 
@@ -218,7 +238,11 @@ static int reconnect(struct session *session) {
         struct why why = {};
         int r;
 
-        if (now - session->lost_at_usec >= session->options->reconnect_usec) {
+        if (session->over)
+                return 0;
+        /* While its command runs a reservation is worth any wait. */
+        if (!hold_runs(&session->hold) &&
+            now - session->lost_at_usec >= session->options->reconnect_usec) {
                 give_up(session);
                 return 0;
         }
@@ -269,7 +293,7 @@ static int take_replies(struct session *session) {
 static int poll_timeout_msec(const struct session *session) {
         uint64_t now = cli_now_usec(), at = forward_deadline(&session->forward);
 
-        if (!client_connected(&session->client))
+        if (!client_connected(&session->client) && !session->over)
                 at = min_u64(at, session->retry_at_usec);
         if (session->tell.shown)
                 at = min_u64(at, now + TICK_USEC);
@@ -290,6 +314,9 @@ static int wait_for_news(struct session *session) {
                 {.fd = session->forward.client.stream.fd,
                  .events = client_poll_events(&session->forward.client)},
                 {.fd = learn_poll_fd(&session->learn), .events = POLLIN},
+                {.fd = session->hold.pidfd, .events = POLLIN},
+                {.fd = session->hold.client.stream.fd,
+                 .events = client_poll_events(&session->hold.client)},
         };
 
         for (unsigned i = 0; i < LEARN_TURNS; i++) {
@@ -308,6 +335,17 @@ static int wait_for_news(struct session *session) {
         return 0;
 }
 
+/* The command of a reservation: when it has ended, so does that, and then we. */
+static int look_after_command(struct session *session) {
+        bool released = false;
+        int r;
+
+        r = hold_step(&session->hold, session->id, &released);
+        if (r == 0 && session->hold.ended && (released || session->over))
+                session_finish(session, session->hold.status);
+        return r;
+}
+
 static int loop(struct session *session) {
         while (!session->done) {
                 int r = 0;
@@ -319,6 +357,8 @@ static int loop(struct session *session) {
                         r = take_replies(session);
                 if (r == 0 && !session->done)
                         r = forward_step(&session->forward, cli_now_usec());
+                if (r == 0 && !session->done)
+                        r = look_after_command(session);
                 if (r == 0 && !session->done)
                         r = wait_for_news(session);
                 if (r < 0)
@@ -349,6 +389,7 @@ int session_run(struct cli *cli, struct run_options *options) {
                 .client = CLIENT_NULL,
                 .forward = FORWARD_NULL,
                 .learn = LEARN_NULL,
+                .hold = HOLD_NULL,
                 .signal_fd = -1,
                 .wait_until_usec =
                         wait_usec == REQUEST_WAIT_FOREVER ? UINT64_MAX : cli_now_usec() + wait_usec,
@@ -370,6 +411,7 @@ int session_run(struct cli *cli, struct run_options *options) {
         session.status = learn_end(&session.learn, session.status);
         client_deinit(&session.client);
         forward_deinit(&session.forward);
+        hold_deinit(&session.hold);
         /* The signals stay blocked: one that comes now must not change what we exit with. */
         fd_close(session.signal_fd);
         return session.status;

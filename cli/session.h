@@ -8,6 +8,7 @@
  */
 
 #include <base/why.h>
+#include <cli/hold.h>
 #include <cli/learn.h>
 #include <cli/run.h>
 
@@ -24,6 +25,8 @@ struct session {
         struct forward forward;
         struct tell tell;
         struct learn learn;
+        struct hold hold; /* of a reservation: the command that runs under it */
+        bool over;        /* which has ended, while that still runs */
         int signal_fd;
 
         enum phase phase;

@@ -168,9 +168,12 @@ static int get_name(char name[TEXT_NAME_MAX + 1], const json_t *object, const ch
         return 0;
 }
 
-/* The axes of a claim; each that is not named is REQUEST_DEFAULT. @refined: those of the disks may
- * be named too, see get_disk_rates(). */
-static int get_claim(struct demand *demand, uint64_t *downloadp, uint64_t *uploadp, bool refined,
+/* What may be named of a claim: what refines disk_io, see get_disk_rates(), and no CPU or memory.
+ */
+enum { CLAIM_PLAIN = 0, CLAIM_REFINED = 1, CLAIM_ZERO = 2 };
+
+/* The axes of a claim; each that is not named is REQUEST_DEFAULT. */
+static int get_claim(struct demand *demand, uint64_t *downloadp, uint64_t *uploadp, unsigned kind,
                      const json_t *parameters, struct why *why) {
         static const char *const names[] = {"disk_read", "disk_write", "disk_iops", "cpu",
                                             "memory",    "disk",       "disk_io",   "gpu",
@@ -193,10 +196,11 @@ static int get_claim(struct demand *demand, uint64_t *downloadp, uint64_t *uploa
                 demand->amount[i] = REQUEST_DEFAULT;
         if (claim && !json_is_object(claim))
                 return invalid(why, "claim", claim, "an object");
-        r = claim ? only_members(claim, "claim.", refined ? names : names + 3, why) : 0;
+        r = claim ? only_members(claim, "claim.", kind & CLAIM_REFINED ? names : names + 3, why)
+                  : 0;
         for (size_t i = 0; !r && i < ARRAY_SIZE(axes); i++)
                 r = get_amount(&demand->amount[axes[i].resource], claim, axes[i].field, axes[i].key,
-                               axes[i].low, REQUEST_DEFAULT, why);
+                               kind & CLAIM_ZERO ? 0 : axes[i].low, REQUEST_DEFAULT, why);
         if (!r)
                 r = get_amount(downloadp, claim, "claim.download", "download", 0, REQUEST_DEFAULT,
                                why);
@@ -410,6 +414,25 @@ static int get_program(struct run_request *request, const json_t *parameters, st
         return 0;
 }
 
+/* When, how long, and how urgently. */
+static int get_terms(struct run_request *request, const json_t *parameters, struct why *why) {
+        int r;
+
+        r = get_integer(&request->priority, parameters, "priority", "priority",
+                        -REQUEST_PRIORITY_MAX, REQUEST_PRIORITY_MAX, why);
+        if (!r)
+                r = get_amount(&request->wait_usec, parameters, "wait_usec", "wait_usec", 0,
+                               REQUEST_WAIT_FOREVER, why);
+        if (!r)
+                r = get_amount(&request->time_usec, parameters, "time_usec", "time_usec", 1, 0,
+                               why);
+        if (!r)
+                r = get_bool(&request->ends, parameters, "ends", why);
+        if (!r && request->ends && request->time_usec == 0)
+                r = why_set(why, REQUEST_E_INVALID, "ends is true; time_usec has to say when");
+        return r;
+}
+
 int run_request_parse(struct run_request *request, const json_t *parameters, struct why *why) {
         static const char *const names[] = {
                 "slice",     "name",   "claim",   "priority",    "wait_usec", "detach",
@@ -427,7 +450,7 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
                 r = get_name(parsed.owner, parameters, "owner", text_check_name, why);
         if (!r)
                 r = get_claim(&parsed.claim, &parsed.download_bytes_per_s,
-                              &parsed.upload_bytes_per_s, true, parameters, why);
+                              &parsed.upload_bytes_per_s, CLAIM_REFINED, parameters, why);
         if (!r)
                 r = get_disk_rates(&parsed, parameters, why);
         if (!r)
@@ -435,17 +458,7 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
         if (!r)
                 r = get_disks(&parsed, parameters, why);
         if (!r)
-                r = get_integer(&parsed.priority, parameters, "priority", "priority",
-                                -REQUEST_PRIORITY_MAX, REQUEST_PRIORITY_MAX, why);
-        if (!r)
-                r = get_amount(&parsed.wait_usec, parameters, "wait_usec", "wait_usec", 0,
-                               REQUEST_WAIT_FOREVER, why);
-        if (!r)
-                r = get_amount(&parsed.time_usec, parameters, "time_usec", "time_usec", 1, 0, why);
-        if (!r)
-                r = get_bool(&parsed.ends, parameters, "ends", why);
-        if (!r && parsed.ends && parsed.time_usec == 0)
-                r = why_set(why, REQUEST_E_INVALID, "ends is true; time_usec has to say when");
+                r = get_terms(&parsed, parameters, why);
         if (!r)
                 r = get_bool(&parsed.detach, parameters, "detach", why);
         if (!r)
@@ -463,6 +476,71 @@ int run_request_parse(struct run_request *request, const json_t *parameters, str
         if (r)
                 return r;
 
+        *request = parsed;
+        parsed = (struct run_request)RUN_REQUEST_NULL;
+        return 0;
+}
+
+/* What is reserved for: words that are shown, and nothing else. */
+static int get_shown_command(struct run_request *request, const json_t *parameters,
+                             struct why *why) {
+        size_t bytes = 0;
+
+        if (!given(parameters, "command"))
+                return 0;
+        return get_strings(&request->argv, &request->n_argv, &bytes, parameters, "command",
+                           REQUEST_ARGS_MAX, why);
+}
+
+/* For how many VMs. */
+static int get_vms(struct run_request *request, const json_t *parameters, struct why *why) {
+        int64_t vms = -1;
+        int r;
+
+        r = get_integer(&vms, parameters, "vms", "vms", 0, REQUEST_VMS_MAX, why);
+        request->vms = vms < 0 ? REQUEST_DEFAULT : (uint64_t)vms;
+        return r;
+}
+
+int reserve_request_parse(struct run_request *request, const json_t *parameters, struct why *why) {
+        static const char *const names[] = {"slice",  "name",     "owner",     "claim",     "disks",
+                                            "vms",    "priority", "wait_usec", "time_usec", "ends",
+                                            "detach", "dry_run",  "ticket",    "command",   NULL};
+        _cleanup_(run_request_deinit) struct run_request parsed = {.reserves = true};
+        int r;
+
+        r = only_members(parameters, "", names, why);
+        if (!r)
+                r = get_name(parsed.slice, parameters, "slice", text_check_slice, why);
+        if (!r)
+                r = get_name(parsed.name, parameters, "name", text_check_name, why);
+        if (!r)
+                r = get_name(parsed.owner, parameters, "owner", text_check_name, why);
+        if (!r && !parsed.owner[0])
+                r = why_set(why, REQUEST_E_INVALID,
+                            "owner is missing; give a name for whom it is reserved");
+        if (!r)
+                r = get_claim(&parsed.claim, &parsed.download_bytes_per_s,
+                              &parsed.upload_bytes_per_s, CLAIM_ZERO, parameters, why);
+        if (!r)
+                r = get_disks(&parsed, parameters, why);
+        if (!r)
+                r = get_vms(&parsed, parameters, why);
+        if (!r)
+                r = get_terms(&parsed, parameters, why);
+        if (!r)
+                r = get_bool(&parsed.detach, parameters, "detach", why);
+        if (!r)
+                r = get_bool(&parsed.dry_run, parameters, "dry_run", why);
+        if (!r)
+                r = get_text(parsed.ticket, sizeof(parsed.ticket), parameters, "ticket", why);
+        if (!r)
+                r = get_shown_command(&parsed, parameters, why);
+        if (r)
+                return r;
+
+        parsed.disk_read_bytes_per_s = parsed.disk_write_bytes_per_s = parsed.disk_ios_per_s =
+                REQUEST_DEFAULT;
         *request = parsed;
         parsed = (struct run_request)RUN_REQUEST_NULL;
         return 0;
@@ -510,6 +588,28 @@ int vm_request_parse(struct vm_request *request, const json_t *parameters, struc
         return 0;
 }
 
+int release_request_parse(struct release_request *request, const json_t *parameters,
+                          struct why *why) {
+        static const char *const names[] = {"owner", "grace_usec", NULL};
+        struct release_request parsed = {};
+        int r;
+
+        r = only_members(parameters, "", names, why);
+        if (!r)
+                r = get_name(parsed.owner, parameters, "owner", text_check_name, why);
+        if (!r && !parsed.owner[0])
+                r = why_set(why, REQUEST_E_INVALID,
+                            "owner is missing; give the owner of a reservation, or its id");
+        if (!r)
+                r = get_amount(&parsed.grace_usec, parameters, "grace_usec", "grace_usec", 0,
+                               REQUEST_DEFAULT, why);
+        if (r)
+                return r;
+
+        *request = parsed;
+        return 0;
+}
+
 static bool names_an_axis(const struct resize_request *request) {
         for (size_t i = 0; i < _RESOURCE_N; i++)
                 if (request->claim.amount[i] != REQUEST_DEFAULT)
@@ -529,7 +629,7 @@ int resize_request_parse(struct resize_request *request, const json_t *parameter
                 r = get_vm(parsed.vm, parameters, why);
         if (!r)
                 r = get_claim(&parsed.claim, &parsed.download_bytes_per_s,
-                              &parsed.upload_bytes_per_s, false, parameters, why);
+                              &parsed.upload_bytes_per_s, CLAIM_PLAIN, parameters, why);
         if (!r && !names_an_axis(&parsed))
                 r = why_set(why, REQUEST_E_INVALID,
                             "claim names nothing; give what is to change, such as download");

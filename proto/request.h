@@ -29,6 +29,7 @@ struct why;
 #define REQUEST_WAIT_FOREVER UINT64_MAX
 #define REQUEST_PRIORITY_MAX 1000 /* and the lowest is the same below zero */
 #define REQUEST_SIGNAL_MAX 64
+#define REQUEST_VMS_MAX 65536 /* that a reservation is for */
 
 #define PROTO_INTERFACE "dev.provium.Broker"
 /* Descriptors that go with Run, in this order; then one for each of its disks, and one if it is to
@@ -64,8 +65,10 @@ struct run_request {
         uint64_t time_usec; /* how long it will run, as a promise; 0: nobody says */
         bool ends;          /* it is ended when that is over */
         bool detach, dry_run;
-        bool learn;   /* no list of system calls is in force, and the caller is asked at each */
-        bool console; /* only with detach: the broker makes one, and its stdio is not ours */
+        bool learn;    /* no list of system calls is in force, and the caller is asked at each */
+        bool console;  /* only with detach: the broker makes one, and its stdio is not ours */
+        bool reserves; /* it is a Reserve, without a program: nothing of nets, learn, console */
+        uint64_t vms;  /* for how many it shall suffice; REQUEST_DEFAULT */
         char ticket[REQUEST_TOKEN_MAX +
                     1]; /* from an earlier "queued" reply: keeps the place; "" */
         char **argv;    /* n_argv strings and a NULL; at least one; owned */
@@ -90,6 +93,13 @@ _must_check_ int run_request_parse(struct run_request *request, const json_t *pa
 /* The same as parameters of a call: a new reference, or NULL (out of memory, or a string that is
  * not UTF-8). Strings that are "" and values that are REQUEST_DEFAULT are left out. */
 json_t *run_request_format(const struct run_request *request);
+/*
+ * The same of Reserve: owner is given, every axis may be 0, and those that are not
+ * named are; argv, if there is one, is for people. What is not its own is as in RUN_REQUEST_NULL.
+ */
+_must_check_ int reserve_request_parse(struct run_request *request, const json_t *parameters,
+                                       struct why *why);
+json_t *reserve_request_format(const struct run_request *request);
 /* Frees the strings; idempotent. */
 void run_request_deinit(struct run_request *request);
 
@@ -103,6 +113,16 @@ struct vm_request {
         uint64_t grace_usec;        /* REQUEST_DEFAULT: the policy's */
         char ticket[REQUEST_TOKEN_MAX + 1];
 };
+
+/* Release{owner, grace_usec?}: a reservation, by its owner, name or id. */
+struct release_request {
+        char owner[TEXT_NAME_MAX + 1];
+        uint64_t grace_usec; /* REQUEST_DEFAULT: the policy's */
+};
+
+_must_check_ int release_request_parse(struct release_request *request, const json_t *parameters,
+                                       struct why *why);
+json_t *release_request_format(const struct release_request *request);
 
 /* What a caller of vm_request_format() starts from. */
 #define VM_REQUEST_NULL                                                                            \

@@ -110,6 +110,45 @@ json_t *run_request_format(const struct run_request *request) {
         return object;
 }
 
+json_t *reserve_request_format(const struct run_request *request) {
+        json_t *object = json_object();
+
+        if (!(set_text(object, "slice", request->slice) &&
+              set_text(object, "name", request->name) &&
+              set_text(object, "owner", request->owner) &&
+              set(object, "claim",
+                  format_claim(&request->claim, request->download_bytes_per_s,
+                               request->upload_bytes_per_s)) &&
+              (request->n_disks == 0 ||
+               set(object, "disks", format_strings(request->disks, request->n_disks))) &&
+              set_amount(object, "vms", request->vms) &&
+              (request->priority == 0 ||
+               set(object, "priority", json_integer(request->priority))) &&
+              set_amount(object, "wait_usec", request->wait_usec) &&
+              (request->time_usec == 0 || set_amount(object, "time_usec", request->time_usec)) &&
+              (!request->ends || set(object, "ends", json_true())) &&
+              (!request->detach || set(object, "detach", json_true())) &&
+              (!request->dry_run || set(object, "dry_run", json_true())) &&
+              set_text(object, "ticket", request->ticket) &&
+              (request->n_argv == 0 ||
+               set(object, "command", format_strings(request->argv, request->n_argv))))) {
+                json_decref(object);
+                return NULL;
+        }
+        return object;
+}
+
+json_t *release_request_format(const struct release_request *request) {
+        json_t *object = json_object();
+
+        if (!(set_text(object, "owner", request->owner) &&
+              set_amount(object, "grace_usec", request->grace_usec))) {
+                json_decref(object);
+                return NULL;
+        }
+        return object;
+}
+
 json_t *vm_request_format(const struct vm_request *request) {
         json_t *object = json_object();
 

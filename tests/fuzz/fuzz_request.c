@@ -17,6 +17,28 @@ static void check_why(int r, const struct why *why) {
                 check(why->text[0] && !strpbrk(why->text, "\n\033"));
 }
 
+static void try_reserve(const json_t *parameters) {
+        struct run_request request = RUN_REQUEST_NULL, again = RUN_REQUEST_NULL;
+        struct why why = {};
+        json_t *formatted;
+        int r;
+
+        r = reserve_request_parse(&request, parameters, &why);
+        check_why(r, &why);
+        if (r)
+                return;
+        check(request.reserves && request.owner[0]);
+        check(request.vms <= REQUEST_VMS_MAX || request.vms == REQUEST_DEFAULT);
+        formatted = reserve_request_format(&request);
+        check(formatted);
+        check(reserve_request_parse(&again, formatted, &why) == 0);
+        check(demand_equal(&request.claim, &again.claim) && request.vms == again.vms);
+        check(request.n_disks == again.n_disks && request.n_argv == again.n_argv);
+        json_decref(formatted);
+        run_request_deinit(&again);
+        run_request_deinit(&request);
+}
+
 static void try_run(const json_t *parameters) {
         struct run_request request = RUN_REQUEST_NULL, again = RUN_REQUEST_NULL;
         struct why why = {};
@@ -102,6 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         json_t *parameters = json_loadb((const char *)data, size, 0, NULL);
 
         if (json_is_object(parameters)) {
+                try_reserve(parameters);
                 try_run(parameters);
                 try_resize(parameters);
                 try_others(parameters);

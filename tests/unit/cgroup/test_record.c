@@ -72,6 +72,29 @@ static void what_was_written_is_what_is_read(void) {
         expect_str(again.owner, "build-7");
 }
 
+static void a_reservation_says_for_how_many_and_whether_it_is_over(void) {
+        struct record record = sample(), again = {};
+        char text[RECORD_MAX], *at;
+        struct why why = {};
+        bool known;
+
+        record.reserves = true;
+        record.reserved_vms = 3;
+        expect(record_format(&record, text) > 0);
+        expect_int(parse(text, &again, &known, &why), 0);
+        expect(again.reserves && !again.over);
+        expect_uint(again.reserved_vms, 3);
+        record.over = true;
+        expect(record_format(&record, text) > 0);
+        expect_int(parse(text, &again, &known, &why), 0);
+        expect(again.over);
+        at = strstr(text, "[3,1]");
+        need(at);
+        memcpy(at, "[3,2]", 5);
+        expect_int(parse(text, &again, &known, &why), CGROUP_E_RECORD);
+        expect(known);
+}
+
 static void a_command_in_any_script_survives(void) {
         struct record record = sample(), again = {};
         char text[RECORD_MAX];
@@ -124,6 +147,8 @@ static void disks_quota_user_gpus_and_taps_are_read_again(void) {
         record.quota_project = UINT32_MAX;
         record.quota_dev = makedev(0xfff, 0xfffff);
         record.quota_in_force = true;
+        record.reserves = record.over = true;
+        record.reserved_vms = INT64_MAX;
         record.minor = record.download_minor = UINT16_MAX;
         for (record.n_nets = 0; record.n_nets < RECORD_NETS_MAX; record.n_nets++) {
                 memset(record.nets[record.n_nets].bridge, '"', RECORD_BRIDGE_MAX - 1);
@@ -337,8 +362,9 @@ static void a_quota_keeps_to_what_the_kernel_can_set(void) {
         expect_uint(limits_page_ceil(UINT64_MAX), UINT64_MAX);
 }
 
-UNIT_MAIN(TEST(what_was_written_is_what_is_read), TEST(a_command_in_any_script_survives),
-          TEST(the_largest_record_fits_its_attribute),
+UNIT_MAIN(TEST(what_was_written_is_what_is_read),
+          TEST(a_reservation_says_for_how_many_and_whether_it_is_over),
+          TEST(a_command_in_any_script_survives), TEST(the_largest_record_fits_its_attribute),
           TEST(disks_quota_user_gpus_and_taps_are_read_again),
           TEST(a_torn_record_is_never_taken_for_whole),
           TEST(an_older_record_has_no_upload_and_means_none),

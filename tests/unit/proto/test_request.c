@@ -112,7 +112,7 @@ static void only_a_detached_vm_may_have_a_console(void) {
 }
 
 static void names_that_are_no_names_are_refused(void) {
-        static const char *const names[] = {"..",  "../x", "a//b",      ".hidden", "-x", "a..b",
+        static const char *const names[] = {"..",  "../x", "a//b",     ".hidden", "-x", "a..b",
                                             "a b", "a\nb", "\xc3\xa4", "",        "/",  "x/"};
         char text[512], longest[TEXT_NAME_MAX + 2];
 
@@ -746,6 +746,64 @@ static void formatted_image_is_read_back(void) {
         json_decref(parameters);
 }
 
+static int parse_reserve(const char *text, struct run_request *request, struct why *why) {
+        json_t *parameters = json_loads(text, 0, NULL);
+        int r;
+
+        need_that(parameters, "no JSON: %s", text);
+        r = reserve_request_parse(request, parameters, why);
+        json_decref(parameters);
+        return r;
+}
+
+static void a_reservation_names_its_owner_and_may_be_of_nothing(void) {
+        struct run_request request = RUN_REQUEST_NULL, back = RUN_REQUEST_NULL;
+        json_t *parameters;
+        struct why why = {};
+
+        expect_int(parse_reserve("{}", &request, &why), REQUEST_E_INVALID);
+        expect_in(why.text, "owner is missing");
+        expect_int(parse_reserve("{\"owner\":\"o\",\"net\":[]}", &request, &why),
+                   REQUEST_E_INVALID);
+        expect_int(parse_reserve("{\"owner\":\"o\",\"vms\":65537}", &request, &why),
+                   REQUEST_E_INVALID);
+        expect_int(parse_reserve("{\"owner\":\"o\",\"claim\":{\"cpu\":-1}}", &request, &why),
+                   REQUEST_E_INVALID);
+        need_int(parse_reserve("{\"owner\":\"o\",\"claim\":{\"cpu\":0,\"memory\":0}}", &request,
+                               &why),
+                 0);
+        expect(request.reserves && request.n_argv == 0 && !request.argv);
+        expect_uint(request.claim.amount[RESOURCE_CPU], 0);
+        expect_uint(request.claim.amount[RESOURCE_DISK], REQUEST_DEFAULT);
+        expect_uint(request.vms, REQUEST_DEFAULT);
+        expect_uint(request.wait_usec, REQUEST_WAIT_FOREVER);
+        request.vms = 4;
+        request.detach = true;
+        request.download_bytes_per_s = 7;
+        parameters = reserve_request_format(&request);
+        need_int(reserve_request_parse(&back, parameters, &why), 0);
+        expect_uint(back.vms, 4);
+        expect(back.detach && back.reserves);
+        expect_str(back.owner, "o");
+        expect_uint(back.download_bytes_per_s, 7);
+        expect(demand_equal(&back.claim, &request.claim));
+        json_decref(parameters);
+        run_request_deinit(&request);
+        run_request_deinit(&back);
+}
+
+static void a_release_names_an_owner(void) {
+        struct release_request request = {.owner = "o", .grace_usec = 5}, back = {};
+        json_t *parameters = release_request_format(&request), *empty = json_object();
+
+        need_int(release_request_parse(&back, parameters, NULL), 0);
+        expect_str(back.owner, "o");
+        expect_uint(back.grace_usec, 5);
+        expect_int(release_request_parse(&back, empty, NULL), REQUEST_E_INVALID);
+        json_decref(parameters);
+        json_decref(empty);
+}
+
 static void small_requests_refuse_what_is_not_theirs(void) {
         json_t *empty = json_object(), *since = json_pack("{si}", "since", 5);
         json_t *slice = json_pack("{ss}", "slice", "gold"), *below = json_pack("{si}", "since", -1);
@@ -795,4 +853,5 @@ UNIT_MAIN(TEST(smallest_run_takes_all_defaults), TEST(null_means_not_given),
           TEST(formatted_run_is_read_back), TEST(string_that_is_no_utf8_cannot_be_formatted),
           TEST(no_network_is_not_the_default_when_formatted), TEST(vm_requests_are_bounded),
           TEST(a_resize_names_a_vm_and_at_least_one_axis), TEST(formatted_resize_is_read_back),
+          TEST(a_reservation_names_its_owner_and_may_be_of_nothing), TEST(a_release_names_an_owner),
           TEST(small_requests_refuse_what_is_not_theirs), TEST(interface_texts_are_the_files))
