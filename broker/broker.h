@@ -28,6 +28,7 @@
 #include <launcher/spawn.h>
 #include <policies/policy.h>
 
+struct asides;
 struct control;
 struct filters;
 struct gpus;
@@ -39,6 +40,7 @@ struct pressures;
 struct reservation;
 struct slice;
 struct space;
+struct surveys;
 struct violations;
 
 TAILQ_HEAD(lease_list, lease);
@@ -115,6 +117,8 @@ struct broker {
         struct http *http; /* NULL: not made yet */
         struct network *network;
         struct space *space;
+        struct asides *asides;   /* threads of errands; NULL: none ever was */
+        struct surveys *surveys; /* who asks for one; NULL: nobody ever did */
         struct violations *violations; /* NULL: none ever was */
 
         sd_event_source *cleared; /* quotas that were taken away; NULL: none ever was */

@@ -28,6 +28,7 @@
 
 struct broker;
 struct lease;
+struct stats_call;
 
 #define CONTROL_GROUPS_MAX 256        /* supplementary groups looked at */
 #define CONTROL_CONNECTIONS_MAX 16384 /* all users together */
@@ -70,8 +71,9 @@ struct connection {
         struct lease *following; /* Run, Attach: the lease whose life is told here */
         struct lease *killing;   /* Kill: the lease whose end is waited for */
         struct lease *resizing;  /* Resize: the lease whose memory comes down */
-        bool listing;            /* List: parts of it are still to be told */
+        bool listing;            /* List, Stats: parts of it are still to be told */
         struct list_cursor list;
+        struct stats_call *stats; /* Stats: what is still to be told, or waited for; NULL */
         bool asking; /* ImageCheck: a walk of the disk is waited for */
         uint64_t asked_bytes;
         bool subscribed; /* Events with more */

@@ -17,6 +17,7 @@
 #include <broker/waiting.h>
 #include <broker/shrink.h>
 #include <broker/space.h>
+#include <broker/stats.h>
 
 /* All users wait in it together, first come, first served: so it is short, and connect(2) waits. */
 #define LISTEN_BACKLOG 64
@@ -52,6 +53,7 @@ static int on_reap(sd_event_source *source, void *userdata) {
                 if (connection->resizing)
                         shrink_unfollow(connection->resizing);
                 space_forget(connection);
+                stats_forget(connection);
                 if (connection->following) {
                         struct lease *lease = connection->following;
 
@@ -376,6 +378,7 @@ void control_deinit(struct control *control) {
                 if (connection->resizing)
                         shrink_unfollow(connection->resizing);
                 space_forget(connection);
+                stats_forget(connection);
                 connection_free(connection);
         }
         control->source = sd_event_source_disable_unref(control->source);

@@ -18,6 +18,7 @@
 #include <broker/reservation.h>
 #include <broker/resize.h>
 #include <broker/space.h>
+#include <broker/stats.h>
 #include <broker/upgrade.h>
 #include <broker/waiting.h>
 
@@ -271,6 +272,8 @@ int methods_list_part(struct connection *connection) {
         json_t *part;
         bool end;
 
+        if (connection->stats)
+                return stats_part(connection);
         part = report_list(connection->broker, connection->uid, LIST_PART, &connection->list, &end);
         connection->listing = !end;
         return connection_reply(connection, part, !end);
@@ -309,6 +312,17 @@ static int method_resources(struct connection *connection, const struct call *ca
                                 report_resources(connection->broker, connection->uid,
                                                  instance[0] ? instance : NULL),
                                 false);
+}
+
+static int method_stats(struct connection *connection, const struct call *call) {
+        char vm[TEXT_NAME_MAX + 1];
+        struct why why = {};
+        int r;
+
+        r = request_parse_text(call->parameters, "vm", vm, sizeof(vm), &why);
+        if (r)
+                return r < 0 ? r : invalid(connection, &why);
+        return stats_ask(connection, vm);
 }
 
 static int method_doctor(struct connection *connection, const struct call *call) {
@@ -486,6 +500,7 @@ static const struct method {
         {PROTO_INTERFACE ".Resize", method_resize},
         {PROTO_INTERFACE ".ImageCheck", method_image_check},
         {PROTO_INTERFACE ".Explain", method_explain},
+        {PROTO_INTERFACE ".Stats", method_stats},
         {PROTO_INTERFACE ".Doctor", method_doctor},
         {PROTO_INTERFACE ".Events", method_events},
         {PROTO_INTERFACE ".PolicyReload", method_policy_reload},

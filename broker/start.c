@@ -16,6 +16,7 @@
 #include <base/fd.h>
 #include <base/units.h>
 #include <broker/adopt.h>
+#include <broker/aside.h>
 #include <broker/broker.h>
 #include <broker/burst.h>
 #include <broker/charge.h>
@@ -46,6 +47,7 @@
 #include <broker/slice.h>
 #include <broker/space.h>
 #include <broker/start.h>
+#include <broker/survey.h>
 #include <broker/taps_adopt.h>
 #include <broker/taps_check.h>
 #include <broker/tick.h>
@@ -470,6 +472,8 @@ void broker_deinit(struct broker *broker) {
         gpu_lease_close(broker);
         violations_close(broker);
         space_close(broker);
+        survey_close(broker);
+        asides_close(broker);
         gpus_free(broker->gpus);
         tick_deinit(broker);
         pool_state_deinit(broker);

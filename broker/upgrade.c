@@ -31,6 +31,7 @@
 #include <broker/lease.h>
 #include <broker/shrink.h>
 #include <broker/space.h>
+#include <broker/survey.h>
 #include <broker/upgrade.h>
 #include <broker/violation_tell.h>
 
@@ -310,7 +311,8 @@ int upgrade_execute(struct broker *broker, struct why *why) {
 
         /* A child between clone and execve reads our memory, and execve ends threads: they go
          * first. */
-        if (broker->n_launching > 0 || space_is_asked(broker) || broker->n_gpu_errands > 0 ||
+        if (broker->n_launching > 0 || space_is_asked(broker) ||
+            survey_is_asked(broker) || broker->n_gpu_errands > 0 ||
             violations_are_sought(broker) || shrinks_give_up(broker)) {
                 broker_tick_at(broker, broker_now_usec() + DELAY_USEC);
                 return 0;
