@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <admission/claim.h>
 #include <admission/deadlock.h>
 
 void owners_init(struct owners *owners) {
@@ -86,6 +87,24 @@ static void forget(const struct owned *owned) {
         }
 }
 
+/* Has @account room for @demand beside what is held of it? */
+static bool fits_account(const struct account *account, const struct demand *demand) {
+        bool disks = demand_names_disks(demand);
+
+        if (account->stuck_vms >= account->vms_max)
+                return false;
+        for (unsigned i = 0; i < DEMAND_N; i++) {
+                uint64_t wanted = demand->amount[i], stuck = account->stuck.amount[i];
+                uint64_t limit = account->limit.amount[demand_resource(i)];
+
+                if (wanted == 0 || (disks && i == RESOURCE_DISK_IO) || limit == LEDGER_NO_LIMIT)
+                        continue;
+                if (stuck > limit || wanted > limit - stuck)
+                        return false;
+        }
+        return true;
+}
+
 static bool fits(const struct ledger *ledger, const struct held *held, const struct owned *owned) {
         const struct account *chain[ACCOUNTS_MAX];
         unsigned n = account_chain(owned->account, chain);
@@ -93,9 +112,6 @@ static bool fits(const struct ledger *ledger, const struct held *held, const str
 
         if (held->vms >= ledger->vms_max)
                 return false;
-        for (unsigned c = 0; c < n; c++)
-                if (chain[c]->stuck_vms >= chain[c]->vms_max)
-                        return false;
         for (unsigned i = 0; i < DEMAND_N; i++) {
                 uint64_t wanted = owned->demand->amount[i];
 
@@ -105,20 +121,74 @@ static bool fits(const struct ledger *ledger, const struct held *held, const str
                     (held->sum.amount[i] > ledger->effective.amount[i] ||
                      wanted > ledger->effective.amount[i] - held->sum.amount[i]))
                         return false;
-                for (unsigned c = 0; c < n; c++) {
-                        uint64_t limit = chain[c]->limit.amount[demand_resource(i)];
-                        uint64_t stuck = chain[c]->stuck.amount[i];
+        }
+        for (unsigned c = 0; c < n; c++)
+                if (!fits_account(chain[c], owned->demand))
+                        return false;
+        return true;
+}
 
-                        if (limit != LEDGER_NO_LIMIT && (stuck > limit || wanted > limit - stuck))
-                                return false;
-                }
+static bool has_limits(const struct account *account) {
+        for (unsigned i = 0; i < _RESOURCE_N; i++)
+                if (account->limit.amount[i] != LEDGER_NO_LIMIT)
+                        return true;
+        return account->vms_max != LEDGER_NO_LIMIT;
+}
+
+/* Does a claim in @account wait behind one in @before that is placed before it, whichever account
+ * that one waits for? It waits for none that has no limits. */
+static bool follows(const struct account *account, const struct account *before) {
+        const struct account *mine[ACCOUNTS_MAX], *theirs[ACCOUNTS_MAX];
+        unsigned n_mine = account_chain(account, mine), n_theirs = account_chain(before, theirs);
+
+        for (unsigned i = 0; i < n_theirs; i++) {
+                bool common = !has_limits(theirs[i]);
+
+                for (unsigned j = 0; j < n_mine && !common; j++)
+                        common = mine[j] == theirs[i];
+                if (!common)
+                        return false;
         }
         return true;
 }
 
+/* Is one before @owned that waits for an account of which too much is held? */
+static bool is_behind(const struct owned *owned) {
+        const struct account *chain[ACCOUNTS_MAX];
+        unsigned n = account_chain(owned->account, chain);
+
+        for (unsigned i = 0; owned->place && i < n; i++) {
+                const struct tree_node *link = tree_first(chain[i]->waiting);
+                const struct lane *lane;
+
+                if (!link || !tree_before(link, owned->place))
+                        continue;
+                lane = container_of(link, struct lane, link);
+                if (!fits_account(chain[i], &lane->head->demand) &&
+                    follows(owned->account, lane->account))
+                        return true;
+        }
+        return false;
+}
+
+/* May it have something kept for it, of which the first of all takes nothing? */
+static bool has_share(const struct owned *owned) {
+        for (const struct account *at = owned->account; at; at = at->parent)
+                if (!demand_is_zero(&at->guarantee))
+                        return true;
+        return false;
+}
+
+/* What of the order holds claims back; nothing of it: what they want alone. */
+struct order {
+        bool strict;
+        const struct owned *first;
+};
+
 /* Looks once at each that is still suspected. True: some can go on, and are not any more. */
 static bool let_go(struct owners *owners, const struct ledger *ledger, struct held *held,
-                   unsigned *looksp) {
+                   const struct order *order, unsigned *looksp) {
+        bool held_back = order->first && !fits(ledger, held, order->first);
         const struct owned *owned;
         struct owner *owner;
         bool any = false;
@@ -132,7 +202,8 @@ static bool let_go(struct owners *owners, const struct ledger *ledger, struct he
                         if (*looksp == 0)
                                 return any;
                         (*looksp)--;
-                        goes = fits(ledger, held, owned);
+                        goes = (!held_back || has_share(owned)) && fits(ledger, held, owned) &&
+                               !(order->strict && is_behind(owned));
                         if (goes)
                                 break;
                 }
@@ -165,13 +236,15 @@ static void suspect(struct owners *owners, struct held *held) {
 
 /* Are there any whose marks are left, when all that can go have gone? Of a long list it is not
  * known. */
-static bool is_circle(struct owners *owners, const struct ledger *ledger, struct held *held,
+static bool is_circle(struct owners *owners, const struct ledger *ledger, const struct order *order,
                       const struct owner *asking) {
         unsigned looks = DEADLOCK_LOOKS_MAX;
+        struct held held = {};
         struct owner *owner;
 
+        suspect(owners, &held);
         while ((!asking || asking->stuck) && looks > 0)
-                if (!let_go(owners, ledger, held, &looks))
+                if (!let_go(owners, ledger, &held, order, &looks))
                         break;
         if (looks == 0 || asking)
                 return looks > 0 && asking->stuck;
@@ -183,23 +256,17 @@ static bool is_circle(struct owners *owners, const struct ledger *ledger, struct
 
 static int find(struct owners *owners, const struct ledger *ledger, const struct owned *first,
                 const struct owner *asking) {
-        struct held held = {};
-        struct owner *owner;
-        bool behind;
+        const struct order none = {}, order = {.strict = owners->strict, .first = first};
 
         if (TAILQ_EMPTY(&owners->list))
                 return 0;
+        if (is_circle(owners, ledger, &none, asking))
+                return DEADLOCK_E_STUCK;
+        if (!first && !owners->strict)
+                return 0;
         if (first)
                 forget(first);
-        suspect(owners, &held);
-        behind = first && !fits(ledger, &held, first);
-        if (is_circle(owners, ledger, &held, asking))
-                return DEADLOCK_E_STUCK;
-        if (!behind)
-                return 0;
-        TAILQ_FOREACH(owner, &owners->list, link)
-                owner->stuck = true;
-        return DEADLOCK_E_BEHIND;
+        return is_circle(owners, ledger, &order, asking) ? DEADLOCK_E_BEHIND : 0;
 }
 
 int deadlock_check(struct owners *owners, const struct ledger *ledger, const struct owned *first,

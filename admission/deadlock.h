@@ -16,10 +16,13 @@
  * what is kept free for guarantees is not counted, so that a circle may be closed by them that is
  * not found, but none is found that is none.)
  *
- * First come, first served can close a circle by itself: while the first of all claims waits for
- * the pool and nobody may pass it, it alone is granted next, whoever made it. If it does not fit
- * beside what these owners hold, it waits for them, and they, being behind it, for it: all are
- * stuck.
+ * First come, first served can close a circle by itself. While the first of all claims waits for
+ * the pool and nobody may pass it, it alone is granted next, whoever made it, but for claims with a
+ * share of their own (admission/share.h): if it does not fit beside what these owners hold, it
+ * waits for them, and they, being behind it, for it. And a claim that waits for an account, because
+ * these owners hold too much of it, holds back those behind it that are charged to all that has
+ * limits of what it is charged to: wherever it waits, they wait behind it. Both only hold as long
+ * as the order is strict (owners->strict); where others may pass nothing is proven by an order.
  *
  * The request that makes its owner stuck closes the circle and is refused, so no circle ever
  * stands. To be asked when an owner that holds something starts to wait, when one that goes on
@@ -39,7 +42,7 @@
 enum {
         _DEADLOCK_E_SUCCESS,
         DEADLOCK_E_STUCK,  /* it, and all owners that are marked stuck, wait for each other */
-        DEADLOCK_E_BEHIND, /* they, and the first of all claims, wait for each other */
+        DEADLOCK_E_BEHIND, /* they, and claims before theirs, wait for each other */
 };
 
 struct owner;
@@ -50,6 +53,9 @@ struct owned {
         bool waits;          /* else it is held */
         const struct account *account;
         const struct demand *demand; /* borrowed */
+        /* Where it stands among those who wait; borrowed, set by the caller. NULL: it is not known,
+         * and nobody is before it. */
+        const struct tree_node *place;
         TAILQ_ENTRY(owned) link;
 };
 
@@ -67,6 +73,7 @@ TAILQ_HEAD(owner_list, owner);
 /* All owners that hold something and wait for something. */
 struct owners {
         struct owner_list list;
+        bool strict; /* set by the caller: nobody passes anybody by policy */
 };
 
 void owners_init(struct owners *owners);

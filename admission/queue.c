@@ -384,8 +384,10 @@ static bool is_entitled(const struct queue *queue, const struct ledger *ledger,
         if (!share || behind_at(queue, account, place, demand))
                 return false;
         for (unsigned looks = 0; link && tree_before(link, place); looks++) {
-                if (looks == QUEUE_ENTITLED_MAX ||
-                    share_is_inside(share, container_of(link, struct lane, link)->account))
+                const struct lane *before = container_of(link, struct lane, link);
+
+                if (looks == QUEUE_ENTITLED_MAX || share_is_inside(share, before->account) ||
+                    (before->woken && share_is_inside(before->woken, account)))
                         return false;
                 link = tree_next(queue->ready, link);
         }

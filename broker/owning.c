@@ -52,6 +52,7 @@ static int get(const struct lease *lease, struct named_owner **ownerp) {
 static void add(struct lease *lease, struct named_owner *owner, bool waits) {
         owner_add(&lease->broker->owners, &owner->owner, &lease->owned, &lease->tenant->account,
                   &lease->claim.demand, waits);
+        lease->owned.place = &lease->claim.place;
 }
 
 /* Kept until its owner has what he asks for. */
@@ -224,6 +225,13 @@ static void find_shortage(const struct lease *lease, struct shortage *shortage) 
                 *shortage = found;
 }
 
+/* By how strict an order claims are served now. */
+static void heed_order(struct broker *broker) {
+        const struct order_rules *rules = &broker->queue.rules;
+
+        broker->owners.strict = !rules->backfill && rules->pass_for_usec == 0;
+}
+
 /* The first of all who wait, if it waits for the pool and nobody may pass it: then it goes on
  * waiting for that until it is granted. NULL, or @buffer. */
 static const struct owned *find_first(const struct broker *broker, struct owned *buffer) {
@@ -255,7 +263,11 @@ bool owning_would_lock(struct lease *lease, uid_t uid, struct shortage *shortage
 
         if (!owner)
                 return false;
+        /* It is not queued yet: its place as it is going to be. */
+        lease->claim.place.key = claim_key(&lease->claim, broker->queue.rules.age_step_ns);
+        lease->claim.place.order = lease->claim.order;
         add(lease, owner, true);
+        heed_order(broker);
         r = deadlock_check(&broker->owners, &broker->ledger,
                            comes_first(lease) ? NULL : find_first(broker, &buffer), &owner->owner);
         if (r) {
@@ -279,6 +291,7 @@ struct lease *owning_find_locked(struct broker *broker, char *text, size_t size)
         if (!broker->owners_suspect && (!first || first->order == broker->owners_first))
                 return NULL;
         broker->owners_first = first ? first->order : 0;
+        heed_order(broker);
         r = deadlock_find(&broker->owners, &broker->ledger, find_first(broker, &buffer));
         if (r == 0) {
                 broker->owners_suspect = false;

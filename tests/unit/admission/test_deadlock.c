@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "unit.h"
+#include "world.h"
 
 #define OWNERS 5
 #define OWNED 3
-#define ACCOUNTS 3 /* a slice, one inside it, one beside */
+#define QUEUES 20000
+#define PLACES 3 /* a slice, one inside it, one beside */
 #define POOL 10
 
 static uint64_t random_state;
@@ -26,7 +28,7 @@ static struct demand of(uint64_t cpu, uint64_t memory) {
 
 struct place {
         struct ledger ledger;
-        struct account accounts[ACCOUNTS];
+        struct account accounts[PLACES];
         struct owners owners;
         struct owner owner[OWNERS];
         struct owned owned[OWNERS][2 * OWNED];
@@ -39,7 +41,7 @@ static void place_init(struct place *place) {
 
         memset(place, 0, sizeof(*place));
         ledger_configure(&place->ledger, &capacity, &none, &ratio, enforced, LEDGER_NO_LIMIT);
-        for (unsigned i = 0; i < ACCOUNTS; i++) {
+        for (unsigned i = 0; i < PLACES; i++) {
                 for (unsigned r = 0; r < _RESOURCE_N; r++)
                         place->accounts[i].limit.amount[r] = LEDGER_NO_LIMIT;
                 place->accounts[i].vms_max = LEDGER_NO_LIMIT;
@@ -144,8 +146,8 @@ static void who_keeps_what_the_first_waits_for_may_not_wait_behind_it(void) {
 
 /* Does @owner's @claim fit if nothing is charged but what the owners in @left hold? */
 static bool fits(const struct place *place, unsigned left, const struct owned *claim) {
-        for (unsigned a = 0; a <= ACCOUNTS; a++) {
-                const struct account *account = a < ACCOUNTS ? &place->accounts[a] : NULL;
+        for (unsigned a = 0; a <= PLACES; a++) {
+                const struct account *account = a < PLACES ? &place->accounts[a] : NULL;
                 bool around =
                         !account || claim->account == account || claim->account->parent == account;
 
@@ -195,16 +197,16 @@ static void in_any_world_exactly_those_are_stuck_whom_no_order_frees(void) {
                 bool locked = false;
 
                 place_init(&place);
-                for (unsigned a = 0; a < ACCOUNTS; a++)
+                for (unsigned a = 0; a < PLACES; a++)
                         if (any(2))
                                 place.accounts[a].limit.amount[any(2)] = 3 + any(8);
                 for (unsigned o = 0; o < OWNERS; o++) {
                         uint64_t n_held = any(OWNED + 1), n_waiting = any(OWNED);
 
                         for (unsigned i = 0; i < n_held; i++)
-                                add(&place, o, (unsigned)any(ACCOUNTS), any(4), any(4), false);
+                                add(&place, o, (unsigned)any(PLACES), any(4), any(4), false);
                         for (unsigned i = 0; i < n_waiting; i++)
-                                add(&place, o, (unsigned)any(ACCOUNTS), any(8), any(8), true);
+                                add(&place, o, (unsigned)any(PLACES), any(8), any(8), true);
                         if (n_held > 0 && n_waiting > 0)
                                 left |= 1u << o;
                 }
@@ -254,10 +256,152 @@ static void what_it_costs_is_bounded(void) {
         free(owners);
 }
 
+/* Owners of what is in a world (world.h); a member without one ends whenever it likes. */
+struct owning {
+        struct world *world;
+        unsigned owner_of[CLAIMS]; /* OWNERS: nobody */
+        bool goes[OWNERS];         /* it was granted something, and ends in the end */
+};
+
+/* May @member end, or does it have to be kept? */
+static bool may_end(const struct owning *owning, unsigned member) {
+        unsigned owner = owning->owner_of[member];
+
+        if (owner == OWNERS || owning->goes[owner])
+                return true;
+        for (unsigned i = 0; i < CLAIMS; i++)
+                if (owning->owner_of[i] == owner && owning->world->members[i].state == WAITS)
+                        return false;
+        return true;
+}
+
+/* Is there an order of ends in which @owner is granted something? The queue itself decides. */
+static bool is_granted(struct owning *owning, unsigned owner) {
+        struct world *world = owning->world, *saved = malloc(sizeof(*saved));
+        bool granted = false, goes[OWNERS];
+
+        need(saved != NULL);
+        *saved = *world;
+        memcpy(goes, owning->goes, sizeof(goes));
+        for (unsigned i = 0; i < CLAIMS && !granted; i++) {
+                if (world->members[i].state != RUNS || !may_end(owning, i))
+                        continue;
+                world_end(world, &world->members[i]);
+                need(world_settle(world) == NULL);
+                for (unsigned j = 0; j < CLAIMS; j++)
+                        if (saved->members[j].state == WAITS && world->members[j].state == RUNS &&
+                            owning->owner_of[j] < OWNERS)
+                                owning->goes[owning->owner_of[j]] = true;
+                granted = owning->goes[owner] || is_granted(owning, owner);
+                *world = *saved;
+                memcpy(owning->goes, goes, sizeof(goes));
+        }
+        free(saved);
+        return granted;
+}
+
+/* The answer of deadlock_find() about a world as it is, with who is stuck. */
+static int find_stuck(struct owning *owning, bool stuck[OWNERS]) {
+        struct world *world = owning->world;
+        struct owners owners;
+        struct owner owner[OWNERS];
+        struct owned owned[CLAIMS] = {}, first = {};
+        const struct claim *head = TAILQ_FIRST(&world->queue.claims);
+        int r;
+
+        owners_init(&owners);
+        owners.strict = true;
+        for (unsigned o = 0; o < OWNERS; o++)
+                owner_init(&owner[o]);
+        for (unsigned i = 0; i < CLAIMS; i++) {
+                struct member *member = &world->members[i];
+
+                if (owning->owner_of[i] == OWNERS || member->state == OUT)
+                        continue;
+                owner_add(&owners, &owner[owning->owner_of[i]], &owned[i],
+                          &world->accounts[LEAVES + member->lane], &member->claim.demand,
+                          member->state == WAITS);
+                owned[i].place = &member->claim.place;
+        }
+        if (head && head->reason == WAIT_POOL_FULL) {
+                first.account = head->lane->account;
+                first.demand = &head->demand;
+        }
+        r = deadlock_find(&owners, &world->ledger, first.account ? &first : NULL);
+        for (unsigned o = 0; o < OWNERS; o++)
+                stuck[o] = r && owner[o].listed && owner[o].stuck;
+        return r;
+}
+
+/* Any queue in strict order, and two owners whose claims are in it among others. */
+static void queue_init_any(struct owning *owning, uint64_t seed) {
+        const struct order_rules strict = {};
+        struct world *world = owning->world;
+        struct shortage shortage;
+        struct demand want;
+        unsigned lane;
+
+        world_init(world, seed);
+        world->calm = false;
+        queue_set_rules(&world->queue, &strict);
+        memset(owning->goes, 0, sizeof(owning->goes));
+        for (unsigned i = 0; i < CLAIMS; i++) {
+                uint64_t owner = world_any(world, 4);
+
+                owning->owner_of[i] = owner < 2 ? (unsigned)owner : OWNERS;
+                world->members[i].claim = (struct claim){};
+                want = of(world_any(world, 6), world_any(world, 5));
+                lane = (unsigned)world_any(world, LANES);
+                /* Who can never have it does not come to wait. */
+                if (queue_check(&world->queue, &world->ledger, &world->lanes[lane], &want,
+                                &shortage) == LEDGER_E_NEVER)
+                        continue;
+                world_arrive(world, &world->members[i], lane, want.amount[RESOURCE_CPU],
+                             want.amount[RESOURCE_MEMORY], 0);
+                need(world_settle(world) == NULL);
+        }
+}
+
+static void who_is_stuck_in_a_queue_is_granted_nothing_in_any_order(void) {
+        struct owning owning = {.world = malloc(sizeof(struct world))};
+        unsigned alone = 0, behind = 0, missed = 0;
+        bool stuck[OWNERS];
+
+        need(owning.world != NULL);
+        for (uint64_t seed = 1; seed <= QUEUES; seed++) {
+                int r;
+
+                queue_init_any(&owning, seed);
+                r = find_stuck(&owning, stuck);
+                alone += r == DEADLOCK_E_STUCK;
+                behind += r == DEADLOCK_E_BEHIND;
+                for (unsigned o = 0; o < 2; o++) {
+                        bool waits = false, holds = false;
+
+                        for (unsigned i = 0; i < CLAIMS; i++) {
+                                waits |= owning.owner_of[i] == o &&
+                                         owning.world->members[i].state == WAITS;
+                                holds |= owning.owner_of[i] == o &&
+                                         owning.world->members[i].state == RUNS;
+                        }
+                        if (stuck[o])
+                                need_that(!is_granted(&owning, o), "queue %ju: owner %u is not",
+                                          (uintmax_t)seed, o);
+                        else if (waits && holds && r != DEADLOCK_E_STUCK)
+                                missed += !is_granted(&owning, o);
+                }
+        }
+        unit_note("%u by what they want, %u by the order, %u owners not found", alone, behind,
+                  missed);
+        expect(alone > QUEUES / 100 && behind > QUEUES / 200);
+        free(owning.world);
+}
+
 UNIT_MAIN(TEST(two_that_hold_what_the_other_wants_are_stuck),
           TEST(one_alone_is_stuck_if_it_wants_more_than_it_leaves),
           TEST(who_can_go_on_frees_the_others),
           TEST(who_holds_nothing_or_waits_for_nothing_is_in_no_circle),
           TEST(who_keeps_what_the_first_waits_for_may_not_wait_behind_it),
           TEST(in_any_world_exactly_those_are_stuck_whom_no_order_frees),
+          TEST(who_is_stuck_in_a_queue_is_granted_nothing_in_any_order),
           TEST(what_it_costs_is_bounded), )
