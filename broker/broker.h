@@ -115,6 +115,8 @@ struct broker {
         uint64_t n_sampled;       /* who listen */
         struct control *control;
         struct http *http; /* NULL: not made yet */
+        int http_fds[4];   /* sockets of systemd's for it, at the start */
+        size_t n_http_fds;
         struct network *network;
         struct space *space;
         struct asides *asides;   /* threads of errands; NULL: none ever was */

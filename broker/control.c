@@ -319,6 +319,32 @@ static int listen_at(const char *run_dir, int *fdp, struct why *why) {
         return 0;
 }
 
+/* Sockets of systemd's: of a unit with FileDescriptorName=http for HTTP, another for us. */
+static void take_activated(struct broker *broker) {
+        struct control *control = broker->control;
+        char **names = NULL;
+        int n;
+
+        n = sd_listen_fds_with_names(1, &names);
+        for (int i = 0; i < n; i++) {
+                int fd = SD_LISTEN_FDS_START + i;
+
+                fcntl(fd, F_SETFD, FD_CLOEXEC);
+                if (strcmp(names[i], "http") == 0 &&
+                    broker->n_http_fds < ARRAY_SIZE(broker->http_fds)) {
+                        broker->http_fds[broker->n_http_fds++] = fd;
+                } else if (control->listen_fd < 0) {
+                        control->listen_fd = fd;
+                        control->inherited = true;
+                } else {
+                        log_warning("systemd passed a socket '%s' that is one too many", names[i]);
+                        fd_close(fd);
+                }
+                free(names[i]);
+        }
+        free(names);
+}
+
 int control_init(struct control *control, struct broker *broker, struct why *why) {
         int r;
 
@@ -337,16 +363,17 @@ int control_init(struct control *control, struct broker *broker, struct why *why
         /* Kept over a re-execution, passed by systemd, or made. */
         if (control->listen_fd >= 0) {
                 fcntl(control->listen_fd, F_SETFD, FD_CLOEXEC);
-        } else if (sd_listen_fds(1) > 0) {
-                control->listen_fd = SD_LISTEN_FDS_START;
-                control->inherited = true;
+        } else {
+                take_activated(broker);
+        }
+        if (control->inherited) {
                 r = sd_is_socket_unix(control->listen_fd, SOCK_STREAM, 1, NULL, 0);
                 if (r <= 0)
                         return why_set(why, BROKER_E_HOST,
                                        "the descriptor systemd passed is no listening unix socket");
                 fcntl(control->listen_fd, F_SETFL, O_NONBLOCK);
                 fcntl(control->listen_fd, F_SETFD, FD_CLOEXEC);
-        } else {
+        } else if (control->listen_fd < 0) {
                 r = listen_at(broker->options->run_dir, &control->listen_fd, why);
                 if (r)
                         return r;
@@ -357,12 +384,14 @@ int control_init(struct control *control, struct broker *broker, struct why *why
 }
 
 void control_refuse_all(void) {
-        int fd;
+        int n = sd_listen_fds(0), fd;
 
-        if (sd_listen_fds(0) <= 0 || fcntl(SD_LISTEN_FDS_START, F_SETFL, O_NONBLOCK) < 0)
-                return;
-        while ((fd = accept4(SD_LISTEN_FDS_START, NULL, NULL, SOCK_CLOEXEC)) >= 0)
-                fd_close(fd);
+        for (int i = 0; i < n; i++) {
+                if (fcntl(SD_LISTEN_FDS_START + i, F_SETFL, O_NONBLOCK) < 0)
+                        continue;
+                while ((fd = accept4(SD_LISTEN_FDS_START + i, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+                        fd_close(fd);
+        }
 }
 
 void control_deinit(struct control *control) {

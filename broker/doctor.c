@@ -23,6 +23,7 @@
 #include <broker/broker.h>
 #include <broker/doctor.h>
 #include <broker/doctor_gpu.h>
+#include <broker/doctor_http.h>
 #include <broker/doctor_network.h>
 #include <broker/finding.h>
 #include <broker/pressure.h>
@@ -391,6 +392,7 @@ static const struct {
         {"pids", check_pids},
         {"capabilities", rights_check},
         {"gpu", doctor_check_gpus},
+        {"http", doctor_check_http},
         {"rtnetlink", doctor_check_rtnetlink},
         {"fq_codel", doctor_check_fq_codel},
         {"bridge", doctor_check_bridge},

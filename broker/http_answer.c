@@ -32,7 +32,11 @@ struct broker *http_broker(struct http_request *request) {
 }
 
 uid_t http_sees_as(const struct http_request *request) {
-        return request->client->peer.tcp ? HTTP_NOBODY : request->client->peer.uid;
+        const struct http_policy *policy = &request->http->broker->policy->broker.http;
+
+        if (!request->client->peer.tcp)
+                return request->client->peer.uid;
+        return policy->show == HTTP_SHOW_ALL ? 0 : HTTP_NOBODY;
 }
 
 const char *http_argument(const struct http_request *request, const char *name) {

@@ -15,13 +15,15 @@
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
 
+#include <base/why.h>
 #include <broker/events.h>
 #include <broker/http.h>
+#include <policies/policy.h>
 
 struct http_work;
 
-#define HTTP_CLIENTS_MAX 256
-#define HTTP_CLIENTS_PER_PEER 64
+#define HTTP_CLIENTS_MAX 1024 /* the most that [HTTP] MaxConnections= can say */
+#define HTTP_LISTENERS_MAX 16
 
 /* Who a peer is, for counting. */
 struct http_peer {
@@ -30,6 +32,20 @@ struct http_peer {
         unsigned char
                 address[16]; /* TCP: IPv6, or IPv4 mapped into it; of IPv6 the first 64 bits */
 };
+
+/* Where connections come from. */
+struct http_listener {
+        struct http *http;
+        char name[POLICY_LISTEN_TEXT_MAX + 1]; /* as the policy has it; HTTP_UNIX; "": free */
+        int fd;                                /* -1: it could not be listened to, yet */
+        bool tcp;
+        bool activated; /* systemd's: whatever the policy says */
+        bool told;      /* the log knows why not */
+        struct why why; /* valid if fd is -1 */
+        sd_event_source *source;
+};
+
+#define HTTP_UNIX "http"
 
 struct http_client {
         struct http *http;
@@ -86,10 +102,11 @@ struct http {
         bool poked; /* there is something new for all streams */
         int fault;  /* out of a callback of libmicrohttpd; 0: none */
 
-        sd_event_source *listen;
-        int listen_fd;
-        bool inherited; /* the socket's file is not ours to remove */
-        bool full;      /* nobody is accepted until somebody has left */
+        struct http_listener listeners[HTTP_LISTENERS_MAX];
+        uint64_t listen_usec; /* when those that could not be are tried again; UINT64_MAX: never */
+        bool quiet;           /* nobody is let in: the program is about to be replaced */
+        uint64_t quiet_usec;  /* when that does not wait any more */
+        bool full;            /* nobody is accepted until somebody has left */
 };
 
 /* A connection that was accepted; @fd is taken over. */

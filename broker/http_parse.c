@@ -7,19 +7,24 @@
 
 #define HOST_MAX 255
 
-bool http_list_has(const char *list, const char *name) {
+static bool list_has(const char *list, const char *name,
+                     int (*compare)(const char *a, const char *b, size_t n)) {
         size_t length = strlen(name);
 
         while (length > 0 && *list) {
                 size_t n;
 
-                list += strspn(list, " ");
-                n = strcspn(list, " ");
-                if (n == length && strncmp(list, name, n) == 0)
+                list += strspn(list, " \t");
+                n = strcspn(list, " \t");
+                if (n == length && compare(list, name, n) == 0)
                         return true;
                 list += n;
         }
         return false;
+}
+
+bool http_list_has(const char *list, const char *name) {
+        return list_has(list, name, strncmp);
 }
 
 bool http_etag_matches(const char *header, const char *etag) {
@@ -82,7 +87,7 @@ static bool is_localhost(const char *name) {
                (n > strlen(suffix) && strcasecmp(name + n - strlen(suffix), suffix) == 0);
 }
 
-bool http_host_is_ours(const char *host, const char *const *names, size_t n, bool plain) {
+bool http_host_is_ours(const char *host, const char *names, bool plain) {
         char name[HOST_MAX + 1];
         const char *port;
         size_t length;
@@ -112,8 +117,7 @@ bool http_host_is_ours(const char *host, const char *const *names, size_t n, boo
                 return plain;
         if (is_address(AF_INET, name) || is_localhost(name))
                 return true;
-        for (size_t i = 0; i < n; i++)
-                if (strcasecmp(names[i], name) == 0)
-                        return true;
+        if (list_has(names, name, strncasecmp))
+                return true;
         return plain && !strchr(name, '.');
 }

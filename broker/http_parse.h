@@ -19,10 +19,10 @@ bool http_parse_seq(const char *text, uint64_t *seqp);
 /*
  * Whether the Host of a request is a name that no stranger's name server can have led here, so that
  * a page of theirs in somebody's browser does not read our answers (DNS rebinding): an address,
- * localhost or a name below it, or one of @names, @n of them. With or without a port. @plain: and
- * any name without a dot.
+ * localhost or a name below it, or one of @names, which blanks separate. With or without a port.
+ * @plain: and any name without a dot.
  */
-bool http_host_is_ours(const char *host, const char *const *names, size_t n, bool plain);
+bool http_host_is_ours(const char *host, const char *names, bool plain);
 
 /* Whether @name is among the blank-separated @list. */
 bool http_list_has(const char *list, const char *name);

@@ -8,6 +8,7 @@
 #include <broker/broker.h>
 #include <broker/http.h>
 #include <broker/http_resources.h>
+#include <broker/lease.h>
 #include <broker/report.h>
 
 struct state {
@@ -51,11 +52,24 @@ static const struct http_maker maker = {
         .free = free,
 };
 
+/* What one may not see is not there. */
+static bool there_is(struct http_request *request, const char *instance) {
+        const struct lease *lease = lease_find(http_broker(request), instance);
+        uid_t uid = http_sees_as(request);
+
+        return lease && lease->state != LEASE_WAITING && (uid == 0 || lease->record.uid == uid);
+}
+
 int http_resources(struct http_request *request) {
         const char *instance = http_argument(request, "instance");
         struct why why = {};
 
         if (instance && text_check_name("instance", instance, &why))
                 return http_answer_error(request, MHD_HTTP_BAD_REQUEST, "%s", why.text);
+        if (instance && !there_is(request, instance))
+                return http_answer_error(request, MHD_HTTP_NOT_FOUND,
+                                         "there is no VM '%s'; valid are ids and names of VMs that "
+                                         "/resources lists",
+                                         instance);
         return http_make(request, &maker, instance ?: "");
 }

@@ -73,9 +73,10 @@ int http_routes_check_method(struct http_request *request, const char *method) {
 }
 
 int http_routes_dispatch(struct http_request *request, const char *path) {
+        const struct http_policy *policy = &request->http->broker->policy->broker.http;
         const char *host = http_header(request, "Host");
 
-        if (host && !http_host_is_ours(host, NULL, 0, !request->client->peer.tcp))
+        if (host && !http_host_is_ours(host, policy->hosts, !request->client->peer.tcp))
                 return http_answer_error(request, MHD_HTTP_MISDIRECTED_REQUEST,
                                          "this is not the host that was asked for; valid are its "
                                          "address, localhost and the names in [HTTP] Hosts=");

@@ -32,6 +32,7 @@
 #define ANSWER_USEC UINT64_C(60000000) /* from there to the end of the answer, streams apart */
 #define RESUMES_PER_TURN 16
 #define WORK_NS UINT64_C(1000000)          /* a turn's part in making bodies */
+#define QUIET_USEC UINT64_C(500000)        /* for answers to be written, before a re-execution */
 #define REST 4                             /* times what a turn took */
 #define AHEAD_USEC (REST * UINT64_C(2000)) /* of rest that is owed before it is taken */
 
@@ -197,13 +198,13 @@ static int heed_deadlines(struct http *http, uint64_t now) {
 static uint64_t next_deadline(const struct http *http, uint64_t now) {
         const struct http_request *request;
         const struct http_client *client;
-        uint64_t next = UINT64_MAX;
+        uint64_t next = http->listen_usec;
         unsigned long long timeout_ms;
 
         if (!TAILQ_EMPTY(&http->ready) || !TAILQ_EMPTY(&http->works))
                 return 0;
         if (MHD_get_timeout(http->daemon, &timeout_ms) == MHD_YES)
-                next = now + timeout_ms * 1000;
+                next = min_u64(next, now + timeout_ms * 1000);
         TAILQ_FOREACH(client, &http->clients, link)
                 next = min_u64(next, client->until_usec);
         TAILQ_FOREACH(request, &http->streams, streaming)
@@ -225,6 +226,7 @@ static int turn(struct http *http) {
         uint64_t now = broker_now_usec(), start_ns = http_thread_ns();
         int r;
 
+        http_listen_retry(http, now);
         r = heed_deadlines(http, now);
         if (r == 0)
                 r = http_work_advance(http, start_ns + WORK_NS);
@@ -311,7 +313,9 @@ int http_init(struct broker *broker) {
                 return fault(-ENOMEM);
         broker->http = http;
         http->broker = broker;
-        http->listen_fd = -1;
+        for (size_t i = 0; i < HTTP_LISTENERS_MAX; i++)
+                http->listeners[i].fd = -1;
+        http->listen_usec = UINT64_MAX;
         http->timer_usec = UINT64_MAX;
         TAILQ_INIT(&http->clients);
         TAILQ_INIT(&http->ready);
@@ -326,7 +330,52 @@ int http_init(struct broker *broker) {
                 r = sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
         if (r < 0)
                 return fault(r);
-        return http->daemon ? http_listen_open(http) : 0;
+        if (!http->daemon)
+                return 0;
+        http_listen_unpack(http, json_object_get(broker->resume, "http"));
+        for (size_t i = 0; i < broker->n_http_fds; i++)
+                http_listen_adopt(http, broker->http_fds[i]);
+        http_listen_follow(http);
+        return 0;
+}
+
+void http_configure(struct broker *broker) {
+        if (broker->http && broker->http->daemon)
+                http_listen_follow(broker->http);
+}
+
+bool http_quiesce(struct broker *broker) {
+        const struct http_client *client;
+        struct http *http = broker->http;
+
+        if (!http || !http->daemon)
+                return true;
+        if (!http->quiet) {
+                http->quiet = true;
+                http->quiet_usec = broker_now_usec() + QUIET_USEC;
+                http_listen_enable(http, false);
+        }
+        TAILQ_FOREACH(client, &http->clients, link)
+                if (!client->request || !client->request->stream)
+                        return broker_now_usec() >= http->quiet_usec;
+        return true;
+}
+
+void http_unquiesce(struct broker *broker) {
+        if (!broker->http || !broker->http->quiet)
+                return;
+        broker->http->quiet = false;
+        http_listen_enable(broker->http, true);
+}
+
+json_t *http_pack(const struct broker *broker) {
+        return broker->http ? http_listen_pack(broker->http) : json_array();
+}
+
+void http_each_fd(const struct broker *broker, void (*fn)(int fd)) {
+        for (size_t i = 0; broker->http && i < HTTP_LISTENERS_MAX; i++)
+                if (broker->http->listeners[i].name[0] && broker->http->listeners[i].fd >= 0)
+                        fn(broker->http->listeners[i].fd);
 }
 
 void http_free(struct http *http) {

@@ -14,6 +14,8 @@
  * its log, and VMs start and end as before.
  */
 
+#include <jansson.h>
+
 #include <base/macro.h>
 
 struct broker;
@@ -22,5 +24,20 @@ struct http;
 /* Makes broker->http and listens. Negative: a fault. */
 _must_check_ int http_init(struct broker *broker);
 void http_free(struct http *http);
+
+/* After a reload: listens where the policy says now. */
+void http_configure(struct broker *broker);
+
+/*
+ * For a re-execution: the sockets that are listened to go along, so nobody is refused meanwhile.
+ * Connections do not: who is being answered is waited for, streams end, and their readers come
+ * back with the number of the last event they have seen.
+ */
+json_t *http_pack(const struct broker *broker);
+void http_each_fd(const struct broker *broker, void (*fn)(int fd));
+/* Lets nobody in any more. False: somebody is still being answered; ask again, within a second. */
+bool http_quiesce(struct broker *broker);
+/* The re-execution failed. */
+void http_unquiesce(struct broker *broker);
 
 #endif

@@ -6,7 +6,8 @@
  *      clients: [{fd, unread, unsent, fds, busy, more, following, killing, subscribed, next_event,
  *                 kinds, waiting: {reserves, request, fds, disk_fds, learn_fd, id, order,
  *                                   left_usec}}],
- *      leases: [{id, ...}], events: {begun, first, lost_ns, next, ring}}
+ *      leases: [{id, ...}], events: {begun, first, lost_ns, next, ring},
+ *      http: [[name, fd, activated], ...]}
  *
  * and the descriptors it names, which are let through execve. If execve fails they are
  * closed-on-exec again and nothing has happened. VMs are not in it but for what the tree does not
@@ -28,6 +29,7 @@
 #include <base/file.h>
 #include <broker/broker.h>
 #include <broker/burst.h>
+#include <broker/http_server.h>
 #include <broker/lease.h>
 #include <broker/shrink.h>
 #include <broker/space.h>
@@ -214,12 +216,13 @@ static json_t *pack_state(const struct broker *broker) {
                                           (json_int_t)lease->client_until_usec, "oom_kills",
                                           (json_int_t)lease->oom_kills, "end_reason",
                                           lease->end_reason, "bucket", burst_pack(lease)));
-        return json_pack("{s:i s:i s:b s:i s:[I,I] s:o s:o s:o}", "version", STATE_VERSION,
+        return json_pack("{s:i s:i s:b s:i s:[I,I] s:o s:o s:o s:o}", "version", STATE_VERSION,
                          "listen_fd", broker->control->listen_fd, "inherited",
                          broker->control->inherited, "root_fd", broker->root.dir_fd, "nofile",
                          (json_int_t)broker->control->nofile.rlim_cur,
                          (json_int_t)broker->control->nofile.rlim_max, "clients", clients, "leases",
-                         leases, "events", pack_events(&broker->events));
+                         leases, "events", pack_events(&broker->events), "http",
+                         http_pack(broker));
 }
 
 /* Calls @fn with every descriptor that goes along. */
@@ -228,6 +231,7 @@ static void each_fd(const struct broker *broker, void (*fn)(int fd)) {
 
         fn(broker->control->listen_fd);
         fn(broker->root.dir_fd);
+        http_each_fd(broker, fn);
         TAILQ_FOREACH(connection, &broker->control->connections, link) {
                 const struct lease *following = connection->following;
 
@@ -313,7 +317,7 @@ int upgrade_execute(struct broker *broker, struct why *why) {
          * first. */
         if (broker->n_launching > 0 || space_is_asked(broker) ||
             survey_is_asked(broker) || broker->n_gpu_errands > 0 ||
-            violations_are_sought(broker) || shrinks_give_up(broker)) {
+            violations_are_sought(broker) || shrinks_give_up(broker) || !http_quiesce(broker)) {
                 broker_tick_at(broker, broker_now_usec() + DELAY_USEC);
                 return 0;
         }
@@ -333,6 +337,7 @@ int upgrade_execute(struct broker *broker, struct why *why) {
                 r = why_errno(why, 1, errno, "cannot execute '%s'; going on as before", path);
                 each_fd(broker, hold_back);
         }
+        http_unquiesce(broker);
         broker->upgrading = false;
         broker_settle_later(broker);
         return r;

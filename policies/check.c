@@ -19,11 +19,13 @@
 #include <policies/check.h>
 #include <policies/disk.h>
 #include <policies/errors.h>
+#include <policies/http.h>
 #include <policies/parse.h>
 #include <policies/policy.h>
 #include <policies/value.h>
 
 #include <base/units.h>
+#include <base/why.h>
 
 #define RATIO_MIN 500
 #define RATIO_MAX 16000
@@ -187,6 +189,18 @@ static void check_pool(const struct unit *unit) {
                             "fixed needs Memory= and Cpus=, such as 4G and 8");
 }
 
+/* What is written in one line is more than a text. */
+static void check_http(const struct unit *unit) {
+        struct broker_policy *broker = unit->object;
+        struct http_policy *http = &broker->http;
+        struct why why = {};
+
+        if (policy_parse_listens(http->listen_text, http->listens, &http->n_listens, &why))
+                complain_at(unit, offsetof(struct broker_policy, http.listen_text), why.text);
+        if (policy_check_hosts(http->hosts, &why))
+                complain_at(unit, offsetof(struct broker_policy, http.hosts), why.text);
+}
+
 void check_broker(const struct unit *unit) {
         struct broker_policy *broker = unit->object;
 
@@ -203,6 +217,7 @@ void check_broker(const struct unit *unit) {
         check_dynamic_users(unit);
         check_gpus(unit);
         check_pool(unit);
+        check_http(unit);
 }
 
 /* Names below /dev that lead nowhere else. */

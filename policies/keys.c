@@ -263,6 +263,24 @@ const struct key policy_keys[] = {
          "claims that are ended by then (provium run --max-time). A claim of the slice may have to "
          "wait that long for its guarantee. 0: none is lent."},
 
+        {B(http.socket), "HTTP", "Socket", KEY_BOOL, 0, 0, 1, "yes",
+         "Whether readers are served at the socket http beside the control socket. Everybody may "
+         "connect, and sees of VMs and events their own; root sees all."},
+        {B(http.listen_text), "HTTP", "Listen", KEY_TEXT, 0, BROKER_TEXT(http.listen_text), "",
+         "Addresses with their ports, separated by blanks, such as 127.0.0.1:9787 [::1]:9787, at "
+         "which readers are served over TCP, without a password. Empty: none."},
+        {B(http.hosts), "HTTP", "Hosts", KEY_TEXT, 0, BROKER_TEXT(http.hosts), "",
+         "Names by which browsers may call this host, separated by blanks, beside its addresses "
+         "and localhost."},
+        {B(http.show), "HTTP", "Show", KEY_WORD, 0, 0, 0, "totals",
+         "What readers over TCP are shown. totals: what is sold and used in all. all: every VM and "
+         "every event too, with its user and name; for addresses that none but operators reach.",
+         "totals, all"},
+        {B(http.connections_max), "HTTP", "MaxConnections", KEY_COUNT, 0, 1, 1024, "256",
+         "How many readers there may be at a time."},
+        {B(http.connections_peer_max), "HTTP", "MaxConnectionsPerPeer", KEY_COUNT, 0, 1, 1024,
+         "64", "How many of those may be one user's, or come from one address."},
+
         {B(user_quotas), "Quota", "User", KEY_USER_QUOTAS, 0, 0, POLICY_QUOTAS_MAX, "",
          "What one user may hold in all slices together: a name or number, or * for each user but "
          "root who is not named, and then any of CPU= Memory= Disk= DiskIO= Network= GPU= MaxVMs= "

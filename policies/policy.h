@@ -120,6 +120,36 @@ struct queue_policy {
         uint64_t lend_for_usec;      /* LendFor= (0) */
 };
 
+#define POLICY_LISTENS_MAX 8
+#define POLICY_LISTEN_TEXT_MAX 63
+#define POLICY_HTTP_TEXT_MAX 188
+
+struct policy_listen {
+        int family;              /* AF_INET, AF_INET6 */
+        unsigned char bytes[16]; /* in the order of the network; IPv4: the first four */
+        uint16_t port;
+        char text[POLICY_LISTEN_TEXT_MAX + 1]; /* as it was written */
+};
+
+/* What readers over TCP, whom nobody knows, are shown; Show= in this order. */
+enum http_show {
+        HTTP_SHOW_TOTALS, /* what concerns nobody in particular */
+        HTTP_SHOW_ALL,    /* everything, as root */
+        _HTTP_SHOW_N,
+};
+
+/* broker.conf, [HTTP] */
+struct http_policy {
+        bool socket;                            /* Socket= (yes): RUN-DIR/http */
+        char listen_text[POLICY_HTTP_TEXT_MAX]; /* Listen= ("") */
+        struct policy_listen listens[POLICY_LISTENS_MAX];
+        size_t n_listens;
+        char hosts[POLICY_HTTP_TEXT_MAX]; /* Hosts= (""): names, separated by blanks */
+        enum http_show show;              /* Show= (totals) */
+        uint64_t connections_max;         /* MaxConnections= (256) */
+        uint64_t connections_peer_max;    /* MaxConnectionsPerPeer= (64) */
+};
+
 #define POLICY_QUOTAS_MAX 64
 /* broker.conf, [Quota]: what a user, or the members of a group, may hold in all slices together */
 struct quota_policy {
@@ -238,6 +268,8 @@ struct broker_policy {
         struct pool_policy pool;
         struct gates_policy gates;
         struct gpu_policy gpu;
+
+        struct http_policy http;
 
         struct queue_policy queue;
         struct quota_policy user_quotas[POLICY_QUOTAS_MAX], group_quotas[POLICY_QUOTAS_MAX];
