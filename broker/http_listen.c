@@ -297,8 +297,11 @@ static void listen_to(struct http *http, const char *name, const struct policy_l
 }
 
 void http_listen_follow(struct http *http) {
-        const struct http_policy *policy = &http->broker->policy->broker.http;
+        const struct http_policy *policy;
 
+        if (!http || !http->daemon)
+                return;
+        policy = &http->broker->policy->broker.http;
         http->listen_usec = UINT64_MAX;
         /* First what goes, so that an address can be said in another way. */
         for (size_t i = 0; i < HTTP_LISTENERS_MAX; i++) {
@@ -335,7 +338,7 @@ static bool take_socket(struct http *http, const char *name, int fd, bool activa
         if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &size) < 0 || !accepts ||
             getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0)
                 return false;
-        listener = listener_get(http, name);
+        listener = http->daemon ? listener_get(http, name) : NULL;
         if (!listener || listener->fd >= 0)
                 return false;
         (void)fcntl(fd, F_SETFL, O_NONBLOCK);

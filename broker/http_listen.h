@@ -17,7 +17,7 @@
 
 struct http;
 
-/* Listens where the policy in force says, and nowhere else. */
+/* Listens where the policy in force says, and nowhere else. Without a server (NULL): nothing. */
 void http_listen_follow(struct http *http);
 /* The same for those that failed, when it is time. */
 void http_listen_retry(struct http *http, uint64_t now_usec);

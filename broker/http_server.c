@@ -330,18 +330,11 @@ int http_init(struct broker *broker) {
                 r = sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
         if (r < 0)
                 return fault(r);
-        if (!http->daemon)
-                return 0;
         http_listen_unpack(http, json_object_get(broker->resume, "http"));
         for (size_t i = 0; i < broker->n_http_fds; i++)
                 http_listen_adopt(http, broker->http_fds[i]);
         http_listen_follow(http);
         return 0;
-}
-
-void http_configure(struct broker *broker) {
-        if (broker->http && broker->http->daemon)
-                http_listen_follow(broker->http);
 }
 
 bool http_quiesce(struct broker *broker) {

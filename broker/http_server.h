@@ -25,9 +25,6 @@ struct http;
 _must_check_ int http_init(struct broker *broker);
 void http_free(struct http *http);
 
-/* After a reload: listens where the policy says now. */
-void http_configure(struct broker *broker);
-
 /*
  * For a re-execution: the sockets that are listened to go along, so nobody is refused meanwhile.
  * Connections do not: who is being answered is waited for, streams end, and their readers come

@@ -7,7 +7,7 @@
 #include <broker/diskio.h>
 #include <broker/filters.h>
 #include <broker/gpu.h>
-#include <broker/http_server.h>
+#include <broker/http_listen.h>
 #include <broker/ksm.h>
 #include <broker/lease.h>
 #include <broker/network.h>
@@ -260,7 +260,7 @@ int policies_reload(struct broker *broker, struct policy_errors *errors, struct 
         if (r == 0) {
                 broker->policy = policy;
                 r = policies_apply(broker);
-                http_configure(broker);
+                http_listen_follow(broker->http);
                 taps_drop_bridges(broker);
                 policy_free(old);
         }
