@@ -11,6 +11,7 @@
 #include <cli/client.h>
 #include <cli/console_kept.h>
 #include <cli/human.h>
+#include <cli/show.h>
 #include <proto/request.h>
 
 #define NAME_WIDTH 26 /* "net.0.download_overlimits" is the longest name */
@@ -190,6 +191,16 @@ static void print_notes(FILE *file, const json_t *notes) {
                         human_safe(json_string_value(json_array_get(notes, i)) ?: "?", safe));
 }
 
+void show_print(FILE *file, const json_t *parameters) {
+        const json_t *vm = json_object_get(parameters, "vm");
+
+        print_vm(file, vm);
+        print_charge(file, json_object_get(vm, "charge"));
+        print_map(file, "limits", json_object_get(parameters, "limits"));
+        print_map(file, "use", json_object_get(parameters, "stats"));
+        print_notes(file, json_object_get(parameters, "notes"));
+}
+
 int command_show(struct cli *cli, struct words *words) {
         struct reply reply = REPLY_NULL;
         int status;
@@ -200,16 +211,10 @@ int command_show(struct cli *cli, struct words *words) {
         status = cli_ask(cli, "Show", json_pack("{ss}", "vm", words->argv[0]), &reply);
         if (status)
                 return status;
-        if (cli->json) {
+        if (cli->json)
                 cli_print_json(cli, reply.parameters);
-        } else {
-                print_vm(cli->out, json_object_get(reply.parameters, "vm"));
-                print_charge(cli->out,
-                             json_object_get(json_object_get(reply.parameters, "vm"), "charge"));
-                print_map(cli->out, "limits", json_object_get(reply.parameters, "limits"));
-                print_map(cli->out, "use", json_object_get(reply.parameters, "stats"));
-                print_notes(cli->out, json_object_get(reply.parameters, "notes"));
-        }
+        else
+                show_print(cli->out, reply.parameters);
         reply_deinit(&reply);
         return STATUS_OK;
 }
