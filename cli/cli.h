@@ -128,6 +128,7 @@ int command_doctor(struct cli *cli, struct words *words);
 int command_events(struct cli *cli, struct words *words);
 int command_simulate(struct cli *cli, struct words *words);
 int command_bench_disk(struct cli *cli, struct words *words);
+int command_top(struct cli *cli, struct words *words);
 int command_drain(struct cli *cli, struct words *words);
 int command_upgrade(struct cli *cli, struct words *words);
 int command_version(struct cli *cli, struct words *words);
@@ -145,6 +146,7 @@ extern const struct option_row console_option_rows[];
 extern const struct option_row policy_option_rows[];
 extern const struct option_row policy_show_option_rows[];
 extern const struct option_row events_option_rows[];
+extern const struct option_row top_option_rows[];
 extern const struct option_row simulate_option_rows[];
 extern const struct option_row bench_option_rows[];
 

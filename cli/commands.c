@@ -131,6 +131,14 @@ const struct command commands[] = {
                 .call = command_events,
         },
         {
+                .name = "top",
+                .arguments = "",
+                .help = "Watch host, VMs, queue and events on a screen; end VMs",
+                .more = "The keys are told by '?' on the screen.",
+                .options = top_option_rows,
+                .call = command_top,
+        },
+        {
                 .name = "policy check",
                 .arguments = "[DIR]",
                 .help = "Check policy files without a broker; one line per error",
