@@ -14,6 +14,7 @@
 #include <broker/tenant.h>
 
 #define MEMORY_MAX_FLOOR (UINT64_C(16) * 1024 * 1024) /* below, execve itself could run out */
+#define CPU_DEFAULT_MILLI 1000
 #define PIDS_BASE 64
 #define PIDS_PER_CPU 16
 
@@ -72,15 +73,6 @@ json_t *shortage_json(const struct shortage *shortage, const char *reason) {
                          (json_int_t)shortage->ratio_milli, "fits", (json_int_t)shortage->fits);
 }
 
-static uint64_t pick(uint64_t asked, uint64_t slice_default, uint64_t broker_default,
-                     uint64_t share) {
-        if (asked != REQUEST_DEFAULT)
-                return asked;
-        if (slice_default != POLICY_AUTO)
-                return slice_default;
-        return broker_default != POLICY_AUTO ? broker_default : share;
-}
-
 /* A default that outgrows what one VM may have is cut, a wish is refused. */
 static int hold_to_max(const struct lease *lease, const char *name, enum resource resource,
                        uint64_t wish, uint64_t *valuep, struct why *why) {
@@ -98,15 +90,58 @@ static int hold_to_max(const struct lease *lease, const char *name, enum resourc
                        resource_format(resource, most, max, sizeof(max)));
 }
 
-static uint64_t default_share(const struct lease *lease, enum resource resource,
-                              uint64_t cpu_milli) {
-        const struct ledger *ledger = &lease->broker->ledger;
+static bool is_rate(enum resource resource) {
+        return resource == RESOURCE_DISK_IO || resource == RESOURCE_NETWORK ||
+               resource == RESOURCE_NETWORK_UPLOAD;
+}
 
-        if (lease->inside)
-                return reservation_share(lease->inside, resource, cpu_milli);
+/* Is the disk I/O of its reservation of the data directory's disks? Else who names no disk has none
+ * of it. */
+static bool has_data_disks(const struct lease *lease) {
+        const struct diskio *diskio = lease->inside->lease->diskio;
+        const struct data_disks *data = &lease->broker->data_disks;
+        size_t found = 0;
+
+        for (size_t i = 0; diskio && i < diskio->n; i++)
+                found += !!disks_find(&data->disks, diskio->disk[i].disk.dev);
+        return data->code == 0 && found == data->disks.n;
+}
+
+/* Of a reservation, which was sized by somebody: its part of that, whatever else is the default. */
+static uint64_t share_inside(const struct lease *lease, enum resource resource,
+                             uint64_t cpu_milli) {
+        if (resource == RESOURCE_DISK_IO && lease->fds.n_disks == 0 && !has_data_disks(lease))
+                return 0;
+        return reservation_share(lease->inside, resource, cpu_milli);
+}
+
+static uint64_t share(const struct broker *broker, enum resource resource, uint64_t cpu_milli) {
+        const struct ledger *ledger = &broker->ledger;
+
         return sizing_share(cpu_milli, ledger->capacity.amount[RESOURCE_CPU],
                             ledger->capacity.amount[resource],
                             ledger->ratio_milli.amount[resource]);
+}
+
+/* What a VM of @cpu_milli gets of a resource: as it says, or as the slice, the broker, or its share
+ * of the CPUs do. */
+static uint64_t pick(const struct lease *lease, enum resource resource, uint64_t wish,
+                     uint64_t cpu_milli) {
+        const struct broker *broker = lease->broker;
+        enum resource key = resource == RESOURCE_NETWORK_UPLOAD ? RESOURCE_NETWORK : resource;
+        uint64_t value = lease->slice->policy->vm_claim.amount[key];
+
+        if (wish != REQUEST_DEFAULT)
+                return wish;
+        if (value == POLICY_AUTO)
+                value = broker->policy->broker.claim.amount[key];
+        if (lease->inside && is_rate(resource))
+                value = share_inside(lease, resource, cpu_milli);
+        else if (value == POLICY_AUTO)
+                value = is_rate(resource)          ? share(broker, key, cpu_milli)
+                        : resource == RESOURCE_CPU ? CPU_DEFAULT_MILLI
+                                                   : 0;
+        return lease->inside ? reservation_cut(lease->inside, resource, value) : value;
 }
 
 /* One direction of the network, by the same keys as the other: @name is "download" or "upload". */
@@ -118,11 +153,7 @@ static int size_direction(const struct lease *lease, const char *name, uint64_t 
         bool apart = broker->policy->broker.network.full_duplex && strcmp(name, "upload") == 0;
         enum resource axis = apart && lease->inside ? RESOURCE_NETWORK_UPLOAD : RESOURCE_NETWORK;
 
-        *ratep = pick(wish, slice->vm_claim.amount[RESOURCE_NETWORK],
-                      broker->policy->broker.claim.amount[RESOURCE_NETWORK],
-                      default_share(lease, axis, cpu_milli));
-        if (lease->inside && wish == REQUEST_DEFAULT)
-                *ratep = reservation_cut(lease->inside, axis, *ratep);
+        *ratep = pick(lease, axis, wish, cpu_milli);
         /* The share of nobody knows what is 0: not limited, and so more than any maximum. */
         if (*ratep == 0 && most != POLICY_NONE && !lease->inside &&
             broker->host.source[RESOURCE_NETWORK] == SOURCE_UNKNOWN)
@@ -245,8 +276,6 @@ static int size_reservation(struct lease *lease, struct why *why) {
 /* What is charged, and what the record says about the claim. Answers positive with a sentence. */
 int charge_size(struct lease *lease, struct why *why) {
         struct broker *broker = lease->broker;
-        const struct broker_policy *policy = &broker->policy->broker;
-        const struct slice_policy *slice = lease->slice->policy;
         const struct run_request *request = &lease->request;
         struct demand *charge = &lease->claim.demand;
         struct record *record = &lease->record;
@@ -258,23 +287,10 @@ int charge_size(struct lease *lease, struct why *why) {
         r = check_priority(lease, why);
         if (r)
                 return r;
-        values[RESOURCE_CPU] =
-                pick(request->claim.amount[RESOURCE_CPU], slice->vm_claim.amount[RESOURCE_CPU],
-                     policy->claim.amount[RESOURCE_CPU], 1000);
-        if (lease->inside && request->claim.amount[RESOURCE_CPU] == REQUEST_DEFAULT)
-                values[RESOURCE_CPU] =
-                        reservation_cut(lease->inside, RESOURCE_CPU, values[RESOURCE_CPU]);
         for (unsigned i = 0; i < _RESOURCE_N; i++) {
                 if (i == RESOURCE_NETWORK || i == RESOURCE_NETWORK_UPLOAD)
                         continue;
-                if (i != RESOURCE_CPU)
-                        values[i] = pick(request->claim.amount[i], slice->vm_claim.amount[i],
-                                         policy->claim.amount[i],
-                                         i == RESOURCE_DISK_IO
-                                                 ? default_share(lease, i, values[RESOURCE_CPU])
-                                                 : 0);
-                if (lease->inside && request->claim.amount[i] == REQUEST_DEFAULT)
-                        values[i] = reservation_cut(lease->inside, i, values[i]);
+                values[i] = pick(lease, i, request->claim.amount[i], values[RESOURCE_CPU]);
                 r = hold_to_max(lease, resource_name(i), i, request->claim.amount[i], &values[i],
                                 why);
                 if (r)

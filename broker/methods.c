@@ -160,7 +160,10 @@ static int end_lease(struct connection *connection, struct lease *lease, const c
                 grace_usec = lease->record.grace_usec;
         if (lease->state == LEASE_WAITING) {
                 strcpy(id, lease->record.id);
-                r = claim_refuse(lease, "killed", "the claim was ended by 'provium kill'");
+                r = claim_refuse(lease, "killed",
+                                 strcmp(reason, "kill") == 0
+                                         ? "the claim was ended by 'provium kill'"
+                                         : "the claim was ended by 'provium release'");
                 return r < 0 ? r
                              : connection_reply(connection, json_pack("{s:s}", "id", id), false);
         }
