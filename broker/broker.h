@@ -35,7 +35,9 @@ struct gpus;
 struct http;
 struct lease;
 struct named_owner;
+struct meter;
 struct network;
+struct pages;
 struct pressures;
 struct reservation;
 struct slice;
@@ -121,6 +123,8 @@ struct broker {
         struct space *space;
         struct asides *asides;   /* threads of errands; NULL: none ever was */
         struct surveys *surveys; /* who asks for one; NULL: nobody ever did */
+        struct pages *pages;     /* who asks for /metrics; likewise */
+        struct meter *meter;     /* what is counted */
         struct violations *violations; /* NULL: none ever was */
 
         sd_event_source *cleared; /* quotas that were taken away; NULL: none ever was */

@@ -7,6 +7,7 @@
 #include <base/fd.h>
 #include <broker/broker.h>
 #include <broker/connection.h>
+#include <broker/meter.h>
 #include <broker/pool_state.h>
 #include <proto/request.h>
 
@@ -211,6 +212,9 @@ int connection_error(struct connection *connection, const char *name, json_t *pa
                 json_decref(parameters);
                 return fault(-ENOMEM);
         }
+        if (strcmp(name, "Refused") == 0)
+                meter_refused(connection->broker,
+                              json_string_value(json_object_get(parameters, "reason")) ?: "other");
         snprintf(full, sizeof(full), "%s%s", strchr(name, '.') ? "" : PROTO_INTERFACE ".", name);
         connection_answered(connection);
         text = error_format(full, parameters, &length);

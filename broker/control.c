@@ -13,6 +13,7 @@
 #include <broker/broker.h>
 #include <broker/control.h>
 #include <broker/lease.h>
+#include <broker/meter.h>
 #include <broker/methods.h>
 #include <broker/waiting.h>
 #include <broker/shrink.h>
@@ -223,6 +224,7 @@ int control_adopt(struct broker *broker, int fd, struct connection **connectionp
                         log_warning("uid %u, pid %d: turned away, it has %llu connections",
                                     cred.uid, cred.pid, (unsigned long long)user->n_connections);
                 user_put(broker, user);
+                meter_count(broker, METER_VARLINK_TURNED_AWAY);
                 dismiss(fd, "this user has as many connections as one may have");
                 fd_close(fd);
                 return 0;
@@ -241,6 +243,7 @@ int control_adopt(struct broker *broker, int fd, struct connection **connectionp
         user->n_connections++;
         TAILQ_INSERT_TAIL(&control->connections, connection, link);
         control->n_connections++;
+        meter_count(broker, METER_VARLINK_ACCEPTED);
         r = listen_to(connection);
         if (r < 0) {
                 connection_free(connection);
@@ -285,6 +288,7 @@ static int on_listen(sd_event_source *source, int listen_fd, uint32_t revents, v
                                 if (log_rate_pass(&broker->client_lines.all, broker_now_usec()))
                                         log_error("out of file descriptors: a client was turned "
                                                   "away");
+                                meter_count(broker, METER_VARLINK_TURNED_AWAY);
                                 turn_away(broker->control);
                         }
                         return 0;

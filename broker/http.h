@@ -53,6 +53,8 @@ struct http_route {
 };
 
 struct broker *http_broker(struct http_request *request);
+/* How many connections there are now. */
+uint64_t http_connections(const struct broker *broker);
 
 /* As whom the peer sees: its uid on the unix socket, 0 (everything) or HTTP_NOBODY (what concerns
  * nobody in particular) over TCP, as the policy has it. As report_resources() takes it. */
@@ -73,7 +75,12 @@ bool http_is_head(const struct http_request *request);
  */
 _must_check_ int http_answer(struct http_request *request, unsigned status, const char *type,
                              char *body, size_t length);
-/* The same with an object, which is taken over; NULL is a fault, out of memory. */
+/* 200 with a body that others are given, too: @put(@userdata) when this one is sent; also on a
+ * fault. */
+_must_check_ int http_answer_shared(struct http_request *request, const char *type,
+                                    const char *body, size_t length, void (*put)(void *userdata),
+                                    void *userdata);
+/* http_answer() with an object, which is taken over; NULL is a fault, out of memory. */
 _must_check_ int http_answer_json(struct http_request *request, unsigned status, json_t *object);
 /* {"error": sentence, "status": number}: what is wrong, and what would be valid. */
 _must_check_ int http_answer_error(struct http_request *request, unsigned status,

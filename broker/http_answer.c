@@ -113,6 +113,25 @@ int http_answer(struct http_request *request, unsigned status, const char *type,
         return 0;
 }
 
+int http_answer_shared(struct http_request *request, const char *type, const char *body,
+                       size_t length, void (*put)(void *), void *userdata) {
+        struct MHD_Response *response;
+        int r;
+
+        response = MHD_create_response_from_buffer_with_free_callback_cls(length, (void *)body, put,
+                                                                          userdata);
+        if (!response) {
+                put(userdata);
+                return fault(-ENOMEM);
+        }
+        r = http_add_headers(response, type, "no-store");
+        if (r < 0)
+                MHD_destroy_response(response);
+        else
+                http_set_response(request, MHD_HTTP_OK, response);
+        return r;
+}
+
 int http_answer_json(struct http_request *request, unsigned status, json_t *object) {
         char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
         size_t length;

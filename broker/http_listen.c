@@ -13,6 +13,7 @@
 #include <broker/broker.h>
 #include <broker/http_conn.h>
 #include <broker/http_listen.h>
+#include <broker/meter.h>
 
 #define BACKLOG 64
 #define ACCEPTS_PER_TURN 4
@@ -76,10 +77,17 @@ static bool tell_peer(int fd, const struct sockaddr *address, struct http_peer *
 static void let_in(struct http *http, int fd, const struct sockaddr *address, socklen_t length) {
         const struct http_policy *policy = &http->broker->policy->broker.http;
         struct http_peer peer;
+        bool many;
 
-        if (!tell_peer(fd, address, &peer))
+        if (!tell_peer(fd, address, &peer)) {
                 fd_close(fd);
-        else if (count_peer(http, &peer) >= policy->connections_peer_max)
+                return;
+        }
+        many = count_peer(http, &peer) >= policy->connections_peer_max;
+        meter_count(http->broker, many || http->n_clients >= policy->connections_max
+                                          ? METER_HTTP_TURNED_AWAY
+                                          : METER_HTTP_ACCEPTED);
+        if (many)
                 turn_away(fd, "429 Too Many Requests",
                           "you have as many connections as one may have, by [HTTP] "
                           "MaxConnectionsPerPeer=");

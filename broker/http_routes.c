@@ -7,6 +7,7 @@
 #include <broker/http_conn.h>
 #include <broker/http_events.h>
 #include <broker/http_health.h>
+#include <broker/http_metrics.h>
 #include <broker/http_parse.h>
 #include <broker/http_resources.h>
 #include <broker/http_routes.h>
@@ -14,6 +15,8 @@
 static const struct http_route routes[] = {
         {"/healthz", "", http_health, NULL, "is the broker well"},
         {"/resources", "instance", http_resources, NULL, "what is sold, and to whom"},
+        {"/stats", "", http_stats, NULL, "what VMs and slices have used"},
+        {"/metrics", "", http_metrics, NULL, "all figures, for Prometheus"},
         {"/events", "since kind", http_events, NULL, "what happens, as it happens"},
 };
 

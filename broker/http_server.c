@@ -371,6 +371,10 @@ void http_each_fd(const struct broker *broker, void (*fn)(int fd)) {
                         fn(broker->http->listeners[i].fd);
 }
 
+uint64_t http_connections(const struct broker *broker) {
+        return broker->http ? broker->http->n_clients : 0;
+}
+
 void http_free(struct http *http) {
         struct http_client *client;
 

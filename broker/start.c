@@ -27,9 +27,12 @@
 #include <broker/filters.h>
 #include <broker/gpu.h>
 #include <broker/gpu_lease.h>
+#include <broker/http_metrics.h>
 #include <broker/http_server.h>
 #include <broker/ksm.h>
 #include <broker/lease.h>
+#include <broker/loop.h>
+#include <broker/meter.h>
 #include <broker/network.h>
 #include <broker/owning.h>
 #include <broker/pool_state.h>
@@ -375,6 +378,8 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         owners_init(&broker->owners);
         broker->tick_usec = UINT64_MAX;
         r = events_init(&broker->events, broker_now_ns() / 1000, broker_realtime_ns());
+        if (r == 0)
+                r = meter_init(broker);
         if (r < 0)
                 return r;
         r = rights_limit(options->resume_fd >= 0, why);
@@ -438,7 +443,7 @@ int broker_init(struct broker *broker, const struct options *options, struct why
 int broker_run(struct broker *broker) {
         sd_notifyf(0, "READY=1\nMAINPID=%d\nSTATUS=%llu VMs", getpid(),
                    (unsigned long long)broker->ledger.vms);
-        return sd_event_loop(broker->event);
+        return loop_run(broker);
 }
 
 void broker_deinit(struct broker *broker) {
@@ -472,6 +477,7 @@ void broker_deinit(struct broker *broker) {
         gpu_lease_close(broker);
         violations_close(broker);
         space_close(broker);
+        http_metrics_close(broker);
         survey_close(broker);
         asides_close(broker);
         gpus_free(broker->gpus);
@@ -482,6 +488,7 @@ void broker_deinit(struct broker *broker) {
         sd_event_unref(broker->event);
         cgroup_root_close(&broker->root);
         spawner_deinit(&broker->spawner);
+        meter_free(broker);
         events_deinit(&broker->events);
         policy_free(broker->policy);
         filters_unref(broker->filters);

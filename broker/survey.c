@@ -26,6 +26,8 @@ struct survey *survey_ref(struct survey *survey) {
 void survey_unref(struct survey *survey) {
         if (!survey || --survey->n_refs > 0)
                 return;
+        if (survey->kept)
+                survey->drop_kept(survey->kept);
         fd_close(survey->root_fd);
         usage_disks_deinit(&survey->disks);
         free(survey->devices);
@@ -184,6 +186,12 @@ static int begin(struct broker *broker) {
         return 0;
 }
 
+struct survey *survey_young(struct broker *broker) {
+        struct survey *young = broker->surveys ? broker->surveys->young : NULL;
+
+        return young && broker_now_ns() - young->begun_ns < SURVEY_YOUNG_USEC * 1000 ? young : NULL;
+}
+
 int survey_ask(struct broker *broker, struct survey_asker *asker) {
         struct surveys *surveys;
         int r;
@@ -192,7 +200,7 @@ int survey_ask(struct broker *broker, struct survey_asker *asker) {
         if (r)
                 return r;
         surveys = broker->surveys;
-        if (surveys->young && broker_now_ns() - surveys->young->begun_ns < SURVEY_YOUNG_USEC * 1000)
+        if (survey_young(broker))
                 return asker->told(asker, surveys->young);
         if (!surveys->making)
                 r = begin(broker);

@@ -82,6 +82,9 @@ struct survey {
         int root_fd, ifb_ifindex;
         uint16_t major;
         char block_dir[128]; /* "/sys/dev/block" */
+
+        void *kept; /* what was made of it, and goes with it: broker/http_metrics; or NULL */
+        void (*drop_kept)(void *kept);
 };
 
 /* Who asks. It lies in what the caller keeps until it was told, or has left. */
@@ -98,6 +101,8 @@ struct survey_asker {
 _must_check_ int survey_ask(struct broker *broker, struct survey_asker *asker);
 /* It is told no more, if it was waiting. */
 void survey_leave(struct broker *broker, struct survey_asker *asker);
+/* The one that is told again; NULL: there is none. Borrowed. */
+struct survey *survey_young(struct broker *broker);
 /* Does somebody wait for one? Then the program is not replaced just now. */
 bool survey_is_asked(const struct broker *broker);
 void survey_close(struct broker *broker);
