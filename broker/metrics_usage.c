@@ -3,6 +3,7 @@
  * What VMs and slices have used, as the survey has it. The same table serves both, under names of
  * their own, for a slice's are not the sum of its VMs': those that have ended are in it.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include <broker/metrics.h>
@@ -28,13 +29,11 @@ struct row {
                   help " of the slice and all that was in it."}},                                  \
                         bit, offsetof(struct usage, member), divisor, label                        \
         }
-#define PSI(name, help, member)                                                                    \
-        ROW(name, METRICS_COUNTER, " resource", help, USAGE_PSI_CPU, member[USAGE_WAITS_CPU],      \
-            USEC, "resource=\"cpu\""),                                                             \
-                ROW(name, METRICS_COUNTER, " resource", help, USAGE_PSI_MEMORY,                    \
-                    member[USAGE_WAITS_MEMORY], USEC, "resource=\"memory\""),                      \
-                ROW(name, METRICS_COUNTER, " resource", help, USAGE_PSI_IO,                        \
-                    member[USAGE_WAITS_IO], USEC, "resource=\"io\"")
+#define WAITING "Time in which some task waited for the resource,"
+#define STALLED "Time in which all tasks waited for the resource,"
+#define PSI(name, help, bit, member, resource)                                                     \
+        ROW(name, METRICS_COUNTER, " resource", help, bit, member, USEC,                           \
+            "resource=\"" resource "\"")
 
 static const struct row rows[] = {
         ROW("cpu_seconds_total", METRICS_COUNTER, "", "CPU time", USAGE_CPU, cpu_usec, USEC, NULL),
@@ -52,10 +51,18 @@ static const struct row rows[] = {
             USAGE_OOM, oom_kills, 1, NULL),
         ROW("processes", METRICS_GAUGE, "", "Processes and threads", USAGE_PROCESSES, processes, 1,
             NULL),
-        PSI("pressure_waiting_seconds_total", "Time in which some task waited for the resource,",
-            waiting_usec),
-        PSI("pressure_stalled_seconds_total", "Time in which all tasks waited for the resource,",
-            stalled_usec),
+        PSI("pressure_waiting_seconds_total", WAITING, USAGE_PSI_CPU, waiting_usec[USAGE_WAITS_CPU],
+            "cpu"),
+        PSI("pressure_waiting_seconds_total", WAITING, USAGE_PSI_MEMORY,
+            waiting_usec[USAGE_WAITS_MEMORY], "memory"),
+        PSI("pressure_waiting_seconds_total", WAITING, USAGE_PSI_IO, waiting_usec[USAGE_WAITS_IO],
+            "io"),
+        PSI("pressure_stalled_seconds_total", STALLED, USAGE_PSI_CPU, stalled_usec[USAGE_WAITS_CPU],
+            "cpu"),
+        PSI("pressure_stalled_seconds_total", STALLED, USAGE_PSI_MEMORY,
+            stalled_usec[USAGE_WAITS_MEMORY], "memory"),
+        PSI("pressure_stalled_seconds_total", STALLED, USAGE_PSI_IO, stalled_usec[USAGE_WAITS_IO],
+            "io"),
 };
 
 enum disk_family { DISK_BYTES, DISK_OPERATIONS, _DISK_FAMILY_N };
@@ -210,17 +217,21 @@ static void render_disks(struct metrics *metrics, enum subject subject, const st
         }
 }
 
+static void render_info(struct metrics *metrics, const struct shown *entry) {
+        char labels[METRICS_LABELS_MAX] = "", uid[16];
+
+        snprintf(uid, sizeof(uid), "%u", entry->vm->uid);
+        metrics_label(labels, sizeof(labels), "id", entry->vm->id);
+        metrics_label(labels, sizeof(labels), "uid", uid);
+        metrics_sample_more(&metrics->text, &vms[VM_INFO], entry->labels, labels, 1, 1);
+}
+
 static void render_claims(struct metrics *metrics, const struct list *list) {
         struct metrics_text *text = &metrics->text;
 
         metrics_begin(text, &vms[VM_INFO]);
         for (size_t i = 0; i < list->n; i++) {
-                char labels[METRICS_LABELS_MAX] = "", uid[16];
-
-                snprintf(uid, sizeof(uid), "%u", list->entries[i].vm->uid);
-                metrics_label(labels, sizeof(labels), "id", list->entries[i].vm->id);
-                metrics_label(labels, sizeof(labels), "uid", uid);
-                metrics_sample_more(text, &vms[VM_INFO], list->entries[i].labels, labels, 1, 1);
+                render_info(metrics, &list->entries[i]);
         }
         metrics_begin(text, &vms[VM_CPUS]);
         for (size_t i = 0; i < list->n; i++)
@@ -277,20 +288,29 @@ static void render_traffic(struct metrics *metrics, const struct list *list) {
         }
 }
 
-void metrics_render_usage(struct metrics *metrics) {
-        struct list list = list_slices(metrics);
+static void render_all_slices(struct metrics *metrics, const struct list *list) {
+        render_rows(metrics, SUBJECT_SLICE, list);
+        render_disks(metrics, SUBJECT_SLICE, list);
+}
 
-        metrics->text.failed |= !list.entries;
-        render_rows(metrics, SUBJECT_SLICE, &list);
-        render_disks(metrics, SUBJECT_SLICE, &list);
-        free(list.entries);
-        list = list_vms(metrics);
-        metrics->text.failed |= !list.entries;
-        render_claims(metrics, &list);
-        render_rows(metrics, SUBJECT_VM, &list);
-        render_disks(metrics, SUBJECT_VM, &list);
-        render_traffic(metrics, &list);
-        free(list.entries);
+static void render_all_vms(struct metrics *metrics, const struct list *list) {
+        render_claims(metrics, list);
+        render_rows(metrics, SUBJECT_VM, list);
+        render_disks(metrics, SUBJECT_VM, list);
+        render_traffic(metrics, list);
+}
+
+void metrics_render_usage(struct metrics *metrics) {
+        struct list slices = list_slices(metrics), machines = list_vms(metrics);
+
+        if (slices.entries && machines.entries) {
+                render_all_slices(metrics, &slices);
+                render_all_vms(metrics, &machines);
+        } else {
+                metrics->text.failed = true;
+        }
+        free(slices.entries);
+        free(machines.entries);
 }
 
 void metrics_each_usage_family(void (*fn)(void *userdata, const struct metrics_family *family),
