@@ -4,7 +4,6 @@
 
 #include <admission/ledger.h>
 #include <broker/broker.h>
-#include <broker/control.h>
 #include <broker/http.h>
 #include <broker/metrics.h>
 #include <broker/report.h>
