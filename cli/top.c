@@ -251,11 +251,12 @@ static int turn(struct top *top, uint64_t *nextp) {
         if (r == 0)
                 r = top_link_step(&top->link, cli_now_usec(), &changed);
         now = cli_now_usec();
+        if (top->link.gone_usec)
+                *nextp = min_u64(*nextp, top->link.retry_usec);
         if (r == 0 && now >= *nextp) {
-                *nextp = now + (top->link.gone_usec ? min_u64(top->ui.delay_usec, 1000000)
-                                                    : top->ui.delay_usec);
+                *nextp = now + top->ui.delay_usec;
                 changed = true;
-                if (!top->ui.paused)
+                if (!top->ui.paused || top->link.gone_usec)
                         r = top_link_ask(&top->link, now);
                 if (r == 0 && top->ui.mode == TOP_MODE_DETAILS && !top->ui.paused)
                         r = top_link_ask_details(&top->link, top->ui.subject, false);

@@ -64,15 +64,17 @@ static void format_rest(const json_t *object, struct top_event *event) {
         }
 }
 
-void top_model_add_event(struct top_model *model, const json_t *object) {
-        struct top_event *event = &model->events[model->events_end];
-        char safe[HUMAN_TEXT_MAX];
-        const char *kind = human_string(object, "kind");
+/* What came before we looked is nothing that was missed, nor are numbers that were never used. */
+static bool is_left_out_gap(const struct top_model *model, const json_t *object) {
         uint64_t from;
 
-        if (!*kind || strcmp(kind, "pool_state") == 0 ||
-            (strcmp(kind, "gap") == 0 && human_number(object, "from", &from) && from == 0))
-                return;
+        return human_number(object, "from", &from) && from == 0 && model->n_events == 0;
+}
+
+static void keep(struct top_model *model, const json_t *object, const char *kind) {
+        struct top_event *event = &model->events[model->events_end];
+        char safe[HUMAN_TEXT_MAX];
+
         *event = (struct top_event){};
         if (!human_number(object, "uid", &event->uid))
                 event->uid = TOP_UNKNOWN;
@@ -81,9 +83,23 @@ void top_model_add_event(struct top_model *model, const json_t *object) {
         snprintf(event->kind, sizeof(event->kind), "%s", human_safe(kind, safe));
         snprintf(event->slice, sizeof(event->slice), "%s", human_member(object, "slice", safe));
         snprintf(event->name, sizeof(event->name), "%s", human_member(object, "name", safe));
-        format_rest(object, event);
+        if (json_is_true(json_object_get(object, "restarted")))
+                snprintf(event->text, sizeof(event->text), "the broker was started anew");
+        else
+                format_rest(object, event);
         model->events_end = (model->events_end + 1) % TOP_EVENTS;
         model->n_events = min_u64(model->n_events + 1, TOP_EVENTS);
+}
+
+void top_model_add_event(struct top_model *model, const json_t *object) {
+        const char *kind = human_string(object, "kind");
+        bool gap = strcmp(kind, "gap") == 0;
+        uint64_t seq;
+
+        if (human_number(object, gap ? "to" : "seq", &seq))
+                model->next_event = max_u64(model->next_event, seq + 1);
+        if (*kind && strcmp(kind, "pool_state") != 0 && (!gap || !is_left_out_gap(model, object)))
+                keep(model, object, kind);
 }
 
 const struct top_event *top_model_event(const struct top_model *model, size_t i) {

@@ -47,14 +47,14 @@ static void lose(struct top_link *link, uint64_t now) {
 
 /* Follows all events that are told on the screen: those once a second for numbers that are on it
  * anyway are not even made, as long as nobody else asks for them. */
-static json_t *events_wanted(void) {
+static json_t *events_wanted(const struct top_model *model) {
         json_t *kinds = json_array();
 
         for (const struct event_kind *kind = event_kinds; kind->name; kind++)
                 if (strcmp(kind->name, "pool_state") != 0)
                         json_array_append_new(kinds, json_string(kind->name));
-        /* From the beginning: all that its ring holds, of which the last ones are kept. */
-        return json_pack("{sI so}", "since", (json_int_t)0, "kinds", kinds);
+        /* At first all that its ring holds, of which the last ones are kept. */
+        return json_pack("{sI so}", "since", (json_int_t)model->next_event, "kinds", kinds);
 }
 
 /* Connects @client and asks; 0 although nobody is there: it is not connected then. */
@@ -108,7 +108,7 @@ int top_link_ask(struct top_link *link, uint64_t now) {
         }
         link->round = TOP_ROUND_LIST;
         link->asked_usec = now;
-        return open_and_ask(link, &link->events, "Events", events_wanted(), true);
+        return open_and_ask(link, &link->events, "Events", events_wanted(link->model), true);
 }
 
 static int ask_next(struct top_link *link, uint64_t now) {

@@ -88,6 +88,7 @@ struct top_model {
 
         struct top_samples before, now;
 
+        uint64_t next_event; /* the number of the first one that has not been seen */
         struct top_event events[TOP_EVENTS]; /* a ring; events_end is behind the last */
         size_t n_events, events_end;
 };

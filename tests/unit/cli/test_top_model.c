@@ -167,6 +167,19 @@ static void events_are_kept_the_last_first(void) {
         top_model_deinit(&model);
 }
 
+static void events_go_on_where_they_were_when_the_broker_is_back(void) {
+        json_t *gap = json_pack("{ss si si sb}", "kind", "gap", "from", 3, "to", 9, "restarted", 1);
+        struct top_model model;
+
+        host_model(&model);
+        expect_uint(model.next_event, 3);
+        top_model_add_event(&model, gap);
+        expect_uint(model.next_event, 10);
+        expect_str(top_model_event(&model, 0)->text, "the broker was started anew");
+        json_decref(gap);
+        top_model_deinit(&model);
+}
+
 static void events_for_machines_are_left_out_and_hostile_ones_escaped(void) {
         json_t *sample = json_pack("{ss}", "kind", "pool_state");
         json_t *gap = json_pack("{ss si si}", "kind", "gap", "from", 0, "to", 99);
@@ -198,4 +211,5 @@ UNIT_MAIN(TEST(rates_are_what_counters_grew_by_in_the_time_between), TEST(one_lo
           TEST(use_stays_with_its_vm_when_the_list_changes), TEST(half_a_list_is_not_seen),
           TEST(the_hosts_use_is_the_sum_of_its_vms), TEST(what_is_not_known_is_not_zero),
           TEST(events_are_kept_the_last_first),
+          TEST(events_go_on_where_they_were_when_the_broker_is_back),
           TEST(events_for_machines_are_left_out_and_hostile_ones_escaped))
