@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "house.h"
@@ -21,15 +22,21 @@ void pane_open(struct pane *pane, int columns, int rows, const char *command) {
         snprintf(width, sizeof(width), "%d", columns);
         snprintf(height, sizeof(height), "%d", rows);
         need_int(SHELL(&job, TMUX, "new-session", "-d", "-x", width, "-y", height, command), 0);
+        need_int(SHELL(&job, TMUX, "display", "-p", "#{pid}"), 0);
+        pane->server = pidfd_open(atoi(job.out), 0);
+        need(pane->server >= 0);
         need_int(SHELL(&job, TMUX, "set", "-g", "status", "off"), 0);
         need_int(SHELL(&job, TMUX, "set", "-g", "remain-on-exit", "on"), 0);
         pane_resize(columns, rows);
 }
 
-void pane_close(void) {
+void pane_close(struct pane *pane) {
         struct job job;
 
         SHELL(&job, TMUX, "kill-server");
+        /* It goes on for a moment, and whoever opens the next one would meet it. */
+        need(pidfd_wait(pane->server, HOUSE_WAIT_MS));
+        close(pane->server);
 }
 
 void pane_look(struct pane *pane) {

@@ -11,13 +11,15 @@
 #define PANE_TEXT_MAX (64 * 1024)
 
 struct pane {
+        int server;               /* a pidfd */
         char text[PANE_TEXT_MAX]; /* as it was last looked at: a line for each row */
 };
 
 /* Opens a terminal of that size in which @command is executed by a shell, with our broker's socket
  * and programs, in UTF-8. */
 void pane_open(struct pane *pane, int columns, int rows, const char *command);
-void pane_close(void);
+/* Ends what runs in it, and waits until the terminal is gone. */
+void pane_close(struct pane *pane);
 
 /* Looks at it. */
 void pane_look(struct pane *pane);

@@ -126,7 +126,7 @@ static void bars_and_rows_are_what_broker_and_kernel_say(void) {
         pane_wait(&pane, "burner");
         pane_keep(&pane, "top-40x10.txt");
         pane_press("q");
-        pane_close();
+        pane_close(&pane);
         job_kill(&waits, SIGTERM);
         job_wait(&waits, HOUSE_WAIT_MS);
         house_end_all(&house);
@@ -173,7 +173,7 @@ static void keys_sort_filter_and_show_details(void) {
         pane_type("x");
         pane_wait(&pane, "burner");
         pane_press("q");
-        pane_close();
+        pane_close(&pane);
         house_end_all(&house);
         house_close(&house);
 }
@@ -203,7 +203,7 @@ static void a_vm_is_ended_after_a_yes_and_only_then(void) {
         expect_str(pane_row(&pane, "eater  "), "");
         pane_keep(&pane, "top-ended.txt");
         pane_press("q");
-        pane_close();
+        pane_close(&pane);
         house_end_all(&house);
         house_close(&house);
 }
@@ -224,7 +224,7 @@ static void expect_restored(struct pane *pane, const char *status) {
         file_get(HOUSE_DIR "/after", after, sizeof(after));
         expect_str(after, before);
         unlink(HOUSE_DIR "/after");
-        pane_close();
+        pane_close(pane);
 }
 
 static void the_terminal_is_given_back_as_it_was(void) {
@@ -250,7 +250,7 @@ static void the_terminal_is_given_back_as_it_was(void) {
         pane_open(&pane, 80, 24, "TERM=dumb " TOP "; echo STATUS $?; exec sleep 1000");
         pane_wait(&pane, "STATUS 64");
         expect_in(pane.text, "cannot be drawn on");
-        pane_close();
+        pane_close(&pane);
         expect_int(SHELL(&job, "provium", "top"), 64);
         expect_in(job.err, "--once prints a frame");
         house_close(&house);
@@ -273,7 +273,7 @@ static void a_broker_that_is_gone_is_said_to_be_and_found_again(void) {
         pane_wait(&pane, "3 VMs");
         pane_wait(&pane, "CPUv");
         pane_press("q");
-        pane_close();
+        pane_close(&pane);
         house_end_all(&house);
         house_close(&house);
 }
