@@ -171,8 +171,13 @@ static const char *text_of(enum top_column column, const struct top_vm *vm) {
         case TOP_COMMAND:
                 return vm->command;
         default:
-                return NULL;
+                return "";
         }
+}
+
+static bool is_text(enum top_column column) {
+        return column == TOP_NAME || column == TOP_SLICE || column == TOP_STATE ||
+               column == TOP_COMMAND;
 }
 
 static const char *format_age(const struct top_vm *vm, char *buffer) {
@@ -185,10 +190,8 @@ static const char *format_age(const struct top_vm *vm, char *buffer) {
 
 const char *top_column_format(enum top_column column, const struct top_vm *vm, struct users *users,
                               char *buffer) {
-        const char *text = text_of(column, vm);
-
-        if (text)
-                return human_safe(text, buffer);
+        if (is_text(column))
+                return human_safe(text_of(column, vm), buffer);
         switch (column) {
         case TOP_USER:
                 return users_name(users, vm->uid, buffer);
@@ -223,11 +226,10 @@ const char *top_column_format(enum top_column column, const struct top_vm *vm, s
 
 int top_column_compare(enum top_column column, bool reverse, const struct top_vm *a,
                        const struct top_vm *b) {
-        const char *text = text_of(column, a), *other = text_of(column, b);
         int order = 0;
 
-        if (text && other) {
-                order = strcmp(text, other);
+        if (is_text(column)) {
+                order = strcmp(text_of(column, a), text_of(column, b));
         } else {
                 uint64_t x = number_of(column, a), y = number_of(column, b);
                 /* A user is a number, but none that is larger; who was made later is younger. */
