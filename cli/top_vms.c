@@ -88,18 +88,28 @@ static void put_cell(struct grid *grid, int row, int column, int width, bool rig
                 grid_put_cut(grid, row, column, width, style, text);
 }
 
-static void draw_titles(struct grid *grid, int row, const struct layout *layout,
-                        const struct top_ui *ui) {
+/* "NAME", or "NAME 7/40" where only 7 of 40 have room; with the sign of the order. */
+static void format_title(size_t column, const struct top_ui *ui, bool printed, bool utf8,
+                         char *text, size_t size) {
         static const char *const marks[2][2] = {{"v", "^"}, {"\xe2\x96\xbc", "\xe2\x96\xb2"}};
+        const char *mark = column == ui->sort ? marks[utf8][ui->reverse] : "";
+
+        if (column == TOP_NAME && !printed && ui->n_order > ui->page)
+                snprintf(text, size, "NAME %zu/%zu%s", ui->page, ui->n_order, mark);
+        else
+                snprintf(text, size, "%s%s", top_columns[column].title, mark);
+}
+
+static void draw_titles(struct grid *grid, int row, const struct layout *layout,
+                        const struct top_ui *ui, bool printed) {
         int column = 1;
 
         for (size_t c = 0; c < _TOP_COLUMN_N; c++) {
-                char title[40];
+                char title[64];
 
                 if (layout->widths[c] == 0)
                         continue;
-                snprintf(title, sizeof(title), "%s%s", top_columns[c].title,
-                         c == ui->sort ? marks[grid->utf8][ui->reverse] : "");
+                format_title(c, ui, printed, grid->utf8, title, sizeof(title));
                 put_cell(grid, row, column, layout->widths[c], top_columns[c].right, GRID_PLAIN,
                          title);
                 column += layout->widths[c] + 1;
@@ -162,8 +172,8 @@ int top_draw_vms(struct grid *grid, int row, int n, struct top_ui *ui,
         struct layout layout;
 
         make_layout(&layout, grid, ui, model, frame->users);
-        draw_titles(grid, row, &layout, ui);
         scroll(ui, n > 0 ? (size_t)n : 0);
+        draw_titles(grid, row, &layout, ui, frame->printed);
         if (ui->n_order == 0 && n > 0)
                 grid_put(grid, row + 1, 1, GRID_PLAIN,
                          model->n_vms     ? "(no VM matches)"

@@ -172,6 +172,7 @@ static void the_selected_one_of_many_is_scrolled_to(void) {
         ui.sort = TOP_NAME;
         text = draw(&ui, &model, &frame, 24, 80);
         expect_in(text, ">build ");
+        expect_in(text, "\n NAME 9/103v");
         expect_in(text, "EVENTS");
         free(text);
         top_ui_key(&ui, &model, TOP_KEY_END);
@@ -187,6 +188,7 @@ static void the_selected_one_of_many_is_scrolled_to(void) {
         /* Printed, all of them are there. */
         frame.printed = true;
         text = draw(&ui, &model, &frame, top_view_rows(&ui, &model), 80);
+        expect_in(text, "\n NAMEv ");
         expect_in(text, "\n vm-000 ");
         expect_in(text, "\n vm-099 ");
         expect_in(text, "vm_spawned");
