@@ -295,6 +295,12 @@ static void tell_notices(struct cli *cli, const struct trace *trace) {
                                 notices[i].n == 1 ? "" : "s", notices[i].text);
         if (trace->n_lost > 0)
                 cli_say(cli, "%" PRIu64 " events are missing", trace->n_lost);
+        if (trace->n_restarts > 0)
+                cli_say(cli, "the broker was started anew %" PRIu64 " times: events may be missing",
+                        trace->n_restarts);
+        if (trace->n_cut > 0)
+                cli_say(cli, "the last event is cut off; its %" PRIu64 " bytes are left out",
+                        trace->n_cut);
 }
 
 /* ---- what is done */

@@ -55,6 +55,8 @@ struct trace {
                                 begin */
         uint64_t n_open;     /* in events: claims that were held still when they end */
         uint64_t n_lost;     /* in events: events that their reader missed */
+        uint64_t n_restarts; /* in events: of the broker, at which it may have missed some */
+        uint64_t n_cut;      /* in events: bytes at the end that are the beginning of one */
 };
 
 /* Frees what @trace has. */

@@ -131,16 +131,20 @@ static void released(struct trace_events *events, struct trace *trace, struct he
         drop(events, held);
 }
 
-static int take_event(struct trace_events *events, struct trace *trace, const json_t *event,
+int trace_events_take(struct trace_events *events, struct trace *trace, const json_t *event,
                       uint32_t line, struct why *why) {
         const char *kind = human_string(event, "kind"), *id = human_string(event, "id");
         struct held *held = NULL;
         uint64_t ts_ns, from, to, now_usec;
         int r;
 
+        trace->charged = true;
         if (strcmp(kind, "gap") == 0) {
-                if (human_number(event, "from", &from) && human_number(event, "to", &to) &&
-                    to >= from && to - from < UINT32_MAX)
+                /* Of the numbers around a restart most were never used. */
+                if (json_is_true(json_object_get(event, "restarted")))
+                        trace->n_restarts++;
+                else if (human_number(event, "from", &from) && human_number(event, "to", &to) &&
+                         to >= from && to - from < UINT32_MAX)
                         trace->n_lost += to - from + 1;
                 return 0;
         }
@@ -165,20 +169,23 @@ static int take_event(struct trace_events *events, struct trace *trace, const js
         return 0;
 }
 
-int trace_events_line(struct trace_events *events, struct trace *trace, const char *text,
+int trace_events_line(struct trace_events *events, struct trace *trace, const char *text, bool cut,
                       uint32_t line, struct why *why) {
         json_error_t error;
         json_t *event = json_loads(text, 0, &error);
         int r;
 
-        trace->charged = true;
+        if (!event && cut && *text == '{') {
+                trace->n_cut = strlen(text);
+                return 0;
+        }
         if (!event || !json_is_object(event)) {
                 json_decref(event);
                 return why_set(why, TRACE_E_INVALID,
                                "this is no JSON object; give one event a line, as 'provium events "
                                "--json' prints them");
         }
-        r = take_event(events, trace, event, line, why);
+        r = trace_events_take(events, trace, event, line, why);
         json_decref(event);
         return r;
 }

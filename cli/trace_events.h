@@ -8,6 +8,8 @@
  * still when the events end is kept until then. Other kinds are passed over.
  */
 
+#include <jansson.h>
+
 #include <base/macro.h>
 
 struct trace;
@@ -18,9 +20,12 @@ struct trace_events {
         uint64_t latest_usec; /* of all events */
 };
 
-/* Takes one line. All 0 is a new one. Answers TRACE_E_INVALID; negative: out of memory. */
+/* Takes one event. All 0 is a new one. Answers TRACE_E_INVALID; negative: out of memory. */
+_must_check_ int trace_events_take(struct trace_events *events, struct trace *trace,
+                                   const json_t *event, uint32_t line, struct why *why);
+/* The same of one line; one that is @cut off may be the beginning of an event, and is counted. */
 _must_check_ int trace_events_line(struct trace_events *events, struct trace *trace,
-                                   const char *text, uint32_t line, struct why *why);
+                                   const char *text, bool cut, uint32_t line, struct why *why);
 /* No more will come. */
 _must_check_ int trace_events_end(struct trace_events *events, struct trace *trace,
                                   struct why *why);

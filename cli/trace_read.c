@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <base/why.h>
+#include <cli/frame.h>
 #include <cli/lines.h>
 #include <cli/trace_csv.h>
 #include <cli/trace_events.h>
@@ -19,7 +20,8 @@ struct reader {
         uint32_t line;
 };
 
-static int read_line(struct reader *reader, const char *text, struct why *why) {
+/* @cut: the text ends without a newline. */
+static int read_line(struct reader *reader, const char *text, bool cut, struct why *why) {
         if (reader->line == 1 && strncmp(text, "\xef\xbb\xbf", 3) == 0)
                 text += 3; /* a byte order mark */
         if (!text[strspn(text, " \t")] || *text == '#')
@@ -27,7 +29,8 @@ static int read_line(struct reader *reader, const char *text, struct why *why) {
         if (reader->form == FORM_UNKNOWN)
                 reader->form = text[strspn(text, " \t")] == '{' ? FORM_EVENTS : FORM_CSV;
         if (reader->form == FORM_EVENTS)
-                return trace_events_line(&reader->events, reader->trace, text, reader->line, why);
+                return trace_events_line(&reader->events, reader->trace, text, cut, reader->line,
+                                         why);
         return trace_csv_line(&reader->csv, reader->trace, text, reader->line, why);
 }
 
@@ -48,7 +51,7 @@ static int read_lines(struct reader *reader, struct lines *lines, struct why *wh
                 if (strlen(text) + 2 < length)
                         r = why_set(&line_why, TRACE_E_INVALID, "there is a NUL in this line");
                 else
-                        r = read_line(reader, text, &line_why);
+                        r = read_line(reader, text, lines->ended, &line_why);
                 if (r > 0)
                         return why_set(why, TRACE_E_INVALID, "%" PRIu32 ": %s", reader->line,
                                        line_why.text);
@@ -56,6 +59,59 @@ static int read_lines(struct reader *reader, struct lines *lines, struct why *wh
                         return r;
         }
         return 0;
+}
+
+/* The events of all frames that are there. */
+static int read_frames(struct reader *reader, struct lines *lines, struct why *why) {
+        size_t length;
+        int r;
+
+        while ((r = frame_length(lines->text + lines->start, lines->used - lines->start,
+                                 &length)) == 0) {
+                json_t *event = NULL;
+                struct why frame_why = {};
+
+                if (reader->line == UINT32_MAX)
+                        return why_set(why, TRACE_E_INVALID, " there are too many frames");
+                reader->line++;
+                r = frame_unpack(lines->text + lines->start, length, &event, &frame_why);
+                if (!r)
+                        r = trace_events_take(&reader->events, reader->trace, event, reader->line,
+                                              &frame_why);
+                json_decref(event);
+                if (r)
+                        return r < 0 ? r
+                                     : why_set(why, TRACE_E_INVALID, " frame %" PRIu32 ": %s",
+                                               reader->line, frame_why.text);
+                lines->start += length;
+        }
+        if (r == FRAME_E_INVALID)
+                return why_set(why, TRACE_E_INVALID, " behind frame %" PRIu32 " there is no event",
+                               reader->line);
+        return 0;
+}
+
+/* The first part is in @lines, of which only the buffer is used here. */
+static int read_all_frames(struct reader *reader, struct lines *lines, struct why *why) {
+        reader->form = FORM_EVENTS;
+        for (;;) {
+                int r, filled;
+
+                r = read_frames(reader, lines, why);
+                if (r)
+                        return r;
+                lines->scanned = lines->start;
+                filled = lines_fill(lines);
+                if (filled == LINES_E_READ)
+                        return why_errno(why, TRACE_E_READ, errno, " cannot be read");
+                if (filled == LINES_E_END) {
+                        reader->trace->n_cut = lines->used - lines->start;
+                        return 0;
+                }
+                if (filled < 0)
+                        return filled;
+                assert(!filled); /* a frame fits into what a line may have */
+        }
 }
 
 static int read_all(struct reader *reader, struct lines *lines,
@@ -70,6 +126,9 @@ static int read_all(struct reader *reader, struct lines *lines,
                         return filled;
                 if (filled == LINES_E_READ)
                         return why_errno(why, TRACE_E_READ, errno, "cannot be read");
+                if (reader->line == 0 && lines->used > 0 &&
+                    frame_begins((unsigned char)lines->text[0]))
+                        return read_all_frames(reader, lines, why);
                 if (filled == LINES_E_TOO_BIG)
                         return why_set(why, TRACE_E_INVALID,
                                        "%" PRIu32 ": the line is longer than %d bytes",

@@ -4,8 +4,10 @@
 
 /*
  * A trace from a file. Two forms are read, and told apart by the first character: CSV with a line
- * that names its columns; or the events of a broker, as `provium events --json` prints them, one
- * object a line. Empty lines, and those that begin with #, are passed over.
+ * that names its columns; or the events of a broker, as `provium events` prints (--json) or saves
+ * them
+ * (--save-events): one object a line, or MessagePack frames. Empty lines, and those that begin with
+ * #, are passed over. Events may be cut off in the middle of the last one: it is counted.
  *
  * Nothing is guessed: the first thing that is not understood ends the reading, with the number of
  * its line and what is valid. Everything is bounded, so that a wrong file costs a sentence.

@@ -788,29 +788,6 @@ static void kill_tries_all_and_tells_the_first_failure(void) {
         fake_deinit(&fake);
 }
 
-static void events_are_lines(void) {
-        struct peer peer = PEER_NULL;
-        struct fake fake;
-
-        fake_init(&fake);
-        fake_start(&fake, "events", "--follow", "--since", "7", NULL);
-        peer_expect(&fake, &peer, "Events");
-        expect(peer.call.more);
-        expect_int(json_integer_value(json_object_get(peer.call.parameters, "since")), 7);
-        peer_reply(&peer,
-                   json_pack("{s[{si si ss ss ss}]}", "events", "seq", 8, "ts_ns", 1500000000,
-                             "kind", "vm_oom", "vm", "web", "text", "two words"),
-                   true);
-        peer_reply(&peer,
-                   json_pack("{s[{ss si si}]}", "events", "kind", "gap", "from", 9, "to", 20),
-                   false);
-        expect_int(fake_wait(&fake), 0);
-        expect_str(fake.output, "1.500s vm_oom           vm=web text=\"two words\"\n"
-                                "- gap              from=9 to=20\n");
-        peer_deinit(&peer);
-        fake_deinit(&fake);
-}
-
 static void error_is_also_an_object_with_json(void) {
         struct fake fake;
 
@@ -913,7 +890,7 @@ UNIT_MAIN(TEST(mistakes_are_64_and_say_what_is_valid), TEST(a_disk_that_cannot_b
           TEST(doctor_prints_the_mending_line_below_its_finding),
           TEST(doctor_without_problems_is_0), TEST(doctor_gives_one_object_per_finding_as_json),
           TEST(explain_names_the_axis_that_does_not_fit),
-          TEST(kill_tries_all_and_tells_the_first_failure), TEST(events_are_lines),
-          TEST(error_is_also_an_object_with_json), TEST(policy_files_are_checked_without_a_broker),
+          TEST(kill_tries_all_and_tells_the_first_failure), TEST(error_is_also_an_object_with_json),
+          TEST(policy_files_are_checked_without_a_broker),
           TEST(policy_check_compiles_the_lists_that_slices_name),
           TEST(policy_in_force_is_printed_line_by_line))
