@@ -75,7 +75,7 @@ static int count_by_python(const char *path) {
         int status;
 
         snprintf(command, sizeof(command),
-                 "python3 -c \"\n"
+                 "/usr/bin/python3 -c \"\n"
                  "import json, sys\n"
                  "path = '%s'\n"
                  "if path.endswith('.msgpack'):\n"
@@ -110,7 +110,7 @@ static int count_by_python(const char *path) {
 
 static bool has_msgpack(void) {
         // NOLINTNEXTLINE(cert-env33-c)
-        return system("python3 -c 'import msgpack' 2>/dev/null") == 0;
+        return system("/usr/bin/python3 -c 'import msgpack' 2>/dev/null") == 0;
 }
 
 static int add(struct save *save, int seq, size_t padding, struct why *why) {
