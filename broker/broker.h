@@ -33,6 +33,7 @@ struct control;
 struct filters;
 struct gpus;
 struct http;
+struct journal;
 struct lease;
 struct named_owner;
 struct meter;
@@ -113,6 +114,7 @@ struct broker {
         uint64_t started_ns; /* CLOCK_BOOTTIME: tickets from before are a former broker's */
 
         struct events events;
+        struct journal *journal;  /* NULL: events do not go there */
         sd_event_source *sampler; /* broker/pool_state; NULL: nobody ever listened */
         uint64_t n_sampled;       /* who listen */
         struct control *control;

@@ -15,6 +15,7 @@ enum {
         OPT_ROOT,
         OPT_PROC,
         OPT_SYS,
+        OPT_JOURNAL,
         OPT_NO_SYSTEMD,
         OPT_MEM,
         OPT_CPUS,
@@ -34,6 +35,7 @@ static const struct option longs[] = {
         {"cgroup-root", required_argument, NULL, OPT_ROOT},
         {"proc", required_argument, NULL, OPT_PROC},
         {"sys", required_argument, NULL, OPT_SYS},
+        {"journal", required_argument, NULL, OPT_JOURNAL},
         {"no-systemd", no_argument, NULL, OPT_NO_SYSTEMD},
         {"mem", required_argument, NULL, OPT_MEM},
         {"cpus", required_argument, NULL, OPT_CPUS},
@@ -59,6 +61,8 @@ static const char help[] =
         "  --run-dir DIR       where the control socket is made (/run/provium)\n"
         "  --cgroup-mount DIR  a cgroup v2 mount (found by itself)\n"
         "  --cgroup-root PATH  our directory below it (provium, or the scope under systemd)\n"
+        "  --journal SOCKET    where events go with their fields (systemd's journal, if the log "
+        "does)\n"
         "  --no-systemd        make no scope, even where systemd runs\n"
         "  --proc DIR, --sys DIR  where to read about the host (/proc, /sys)\n"
         "  --mem SIZE --cpus N  a fixed pool: so much is sold, whatever the host has\n"
@@ -107,6 +111,9 @@ static int take_option(struct options *options, int option) {
                 return OPTIONS_RUN;
         case OPT_SYS:
                 options->sys_dir = optarg;
+                return OPTIONS_RUN;
+        case OPT_JOURNAL:
+                options->journal = optarg;
                 return OPTIONS_RUN;
         case OPT_NO_SYSTEMD:
                 options->no_systemd = true;

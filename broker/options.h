@@ -19,6 +19,7 @@ struct options {
         const char *cgroup_root;  /* --cgroup-root, relative to the mount; NULL: by --scope */
         const char *proc_dir;     /* --proc (/proc) */
         const char *sys_dir;      /* --sys (/sys) */
+        const char *journal;      /* --journal SOCKET; NULL: systemd's, if our log goes there */
         bool no_systemd;          /* --no-systemd: no scope, even where systemd runs */
         /* --mem, --cpus, --cpu-overcommit: a fixed pool, whatever the policy says; 0: not given */
         uint64_t pool_memory_bytes, pool_cpu_milli, pool_overcommit_milli;

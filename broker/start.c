@@ -29,6 +29,7 @@
 #include <broker/gpu_lease.h>
 #include <broker/http_metrics.h>
 #include <broker/http_server.h>
+#include <broker/journal.h>
 #include <broker/ksm.h>
 #include <broker/lease.h>
 #include <broker/loop.h>
@@ -400,6 +401,8 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         if (r == 0 && options->resume_fd >= 0)
                 r = resume_sockets(broker, options->resume_fd, why);
         if (r == 0)
+                r = journal_begin(broker);
+        if (r == 0)
                 r = open_root(broker, why);
         if (r == 0)
                 r = network_open(broker);
@@ -482,6 +485,7 @@ void broker_deinit(struct broker *broker) {
         asides_close(broker);
         gpus_free(broker->gpus);
         tick_deinit(broker);
+        journal_end(broker);
         pool_state_deinit(broker);
         sd_event_source_disable_unref(broker->settle);
         watch_close(&broker->watch);

@@ -6,7 +6,7 @@
  *      clients: [{fd, unread, unsent, fds, busy, more, following, killing, subscribed, next_event,
  *                 kinds, waiting: {reserves, request, fds, disk_fds, learn_fd, id, order,
  *                                   left_usec}}],
- *      leases: [{id, ...}], events: {begun, first, lost_ns, next, ring},
+ *      leases: [{id, ...}], events: {journaled, begun, first, lost_ns, next, ring},
  *      http: [[name, fd, activated], ...]}
  *
  * and the descriptors it names, which are let through execve. If execve fails they are
@@ -30,6 +30,7 @@
 #include <broker/broker.h>
 #include <broker/burst.h>
 #include <broker/http_server.h>
+#include <broker/journal.h>
 #include <broker/lease.h>
 #include <broker/shrink.h>
 #include <broker/space.h>
@@ -185,7 +186,7 @@ static json_t *pack_event(const struct event_entry *entry) {
         return packed;
 }
 
-static json_t *pack_events(const struct events *events) {
+static json_t *pack_events(const struct events *events, uint64_t journaled) {
         json_t *array = json_array();
 
         for (uint64_t seq = events->first; seq < events->next; seq++) {
@@ -194,9 +195,10 @@ static json_t *pack_events(const struct events *events) {
                 if (entry)
                         json_array_append_new(array, pack_event(entry));
         }
-        return json_pack("{s:I s:I s:I s:I s:o}", "begun", (json_int_t)events->begun, "first",
-                         (json_int_t)events->first, "lost_ns", (json_int_t)events->lost_ns, "next",
-                         (json_int_t)events->next, "ring", array);
+        return json_pack("{s:I s:I s:I s:I s:I s:o}", "journaled", (json_int_t)journaled, "begun",
+                         (json_int_t)events->begun, "first", (json_int_t)events->first, "lost_ns",
+                         (json_int_t)events->lost_ns, "next", (json_int_t)events->next, "ring",
+                         array);
 }
 
 static json_t *pack_state(const struct broker *broker) {
@@ -221,8 +223,8 @@ static json_t *pack_state(const struct broker *broker) {
                          broker->control->inherited, "root_fd", broker->root.dir_fd, "nofile",
                          (json_int_t)broker->control->nofile.rlim_cur,
                          (json_int_t)broker->control->nofile.rlim_max, "clients", clients, "leases",
-                         leases, "events", pack_events(&broker->events), "http",
-                         http_pack(broker));
+                         leases, "events", pack_events(&broker->events, journal_next(broker)),
+                         "http", http_pack(broker));
 }
 
 /* Calls @fn with every descriptor that goes along. */
@@ -315,9 +317,9 @@ int upgrade_execute(struct broker *broker, struct why *why) {
 
         /* A child between clone and execve reads our memory, and execve ends threads: they go
          * first. */
-        if (broker->n_launching > 0 || space_is_asked(broker) ||
-            survey_is_asked(broker) || broker->n_gpu_errands > 0 ||
-            violations_are_sought(broker) || shrinks_give_up(broker) || !http_quiesce(broker)) {
+        if (broker->n_launching > 0 || space_is_asked(broker) || survey_is_asked(broker) ||
+            broker->n_gpu_errands > 0 || violations_are_sought(broker) || shrinks_give_up(broker) ||
+            !http_quiesce(broker)) {
                 broker_tick_at(broker, broker_now_usec() + DELAY_USEC);
                 return 0;
         }

@@ -57,6 +57,9 @@ const struct key policy_keys[] = {
          "and "
          "put back at its end. By how long a write to a merged page takes, one VM can tell what "
          "another has in memory: no where users do not trust each other."},
+        {B(journal), "Broker", "Journal", KEY_BOOL, 0, 0, 1, "yes",
+         "Whether events also go to systemd's journal, with their fields (provium-broker(8)), if "
+         "the broker's log goes there."},
 
         {B(capacity.amount[RESOURCE_CPU]), "Capacity", "CPU", KEY_CPUS, KEY_AUTO, 1, CPUS_MAX,
          "auto", "CPUs of this host. auto: those online within the broker's own cpuset."},

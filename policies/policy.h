@@ -244,6 +244,7 @@ struct broker_policy {
         uid_t dynamic_first, dynamic_last; /* the same, as numbers */
         bool best_effort; /* BestEffort= (no): go on, and say so, where a limit cannot be set */
         bool ksm;         /* KSM= (yes): tune the merging of equal pages */
+        bool journal;     /* Journal= (yes): events go to the journal with their fields */
 
         /* [Capacity], [Reserve], [Ratio]: keys CPU= Memory= Disk= DiskIO= Network= GPU= each */
         struct demand capacity;          /* POLICY_AUTO: discover */

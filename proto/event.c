@@ -113,7 +113,7 @@ const struct event_kind event_kinds[] = {
           {"detail", EVENT_TEXT},
           {"repaired", EVENT_BOOL}}},
         {"gap",
-         NULL,
+         "ff6474acb3f0452f8c5552f56beb11f8",
          LEVEL_WARNING,
          false,
          "Events from that number to that one are not kept any more; with restarted, the broker "
