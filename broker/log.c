@@ -2,15 +2,26 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <broker/log.h>
+
+/* One write a line. A log that cannot be written is nothing to stop for, and one that takes nothing
+ * (the journal's socket, while journald is stuck) is nothing to wait for. */
+static void write_line(const char *line, size_t length) {
+        ssize_t n;
+
+        n = send(STDERR_FILENO, line, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == ENOTSOCK)
+                n = write(STDERR_FILENO, line, length);
+        (void)n;
+}
 
 void log_line(enum log_level level, const char *format, ...) {
         char line[1200];
         va_list args;
         size_t used = 0;
-        ssize_t n;
 
         /* The journal sets JOURNAL_STREAM; a person reads the line without the prefix. */
         if (getenv("JOURNAL_STREAM"))
@@ -25,9 +36,7 @@ void log_line(enum log_level level, const char *format, ...) {
         va_end(args);
         used = strlen(line);
         line[used++] = '\n';
-        /* One write a line. A log that cannot be written is nothing to stop for. */
-        n = write(STDERR_FILENO, line, used);
-        (void)n;
+        write_line(line, used);
 }
 
 static bool pass(struct log_rate *rate, unsigned burst, uint64_t now_usec) {

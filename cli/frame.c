@@ -51,9 +51,9 @@ static int measure(const unsigned char *at, size_t left, struct extent *extent) 
         else if (type == 0xc1)
                 return FRAME_E_INVALID;
         else if (type <= 0xc6) /* bin */
-                return sized(at, left, (size_t)1 << (type - 0xc4), 0, 0, extent);
+                return sized(at, left, (size_t)1 << (type & 3), 0, 0, extent);
         else if (type <= 0xc9) /* ext: a type beside the length */
-                return sized(at, left, (size_t)1 << (type - 0xc7), 1, 0, extent);
+                return sized(at, left, (size_t)1 << ((type + 1) & 3), 1, 0, extent);
         else if (type <= 0xcb) /* float */
                 *extent = (struct extent){type == 0xca ? 5 : 9, 0};
         else if (type <= 0xd3) /* uint, int */
@@ -61,7 +61,7 @@ static int measure(const unsigned char *at, size_t left, struct extent *extent) 
         else if (type <= 0xd8) /* fixext */
                 *extent = (struct extent){2 + (UINT64_C(1) << (type - 0xd4)), 0};
         else if (type <= 0xdb) /* str */
-                return sized(at, left, (size_t)1 << (type - 0xd9), 0, 0, extent);
+                return sized(at, left, (size_t)1 << ((type - 1) & 3), 0, 0, extent);
         else
                 return sized(at, left, type & 1 ? 4 : 2, 0, type <= 0xdd ? 1 : 2, extent);
         return 0;

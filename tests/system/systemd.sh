@@ -52,6 +52,10 @@ is_state() {
 main_pid() {
         systemctl show -P MainPID $unit
 }
+# journal_has FIELD=VALUE...: an entry of the journal has them all.
+journal_has() {
+        journalctl --no-pager -q -o json "$@" | jq -es 'length >= 1' >/dev/null
+}
 journal_says() {
         journalctl -u $unit --no-pager -q | grep -q -- "$1"
 }
@@ -231,6 +235,36 @@ fds_of_holder() {
         done | sort -u
 }
 expect 'the holder keeps nothing open' same /dev/null "$(fds_of_holder)"
+
+# ---- what happened is in the journal -----------------------------------------------------------------
+
+small_vm --name told -- true
+expect 'the journal has what happened to a VM' \
+        until_deadline 20 journal_has PROVIUM_VM=told PROVIUM_KIND=claim_released
+expect 'in its order' same 'claim_acquired vm_spawned vm_shutdown claim_released' \
+        "$(journalctl --no-pager -q -o json PROVIUM_VM=told | jq -sr '[.[].PROVIUM_KIND] | join(" ")')"
+fields_of_told() {
+        journalctl --no-pager -q -o json PROVIUM_VM=told PROVIUM_KIND=vm_shutdown |
+                jq -r '[.PROVIUM_SLICE, .PROVIUM_UID, .PROVIUM_EXIT_CODE, .PRIORITY, .MESSAGE,
+                        .SYSLOG_IDENTIFIER, ._SYSTEMD_UNIT] | join(",")'
+}
+expect 'with its fields' same \
+        "demo,0,0,6,vm_shutdown told: reason=exit oom=no exit_code=0,provium-broker,$unit" \
+        "$(fields_of_told)"
+expect 'a kind has its message id' test "$(journalctl --no-pager -q -o json PROVIUM_KIND=vm_spawned |
+        jq -r .MESSAGE_ID | sort -u | grep -cE '^[0-9a-f]{32}$')" = 1
+expect 'what comes every second is not there' refused journal_has PROVIUM_KIND=pool_state
+# Nobody waits for a journald that takes nothing; it gets all later.
+journald=$(systemctl show -P MainPID systemd-journald.service)
+kill -STOP "$journald"
+for i in 1 2 3 4 5 6 7 8; do
+        timeout 60 provium run --slice demo --cpus 0.1 --mem 32M --name "stuck$i" -- true
+done
+expect 'a stuck journald holds up no VM' provium ps
+kill -CONT "$journald"
+expect 'and gets all later' until_deadline 20 journal_has PROVIUM_VM=stuck8 PROVIUM_KIND=claim_released
+expect 'without a gap' test "$(journalctl --no-pager -q -o json PROVIUM_KIND=vm_shutdown |
+        jq -r .PROVIUM_VM | grep -c '^stuck')" = 8
 
 expect 'the client is still there' test -e "/proc/$client"
 provium run --slice demo --name second --cpus 0.1 --mem 32M --detach --no-console -- sleep 600 >/dev/null

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What a client can write into the broker's log, and what it cannot keep others from. */
 #include <broker/log.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "unit.h"
 
@@ -40,6 +43,27 @@ static void whoever_is_many_users_is_held_all_the_same(void) {
         expect_uint(passed, LOG_RATE_ALL);
 }
 
-UNIT_MAIN(TEST(one_users_flood_leaves_anothers_lines_alone),
+/* The test would hang. */
+static void a_log_that_takes_nothing_is_not_waited_for(void) {
+        int pair[2], before = dup(STDERR_FILENO);
+        char text[64] = "";
+        ssize_t n;
+
+        need(before >= 0);
+        need_int(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        dup2(pair[0], STDERR_FILENO);
+        for (int i = 0; i < 10000; i++)
+                log_info("line %d of very many that nobody reads", i);
+        dup2(before, STDERR_FILENO);
+        n = read(pair[1], text, sizeof(text) - 1);
+        expect(n > 0);
+        expect_in(text, "line 0 of very many");
+        close(pair[0]);
+        close(pair[1]);
+        close(before);
+}
+
+UNIT_MAIN(TEST(a_log_that_takes_nothing_is_not_waited_for),
+          TEST(one_users_flood_leaves_anothers_lines_alone),
           TEST(a_user_may_speak_again_when_the_time_is_over),
           TEST(whoever_is_many_users_is_held_all_the_same))
