@@ -32,6 +32,7 @@ struct asides;
 struct control;
 struct filters;
 struct gpus;
+struct history;
 struct http;
 struct journal;
 struct lease;
@@ -117,6 +118,7 @@ struct broker {
         struct journal *journal;  /* NULL: events do not go there */
         sd_event_source *sampler; /* broker/pool_state; NULL: nobody ever listened */
         uint64_t n_sampled;       /* who listen */
+        struct history *history; /* NULL: there was no memory for it */
         struct control *control;
         struct http *http; /* NULL: not made yet */
         int http_fds[4];   /* sockets of systemd's for it, at the start */

@@ -4,6 +4,7 @@
 #include <base/fd.h>
 #include <broker/broker.h>
 #include <broker/filters.h>
+#include <broker/history.h>
 #include <broker/lease.h>
 #include <broker/reservation.h>
 #include <broker/slice.h>
@@ -300,4 +301,5 @@ void lease_event_fields(struct lease *lease, const char *kind, const struct even
         };
 
         events_add(&lease->broker->events, kind, &subject, broker_realtime_ns(), fields, n);
+        history_note(lease->broker->history, broker_now_usec());
 }

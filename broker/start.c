@@ -27,6 +27,7 @@
 #include <broker/filters.h>
 #include <broker/gpu.h>
 #include <broker/gpu_lease.h>
+#include <broker/history.h>
 #include <broker/http_metrics.h>
 #include <broker/http_server.h>
 #include <broker/journal.h>
@@ -221,6 +222,7 @@ static int on_settle(sd_event_source *source, void *userdata) {
                           SERVICE_SCOPE);
                 return sd_event_exit(broker->event, BROKER_E_HOST);
         }
+        history_note(broker->history, broker_now_usec());
         return 0;
 }
 
@@ -439,6 +441,7 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         if (r)
                 return r;
         reserves_adopted(broker);
+        broker->history = history_new(broker, broker_now_usec());
         say_hello(broker);
         return 0;
 }
@@ -454,6 +457,7 @@ void broker_deinit(struct broker *broker) {
         struct claim *claim;
 
         http_free(broker->http);
+        broker->history = history_free(broker->history);
         if (broker->control)
                 control_deinit(broker->control);
         shrinks_close(broker);
