@@ -49,7 +49,7 @@ struct http_route {
         const char *arguments; /* names of those it takes, separated by blanks; "": none */
         int (*handle)(struct http_request *request); /* NULL: the asset is the answer */
         const struct http_asset *asset;
-        const char *help; /* a few words for the error that lists the routes */
+        const char *help; /* a few words; NULL: it is not in the list that an error gives */
 };
 
 struct broker *http_broker(struct http_request *request);

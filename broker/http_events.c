@@ -113,9 +113,10 @@ static const struct http_stream stream = {
 static int place(struct reader *reader, struct http_request *request, struct why *why) {
         const char *last = http_header(request, "Last-Event-ID");
         const char *since = http_argument(request, "since");
+        const char *recent = http_argument(request, "last");
         const char *kinds = http_argument(request, "kind");
         const struct events *events = &reader->http->broker->events;
-        uint64_t seq = 0;
+        uint64_t seq = 0, n_recent = 0;
 
         reader->events.next = events->next;
         reader->events.uid = http_sees_as(request);
@@ -126,10 +127,14 @@ static int place(struct reader *reader, struct http_request *request, struct why
             (!last && since && !http_parse_seq(since, &seq)))
                 return why_set(why, 1, "%s is not the number of an event; valid are digits",
                                last ? "Last-Event-ID" : "since");
+        if (recent && !http_parse_seq(recent, &n_recent))
+                return why_set(why, 1, "last is not how many events; valid are digits");
         if (last)
                 reader->events.next = seq < events->next ? seq + 1 : 0;
         else if (since)
                 return events_seek(events, &reader->events, seq, why);
+        else
+                reader->events.next -= min_u64(n_recent, events->next - events->first);
         return 0;
 }
 

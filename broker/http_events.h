@@ -4,8 +4,8 @@
 
 /*
  * GET /events: the ring of broker/events as server-sent events, from the number after
- * Last-Event-ID, or from ?since= on, or from now; ?kind= picks one kind, and may be given as a list
- * with commas.
+ * Last-Event-ID, or from ?since= on, or with so many of those before as ?last= says, or from now;
+ * ?kind= picks one kind, and may be given as a list with commas.
  *
  * Every event has its number as its id, so that a browser that was cut off goes on where it was.
  * Who asks for what the ring no longer has, or does not keep up with it, is told by a "gap" what is

@@ -4,6 +4,7 @@
 
 #include <base/text.h>
 #include <broker/broker.h>
+#include <broker/dashboard.h>
 #include <broker/http_conn.h>
 #include <broker/http_events.h>
 #include <broker/http_health.h>
@@ -13,11 +14,26 @@
 #include <broker/http_routes.h>
 
 static const struct http_route routes[] = {
+        {"/", "", NULL, &dashboard_index_html, "the dashboard"},
         {"/healthz", "", http_health, NULL, "is the broker well"},
         {"/resources", "instance", http_resources, NULL, "what is sold, and to whom"},
         {"/stats", "", http_stats, NULL, "what VMs and slices have used"},
         {"/metrics", "", http_metrics, NULL, "all figures, for Prometheus"},
-        {"/events", "since kind", http_events, NULL, "what happens, as it happens"},
+        {"/events", "since last kind", http_events, NULL, "what happens, as it happens"},
+        {"/history", "", dashboard_history, NULL, "what was sold and used in the last hour"},
+        {"/queue", "", dashboard_queue, NULL, "who waits, and why"},
+        /* What the dashboard is made of; not in the list of what can be asked for. */
+        {"/dashboard/app.js", "", NULL, &dashboard_app_js, NULL},
+        {"/dashboard/bars.js", "", NULL, &dashboard_bars_js, NULL},
+        {"/dashboard/charts.js", "", NULL, &dashboard_charts_js, NULL},
+        {"/dashboard/events.js", "", NULL, &dashboard_events_js, NULL},
+        {"/dashboard/icon.svg", "", NULL, &dashboard_icon_svg, NULL},
+        {"/dashboard/queue.js", "", NULL, &dashboard_queue_js, NULL},
+        {"/dashboard/style.css", "", NULL, &dashboard_style_css, NULL},
+        {"/dashboard/table.js", "", NULL, &dashboard_table_js, NULL},
+        {"/dashboard/usage.js", "", NULL, &dashboard_usage_js, NULL},
+        {"/dashboard/vms.js", "", NULL, &dashboard_vms_js, NULL},
+        {"/dashboard/words.js", "", NULL, &dashboard_words_js, NULL},
 };
 
 static int answer_not_found(struct http_request *request, const char *path) {
@@ -25,8 +41,9 @@ static int answer_not_found(struct http_request *request, const char *path) {
         size_t n = 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(routes) && n < sizeof(list); i++)
-                n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "",
-                                      routes[i].path);
+                if (routes[i].help)
+                        n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "",
+                                              routes[i].path);
         return http_answer_error(request, MHD_HTTP_NOT_FOUND, "there is no %s here; there are: %s",
                                  text_escape(path, shown, sizeof(shown)), list);
 }

@@ -239,10 +239,11 @@ static json_t *report_allocation(const struct lease *lease) {
         json_t *allocation;
 
         allocation =
-                json_pack("{s:s s:s s:s s:f s:I s:I s:I s:I s:I s:I}", "instance_id",
+                json_pack("{s:s s:s s:s s:I s:f s:I s:I s:I s:I s:I s:I}", "instance_id",
                           lease->record.id, "instance_name", lease->record.name, "slice",
-                          lease->slice->name, "cpu", (double)charge->amount[RESOURCE_CPU] / 1000.0,
-                          "memory_bytes", (json_int_t)charge->amount[RESOURCE_MEMORY], "disk_bytes",
+                          lease->slice->name, "created_ns", (json_int_t)lease->record.created_ns,
+                          "cpu", (double)charge->amount[RESOURCE_CPU] / 1000.0, "memory_bytes",
+                          (json_int_t)charge->amount[RESOURCE_MEMORY], "disk_bytes",
                           (json_int_t)charge->amount[RESOURCE_DISK], "network_download_bps",
                           (json_int_t)lease->record.download_bytes_per_s, "network_upload_bps",
                           (json_int_t)lease->record.upload_bytes_per_s, "disk_io_bps",
