@@ -4,7 +4,6 @@
 #include <base/file.h>
 #include <broker/broker.h>
 #include <broker/history.h>
-#include <broker/report.h>
 
 /* While somebody looks; not to the second, so that the kernel may join it with other timers. */
 #define SAMPLE_ACCURACY_USEC UINT64_C(2000000)
@@ -201,8 +200,7 @@ json_t *history_report(struct history *history, uint64_t now) {
         }
         history->until_usec = now + LOOKED_AT_USEC;
         for (unsigned i = 0; sold && i < _RESOURCE_N; i++)
-                if (report_counts(history->broker, i))
-                        json_object_set_new(sold, resource_name(i), row(history, get_sold, i));
+                json_object_set_new(sold, resource_name(i), row(history, get_sold, i));
         left_usec = (history->last + 1) * HISTORY_STEP_USEC - now;
         return json_pack("{s:I s:I s:o s:{s:o s:o} s:o s:o}", "step_ms",
                          (json_int_t)(HISTORY_STEP_USEC / 1000), "until_ms",

@@ -15,7 +15,6 @@
 /* A broker with books, and a directory in the kernel's place. */
 struct world {
         struct broker broker;
-        struct policy policy;
         struct history *history;
         char dir[64];
 };
@@ -42,7 +41,6 @@ static struct world *world_new(void) {
         strcpy(world->dir, "/tmp/provium-history.XXXXXX");
         need(mkdtemp(world->dir));
         need_int(sd_event_new(&world->broker.event), 0);
-        world->broker.policy = &world->policy;
         world->broker.root.dir_fd = open(world->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
         kernel_says(world, 0, 0);
         world->history = history_new(&world->broker, START);
