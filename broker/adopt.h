@@ -11,6 +11,9 @@
  * charge, in full where the record's first line says it, and otherwise by what the kernel enforces
  * on it and by all that is left of everything else: never smaller than what was sold. What is not
  * of our making is left alone.
+ *
+ * A reservation is found before the VMs inside it, by its record alone. The file is longer than
+ * others, because what a VM's group and a reservation's may mean is told by the same steps.
  */
 
 #include <signal.h>

@@ -6,6 +6,9 @@
  * From a request to a place in the queue: may this user use this slice, what is charged, which name
  * and which place, and may it wait at all. Whether it fits is admission's to say; whom it may pass
  * as well.
+ *
+ * Runs and reservations come by the same way, and the file is longer than others for it: the order of
+ * its steps is what they have in common.
  */
 
 #include <base/macro.h>

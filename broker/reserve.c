@@ -34,6 +34,9 @@ int reserve_start(struct lease *lease) {
         r = reserve_group_make(lease, &why);
         if (r)
                 return r < 0 ? r : refuse(lease, &why);
+        /* Which disks they are is known now: it need not keep the client's files open. */
+        lease_fds_close(&lease->fds);
+        run_request_deinit(&lease->request);
         lease->state = LEASE_RUNNING;
         lease->made_usec = lease->executed_usec = broker_now_usec();
         return provision_tell_started(lease);

@@ -314,6 +314,11 @@ static void a_release_that_was_begun_is_ended_by_the_next_broker(void) {
         house_close(&house);
 }
 
+/* The broker has said so (NULL: whatever it said), and the claim is in its queue. */
+static bool waits_again(void *userdata) {
+        return (!userdata || house_log_has(userdata)) && count_waiting() == 1;
+}
+
 static void a_reservation_waits_as_any_claim_and_has_its_time(void) {
         struct house house;
         struct job claim, job;
@@ -332,9 +337,13 @@ static void a_reservation_waits_as_any_claim_and_has_its_time(void) {
         expect_in(job.out, "pool_full");
         expect_int(CLAIM_NOW(&job, "--", "true"), EXISTS);
         expect_in(job.err, "which waits");
-        /* Its place is kept over a crash. */
+        /* Its place is kept over an upgrade and a crash. */
+        json_decref(ask("Upgrade", NULL));
+        need(wait_until(waits_again, (void *)"went on as a new program", HOUSE_WAIT_MS));
+        expect_int(CLAIM_NOW(&job, "--", "true"), EXISTS);
         house_kill(&house);
         house_start(&house);
+        need(wait_until(waits_again, NULL, HOUSE_WAIT_MS));
         expect_int(SHELL(&job, "provium", "kill", "x"), 0);
         job_wait_out(&claim, "stands");
         expect_int(job_wait(&claim, HOUSE_WAIT_MS), 5);
