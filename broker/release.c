@@ -27,7 +27,7 @@
 
 #define RETRY_USEC UINT64_C(250000) /* after the first cgroup.kill that left something */
 #define RETRY_MAX_USEC UINT64_C(30000000)
-#define RETRIES_LINGERING 12 /* then it is shown as lingering */
+#define RETRIES_LINGERING 6 /* then, after 16 s, it is shown as lingering */
 #define SIGNALLED_MAX 1024   /* processes of a daemonised VM that get TERM */
 
 /* To every process left in the slice, by pidfd, and only if it is still listed after that was
