@@ -20,12 +20,14 @@
 #include <unistd.h>
 
 #include <base/file.h>
+#include <base/units.h>
 #include <broker/broker.h>
 #include <broker/doctor.h>
 #include <broker/doctor_gpu.h>
 #include <broker/doctor_http.h>
 #include <broker/doctor_network.h>
 #include <broker/finding.h>
+#include <broker/host.h>
 #include <broker/pressure.h>
 #include <broker/rights.h>
 
@@ -106,6 +108,25 @@ static void check_capacity(struct findings *findings) {
         }
         if (all)
                 finding_ok(findings, "known for every resource");
+}
+
+/* A cpuset above, or a CPU that goes offline, takes CPUs away without a word. */
+static void check_cpus(struct findings *findings) {
+        const struct broker *broker = findings->broker;
+        uint64_t sold_milli = broker->host.capacity.amount[RESOURCE_CPU];
+        uint64_t n = host_count_cpus(&broker->root);
+        char sold[UNITS_TEXT_MAX];
+
+        if (n == 0 || sold_milli <= n * 1000) {
+                finding_ok(findings, "VMs may run on %" PRIu64, n);
+                return;
+        }
+        finding_warning(findings,
+                        broker->host.source[RESOURCE_CPU] == SOURCE_DETECTED
+                                ? "reload the broker, for what is left; or look for cpuset.cpus"
+                                : "set CPU= in [Capacity] of broker.conf to that or less",
+                        "%s are counted on, but VMs may run on %" PRIu64,
+                        resource_format(RESOURCE_CPU, sold_milli, sold, sizeof(sold)), n);
 }
 
 static void check_reserve(struct findings *findings) {
@@ -383,6 +404,7 @@ static const struct {
         {"disk", check_disk},
         {"best-effort", check_best_effort},
         {"oom", check_oom},
+        {"cpus", check_cpus},
         {"swap", check_swap},
         {"ksm", check_ksm},
         {"psi", check_psi},

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
@@ -40,18 +42,67 @@ static void set_unknown(struct host *host, enum resource resource, const char *d
         host->source[resource] = SOURCE_UNKNOWN;
 }
 
-/* The CPUs we may run on: those online, cut down by a cpuset or an affinity set above us. */
-static void discover_cpu(struct host *host) {
+/* Leaves in @set what is in a list of the kernel's, as "0-3,6". One that is none leaves it alone.
+ */
+static void cut_down(cpu_set_t *set_, const char *list) {
+        const char *at = list;
+        cpu_set_t named;
+
+        CPU_ZERO(&named);
+        while (*at >= '0' && *at <= '9') {
+                unsigned long first, last;
+                char *end;
+
+                first = last = strtoul(at, &end, 10);
+                if (*end == '-')
+                        last = strtoul(end + 1, &end, 10);
+                for (unsigned long cpu = first; cpu <= last && cpu < CPU_SETSIZE; cpu++)
+                        CPU_SET(cpu, &named);
+                at = *end == ',' ? end + 1 : end;
+        }
+        if (CPU_COUNT(&named) > 0)
+                CPU_AND(set_, set_, &named);
+}
+
+/* The nearest cpuset at or above the groups of VMs, which need not be above us. */
+static void cut_by_cpuset(cpu_set_t *set_, const struct cgroup_root *root) {
+        char path[600], dir[512], list[4096];
+        char *slash;
+
+        strcpy(dir, root->path);
+        for (;;) {
+                snprintf(path, sizeof(path), "%s/cpuset.cpus.effective", dir);
+                if (file_read_at(AT_FDCWD, path, list, sizeof(list)) == 0) {
+                        cut_down(set_, list);
+                        return;
+                }
+                slash = strrchr(dir, '/');
+                if (strlen(dir) <= strlen(root->mount) || !slash)
+                        return;
+                *slash = '\0';
+        }
+}
+
+uint64_t host_count_cpus(const struct cgroup_root *root) {
         cpu_set_t set_;
-        char detail[64];
 
         CPU_ZERO(&set_);
-        if (sched_getaffinity(0, sizeof(set_), &set_) < 0) {
+        if (sched_getaffinity(0, sizeof(set_), &set_) < 0)
+                return 0;
+        cut_by_cpuset(&set_, root);
+        return (uint64_t)CPU_COUNT(&set_);
+}
+
+static void discover_cpu(struct host *host, const struct cgroup_root *root) {
+        uint64_t n = host_count_cpus(root);
+        char detail[64];
+
+        if (n == 0) {
                 set_unknown(host, RESOURCE_CPU, "sched_getaffinity failed");
                 return;
         }
-        snprintf(detail, sizeof(detail), "%d online CPUs in our cpuset", CPU_COUNT(&set_));
-        set(host, RESOURCE_CPU, (uint64_t)CPU_COUNT(&set_) * 1000, detail);
+        snprintf(detail, sizeof(detail), "%" PRIu64 " online CPUs in our cpuset", n);
+        set(host, RESOURCE_CPU, n * 1000, detail);
 }
 
 /* The lowest memory.max from our directory up to the mount; UINT64_MAX if there is none. */
@@ -184,7 +235,7 @@ uint64_t host_cpus_at_a_time(const struct host *host, const struct broker_policy
 void host_discover(struct host *host, const struct options *options,
                    const struct broker_policy *policy, const struct cgroup_root *root) {
         *host = (struct host){};
-        discover_cpu(host);
+        discover_cpu(host, root);
         discover_memory(host, options, root);
         discover_disk(host, policy);
         discover_network(host, options, policy->network.uplink);

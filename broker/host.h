@@ -31,6 +31,10 @@ const char *capacity_source_name(enum capacity_source source);
 void host_discover(struct host *host, const struct options *options,
                    const struct broker_policy *policy, const struct cgroup_root *root);
 
+/* On how many CPUs VMs may run now: those online, cut down by affinity and by cpusets above us and
+ * above the groups of VMs. 0: that cannot be found out. */
+uint64_t host_count_cpus(const struct cgroup_root *root);
+
 /* How many CPUs may run at a time, in thousandths, or UINT64_MAX. */
 uint64_t host_cpus_at_a_time(const struct host *host, const struct broker_policy *policy);
 

@@ -62,7 +62,7 @@ const struct key policy_keys[] = {
          "the broker's log goes there."},
 
         {B(capacity.amount[RESOURCE_CPU]), "Capacity", "CPU", KEY_CPUS, KEY_AUTO, 1, CPUS_MAX,
-         "auto", "CPUs of this host. auto: those online within the broker's own cpuset."},
+         "auto", "CPUs of this host. auto: those online in the cpusets of the broker and its VMs."},
         {B(capacity.amount[RESOURCE_MEMORY]), "Capacity", "Memory", KEY_SIZE, KEY_AUTO, MEMORY_MIN,
          ANY, "auto",
          "Memory of this host. auto: all of it, or the memory.max of a cgroup above, if lower."},

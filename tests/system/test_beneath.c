@@ -163,6 +163,47 @@ static void swap_is_for_vms_as_the_policy_says_and_the_doctor_tells(void) {
         house_close(&house);
 }
 
+#define AUTO_CONF                                                                                  \
+        "[Capacity]\nCPU=auto\nMemory=400M\nDisk=1G\n[Ratio]\nCPU=1\n[Reserve]\nCPU=0\n"           \
+        "[Claim]\nCPU=0.1\nMemory=16M\nDiskIO=0\nNetwork=0\n[Enforce]\nMemoryOverhead=0\n"
+
+/* What may be sold of CPUs, in thousandths. */
+static json_int_t cpu_limit(void) {
+        json_t *reply = ask("Resources", NULL);
+        const json_t *resources =
+                json_object_get(json_object_get(reply, "parameters"), "resources");
+        json_int_t limit = json_integer_value(
+                json_object_get(json_object_get(resources, "cpu"), "effective_limit"));
+
+        json_decref(reply);
+        return limit;
+}
+
+static void cpus_that_are_taken_away_are_told_and_not_sold_after_a_reload(void) {
+        struct house house;
+        struct job job;
+        char text[64];
+
+        house_open(&house, AUTO_CONF, NULL);
+        file_get("/sys/devices/system/cpu/online", text, sizeof(text));
+        if (strcmp(text, "0-1") != 0)
+                unit_skip("the rig has not two CPUs");
+        expect_int(cpu_limit(), 2000);
+        (void)SHELL(&job, "provium", "doctor");
+        expect_in(job.out, "VMs may run on 2");
+        need_int(file_put("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset"), 0);
+        need_int(file_put(HOUSE_ROOT "/cpuset.cpus", "1"), 0);
+        (void)SHELL(&job, "provium", "doctor");
+        expect_in(job.out, "2 are counted on, but VMs may run on 1");
+        house_reload(&house);
+        expect_int(cpu_limit(), 1000);
+        need_int(file_put(HOUSE_ROOT "/cpuset.cpus", "\n"), 0);
+        house_reload(&house);
+        expect_int(cpu_limit(), 2000);
+        house_close(&house);
+}
+
 UNIT_MAIN(TEST(a_clock_that_jumps_ends_starts_and_promises_nothing),
           TEST(what_cannot_be_killed_keeps_its_charge_and_is_shown),
-          TEST(swap_is_for_vms_as_the_policy_says_and_the_doctor_tells), )
+          TEST(swap_is_for_vms_as_the_policy_says_and_the_doctor_tells),
+          TEST(cpus_that_are_taken_away_are_told_and_not_sold_after_a_reload), )
