@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
+#include <base/text.h>
 #include <base/why.h>
 #include <cli/fleet.h>
 #include <cli/trace.h>
@@ -91,6 +94,33 @@ static void books_init(const struct fleet *fleet, struct host *host, size_t i) {
                 ledger_set_guarantee(&host->ledger, account, &policy->guarantee);
 }
 
+/* The slice that the @i-th lies in: the next one around it of which the policy knows. NULL: none.
+ */
+static const struct slice_policy *find_around(const struct policy *policy, size_t i) {
+        char name[TEXT_NAME_MAX + 1], inside[TEXT_NAME_MAX + 1];
+        const struct slice_policy *found = NULL;
+
+        snprintf(name, sizeof(name), "%s", policy->slices[i].name);
+        while (!found && text_slice_parent(name, inside)) {
+                found = policy_find_slice(policy, inside);
+                memcpy(name, inside, sizeof(name));
+        }
+        return found;
+}
+
+/* Puts each slice into the one around it: before anything is guaranteed to one. */
+static void nest(const struct fleet *fleet, struct host *host) {
+        for (size_t i = 0; i < fleet->policy->n_slices; i++) {
+                const struct slice_policy *around = find_around(fleet->policy, i);
+                bool placed =
+                        !around || account_place(&host->accounts[i],
+                                                 &host->accounts[around - fleet->policy->slices]);
+
+                assert(placed);
+                (void)placed;
+        }
+}
+
 static void host_init(struct fleet *fleet, struct host *host, uint32_t number,
                       const struct order_rules *rules) {
         const struct broker_policy *policy = &fleet->policy->broker;
@@ -119,6 +149,7 @@ static void host_init(struct fleet *fleet, struct host *host, uint32_t number,
         fleet->spots[number].number = number;
         fleet->waiting[number].order = number;
         tree_insert(&fleet->shortest, &fleet->waiting[number], NULL);
+        nest(fleet, host);
         for (size_t i = 0; i < fleet->n_books; i++)
                 books_init(fleet, host, i);
         fleet_moved(fleet, host);

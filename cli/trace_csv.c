@@ -190,7 +190,7 @@ static int parse_user(struct trace *trace, const char *text, uint32_t *placep, s
 }
 
 static int parse_slice(struct trace *trace, const char *text, uint32_t *placep, struct why *why) {
-        int r = *text ? text_check_name("name of a slice", text, why) : 0;
+        int r = *text ? text_check_slice("name of a slice", text, why) : 0;
 
         return r ?: names_find(&trace->slices, text, "slices", TRACE_SLICES_MAX, placep, why);
 }

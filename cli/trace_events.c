@@ -60,7 +60,7 @@ static int read_whose(struct trace *trace, const json_t *event, struct row *row,
         char user[32];
         int r;
 
-        r = *slice ? text_check_name("name of a slice", slice, why) : 0;
+        r = *slice ? text_check_slice("name of a slice", slice, why) : 0;
         if (!r)
                 r = names_find(&trace->slices, slice, "slices", TRACE_SLICES_MAX, &row->slice, why);
         if (!r)

@@ -151,6 +151,45 @@ static void the_hosts_own_bounds_hold(void) {
                      (const double[]){-1, 0});
 }
 
+/* Slice "a" has two CPUs, "a/b" in it and "c" beside it have no limit of their own. */
+static void what_a_slice_holds_counts_in_the_slice_around_it(void) {
+        static const char *const names[] = {"a", "a/b", "c"};
+        struct policy *policy = traces_host(HOST);
+        struct sim_result result;
+        struct trace trace;
+        struct why why = {};
+
+        policy->slices = calloc(ARRAY_SIZE(names), sizeof(*policy->slices));
+        need(policy->slices != NULL);
+        policy->n_slices = ARRAY_SIZE(names);
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                struct slice_policy *slice = &policy->slices[i];
+
+                snprintf(slice->name, sizeof(slice->name), "%s", names[i]);
+                slice->vms_max = POLICY_NONE;
+                for (unsigned axis = 0; axis < _RESOURCE_N; axis++) {
+                        slice->limit.amount[axis] = slice->vm_max.amount[axis] = POLICY_NONE;
+                        slice->ratio_milli.amount[axis] = 1000;
+                }
+        }
+        policy->slices[0].limit.amount[RESOURCE_CPU] = 2000;
+        need_that(traces_read(&trace,
+                              "arrival_s,duration_s,cpus,memory,priority,slice\n"
+                              "0,10,2,1G,0,a/b\n1,5,1,1G,0,a\n2,5,1,1G,0,a/b\n3,5,2,1G,0,c\n"
+                              "4,5,3,1G,0,a/b\n",
+                              &why) == 0,
+                  "%s", why.text);
+        traces_simulate(&result, policy, &trace, 1, SIM_FIFO, 0);
+        expect_uint(result.waits_usec[0], 0);
+        expect_uint(result.waits_usec[1], 9 * S);
+        expect_uint(result.waits_usec[2], 8 * S);
+        expect_uint(result.waits_usec[3], 0);
+        expect_uint(result.waits_usec[4], SIM_REJECTED);
+        trace_deinit(&trace);
+        sim_result_deinit(&result);
+        policy_free(policy);
+}
+
 static void the_larger_direction_of_the_network_counts_or_each_by_itself(void) {
         static const char text[] = "arrival_s,duration_s,cpus,memory,download,upload\n"
                                    "0,10,1,1G,600Mbps,100Mbps\n"
@@ -546,6 +585,7 @@ UNIT_MAIN(TEST(claims_wait_for_those_before_them),
           TEST(a_priority_more_is_worth_a_second_of_waiting),
           TEST(backfill_lets_pass_who_does_not_delay_the_first),
           TEST(what_can_never_fit_is_rejected_and_holds_up_nobody), TEST(the_hosts_own_bounds_hold),
+          TEST(what_a_slice_holds_counts_in_the_slice_around_it),
           TEST(the_larger_direction_of_the_network_counts_or_each_by_itself),
           TEST(a_fleet_puts_a_claim_where_it_starts_at_once),
           TEST(without_room_a_claim_queues_where_the_fewest_wait),
