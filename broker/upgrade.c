@@ -201,6 +201,12 @@ static json_t *pack_events(const struct events *events, uint64_t journaled) {
                          array);
 }
 
+/* Who is being told a list in parts sees the end of the connection, and asks again: how far it was
+ * told is the place in a list that the next program does not have. */
+static bool goes_along(const struct connection *connection) {
+        return !connection->dead && !connection->listing;
+}
+
 static json_t *pack_state(const struct broker *broker) {
         uint64_t now = broker_now_usec();
         json_t *clients = json_array(), *leases = json_array();
@@ -208,7 +214,7 @@ static json_t *pack_state(const struct broker *broker) {
         const struct lease *lease;
 
         TAILQ_FOREACH(connection, &broker->control->connections, link)
-                if (!connection->dead)
+                if (goes_along(connection))
                         json_array_append_new(clients, pack_client(connection, now));
         TAILQ_FOREACH(lease, &broker->leases, link)
                 json_array_append_new(
@@ -237,7 +243,7 @@ static void each_fd(const struct broker *broker, void (*fn)(int fd)) {
         TAILQ_FOREACH(connection, &broker->control->connections, link) {
                 const struct lease *following = connection->following;
 
-                if (connection->dead)
+                if (!goes_along(connection))
                         continue;
                 fn(connection->stream.fd);
                 for (size_t i = 0; i < connection->stream.n_in_fds; i++)
