@@ -24,6 +24,7 @@
 #include <broker/slice.h>
 #include <broker/taps_adopt.h>
 #include <broker/tenant.h>
+#include <broker/usage.h>
 
 #define PROCESSES_MAX 65536
 
@@ -317,6 +318,19 @@ static struct lease *open_group(struct broker *broker, const struct place *place
         return NULL;
 }
 
+/* Nothing is left in it. What has run is not removed before it is accounted. */
+static bool remove_ended(struct lease *lease, const char *name, bool has_run) {
+        if (has_run) {
+                lease->claim.demand = lease->record.charge;
+                lease->executed_usec = broker_now_usec();
+                usage_note(lease);
+        }
+        if (cgroup_remove_tree_at(lease_parent_fd(lease), name, NULL))
+                return false;
+        usage_settle(lease);
+        return true;
+}
+
 static int adopt_group(struct broker *broker, const struct place *place, const char *name) {
         bool charge_known = false, populated = false;
         struct lease *lease;
@@ -336,7 +350,7 @@ static int adopt_group(struct broker *broker, const struct place *place, const c
         if (!populated &&
             !(known == 0 &&
               (is_our_zombie(pid) || lease->record.quota_project || lease->record.n_gpus)) &&
-            cgroup_remove_tree_at(lease_parent_fd(lease), name, NULL) == 0) {
+            remove_ended(lease, name, known == 0 && pid > 0)) {
                 lease->record = (struct record){};
                 lease_free(lease);
                 return 0;

@@ -45,6 +45,8 @@ struct reservation;
 struct slice;
 struct space;
 struct surveys;
+struct usage_book;
+struct usage_queries;
 struct violations;
 
 TAILQ_HEAD(lease_list, lease);
@@ -129,6 +131,8 @@ struct broker {
         struct surveys *surveys; /* who asks for one; NULL: nobody ever did */
         struct pages *pages;     /* who asks for /metrics; likewise */
         struct meter *meter;     /* what is counted */
+        struct usage_book *usage;
+        struct usage_queries *usage_queries; /* NULL: nobody ever asked */
         struct violations *violations; /* NULL: none ever was */
 
         sd_event_source *cleared; /* quotas that were taken away; NULL: none ever was */

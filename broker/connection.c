@@ -201,6 +201,11 @@ int connection_reply(struct connection *connection, json_t *parameters, bool con
         return connection_send(connection, text, length);
 }
 
+int connection_reply_text(struct connection *connection, char *text, size_t length) {
+        connection_answered(connection);
+        return connection_send(connection, text, length);
+}
+
 int connection_error(struct connection *connection, const char *name, json_t *parameters,
                      const char *message) {
         char full[64];

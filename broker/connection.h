@@ -29,6 +29,7 @@
 struct broker;
 struct lease;
 struct stats_call;
+struct usage_query;
 
 #define CONTROL_GROUPS_MAX 256        /* supplementary groups looked at */
 #define CONTROL_CONNECTIONS_MAX 16384 /* all users together */
@@ -76,6 +77,7 @@ struct connection {
         struct stats_call *stats; /* Stats: what is still to be told, or waited for; NULL */
         bool asking; /* ImageCheck: a walk of the disk is waited for */
         uint64_t asked_bytes;
+        struct usage_query *usage; /* Usage: a thread reads the log */
         bool subscribed; /* Events with more */
         bool samples;    /* among them pool_state */
         struct events_reader reader;
@@ -116,6 +118,8 @@ void connection_log_denied(const struct connection *connection, const char *what
  * What cannot be delivered ends the connection; negative only on a fault. */
 _must_check_ int connection_reply(struct connection *connection, json_t *parameters,
                                   bool continues);
+/* The last answer, as reply_format() made it in a thread: for what is long. Takes over @text. */
+_must_check_ int connection_reply_text(struct connection *connection, char *text, size_t length);
 /* The same with an error of our interface ("Refused"); takes over @parameters, adds message. */
 _must_check_ int connection_error(struct connection *connection, const char *name,
                                   json_t *parameters, const char *message);

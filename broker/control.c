@@ -19,6 +19,7 @@
 #include <broker/shrink.h>
 #include <broker/space.h>
 #include <broker/stats.h>
+#include <broker/usage_query.h>
 
 /* All users wait in it together, first come, first served: so it is short, and connect(2) waits. */
 #define LISTEN_BACKLOG 64
@@ -55,6 +56,7 @@ static int on_reap(sd_event_source *source, void *userdata) {
                         shrink_unfollow(connection->resizing);
                 space_forget(connection);
                 stats_forget(connection);
+                usage_query_forget(connection);
                 if (connection->following) {
                         struct lease *lease = connection->following;
 
@@ -412,6 +414,7 @@ void control_deinit(struct control *control) {
                         shrink_unfollow(connection->resizing);
                 space_forget(connection);
                 stats_forget(connection);
+                usage_query_forget(connection);
                 connection_free(connection);
         }
         control->source = sd_event_source_disable_unref(control->source);

@@ -30,6 +30,7 @@
 #include <broker/host.h>
 #include <broker/pressure.h>
 #include <broker/rights.h>
+#include <broker/usage.h>
 
 #define FDS_PER_VM 2 /* its pidfd, and the connection of whoever follows it */
 #define FDS_BESIDE 256
@@ -412,6 +413,7 @@ static const struct {
         {"kvm", check_kvm},
         {"descriptors", check_descriptors},
         {"pids", check_pids},
+        {"usage", usage_check},
         {"capabilities", rights_check},
         {"gpu", doctor_check_gpus},
         {"http", doctor_check_http},

@@ -37,7 +37,7 @@ struct lease *lease_new(struct broker *broker) {
                 lease->gpu_fds[i] = -1;
         lease->process = (struct process)PROCESS_NULL;
         lease->fds = (struct lease_fds)LEASE_FDS_NULL;
-        lease->exit_code = lease->exit_signal = -1;
+        lease->exit_code = lease->exit_signal = lease->usage_slot = -1;
         TAILQ_INIT(&lease->killers);
         return lease;
 }

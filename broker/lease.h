@@ -59,6 +59,9 @@ struct tap {
         unsigned queues;
         int ifindex;        /* 0: not made yet, or gone */
         uint64_t lost_usec; /* gone under its VM: when that is to be told; 0: not, or it was */
+        int last_ifindex;   /* what it was before it was lost */
+        bool counted;       /* it is gone, and this is all that it has carried */
+        uint64_t download_bytes, upload_bytes;
 };
 
 /* Its network: what broker/taps makes, keeps and takes away. */
@@ -182,6 +185,7 @@ struct lease {
         bool status_known;
         int exit_code, exit_signal; /* one of them, if known; the other is 0 or -1 */
         uint64_t oom_kills;
+        int usage_slot; /* of its line for the usage log; -1: none yet, see broker/usage */
         bool oom_told;
         struct why *exec_why;          /* it never was executed, and why; owned; else NULL */
         char end_reason[32];           /* "exit", "kill", "client_gone", "exec_failed", ... */

@@ -20,6 +20,7 @@
 #include <broker/space.h>
 #include <broker/stats.h>
 #include <broker/upgrade.h>
+#include <broker/usage_query.h>
 #include <broker/waiting.h>
 
 #define LIST_PART 128   /* entries in one of many answers */
@@ -336,6 +337,17 @@ static int method_doctor(struct connection *connection, const struct call *call)
         return connection_reply(connection, doctor_report(connection->broker), false);
 }
 
+static int method_usage(struct connection *connection, const struct call *call) {
+        struct usage_request request;
+        struct why why = {};
+        int r;
+
+        r = usage_request_parse(&request, call->parameters, &why);
+        if (r)
+                return r < 0 ? r : invalid(connection, &why);
+        return usage_ask(connection, &request);
+}
+
 /* All that the ring holds and the reader may see, in one answer. */
 static int events_whole(struct connection *connection) {
         struct events *events = &connection->broker->events;
@@ -506,6 +518,7 @@ static const struct method {
         {PROTO_INTERFACE ".Stats", method_stats},
         {PROTO_INTERFACE ".Doctor", method_doctor},
         {PROTO_INTERFACE ".Events", method_events},
+        {PROTO_INTERFACE ".Usage", method_usage},
         {PROTO_INTERFACE ".PolicyReload", method_policy_reload},
         {PROTO_INTERFACE ".PolicyShow", method_policy_show},
         {PROTO_INTERFACE ".Drain", method_drain},

@@ -11,6 +11,7 @@ enum {
         OPT_CONFIG = 256,
         OPT_VENDOR,
         OPT_RUN,
+        OPT_STATE,
         OPT_MOUNT,
         OPT_ROOT,
         OPT_PROC,
@@ -31,6 +32,7 @@ static const struct option longs[] = {
         {"config-dir", required_argument, NULL, OPT_CONFIG},
         {"vendor-dir", required_argument, NULL, OPT_VENDOR},
         {"run-dir", required_argument, NULL, OPT_RUN},
+        {"state-dir", required_argument, NULL, OPT_STATE},
         {"cgroup-mount", required_argument, NULL, OPT_MOUNT},
         {"cgroup-root", required_argument, NULL, OPT_ROOT},
         {"proc", required_argument, NULL, OPT_PROC},
@@ -59,6 +61,7 @@ static const char help[] =
         "  --config-dir DIR    policy files (/etc/provium)\n"
         "  --vendor-dir DIR    the vendor's policy files (/usr/lib/provium)\n"
         "  --run-dir DIR       where the control socket is made (/run/provium)\n"
+        "  --state-dir DIR     where the usage log is kept (/var/lib/provium)\n"
         "  --cgroup-mount DIR  a cgroup v2 mount (found by itself)\n"
         "  --cgroup-root PATH  our directory below it (provium, or the scope under systemd)\n"
         "  --journal SOCKET    where events go with their fields (systemd's journal, if the log "
@@ -99,6 +102,9 @@ static int take_option(struct options *options, int option) {
                 return OPTIONS_RUN;
         case OPT_RUN:
                 options->run_dir = optarg;
+                return OPTIONS_RUN;
+        case OPT_STATE:
+                options->state_dir = optarg;
                 return OPTIONS_RUN;
         case OPT_MOUNT:
                 options->cgroup_mount = optarg;
@@ -165,6 +171,7 @@ int options_parse(struct options *options, int argc, char **argv) {
                 .config_dir = "/etc/provium",
                 .vendor_dir = "/usr/lib/provium",
                 .run_dir = "/run/provium",
+                .state_dir = "/var/lib/provium",
                 .proc_dir = "/proc",
                 .sys_dir = "/sys",
                 .resume_fd = -1,

@@ -15,6 +15,7 @@ struct options {
         const char *config_dir; /* --config-dir (/etc/provium) */
         const char *vendor_dir; /* --vendor-dir (/usr/lib/provium) */
         const char *run_dir; /* --run-dir (/run/provium): the control socket is "control" in it */
+        const char *state_dir;    /* --state-dir (/var/lib/provium): the usage log */
         const char *cgroup_mount; /* --cgroup-mount; NULL: where libcgroup finds it */
         const char *cgroup_root;  /* --cgroup-root, relative to the mount; NULL: by --scope */
         const char *proc_dir;     /* --proc (/proc) */

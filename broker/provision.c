@@ -171,6 +171,7 @@ static int make(struct lease *lease, struct why *why) {
         r = gpu_lease_reserve(lease, why);
         if (r)
                 return r;
+        lease->record.held_since_usec = lease->record.counted_until_usec = lease->admitted_usec;
         r = record_write(lease->dir_fd, &lease->record, why);
         if (r)
                 return r;

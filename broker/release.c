@@ -22,6 +22,7 @@
 #include <broker/slice.h>
 #include <broker/taps.h>
 #include <broker/tenant.h>
+#include <broker/usage.h>
 #include <broker/violation_tell.h>
 #include <cgroup/stats.h>
 
@@ -242,6 +243,7 @@ static int finish(struct lease *lease) {
         struct connection *connection, *follower = lease->follower;
         int r = 0;
 
+        usage_settle(lease);
         taps_release(lease);
         qmp_remove(lease);
         console_remove(lease);
@@ -340,6 +342,7 @@ int release_try(struct lease *lease) {
         r = free_aside(lease, &why);
         if (r)
                 return r < 0 ? r : 0;
+        usage_note(lease);
         r = remove_group(lease, &why);
         if (r == 0)
                 return finish(lease);

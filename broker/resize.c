@@ -13,6 +13,7 @@
 #include <broker/slice.h>
 #include <broker/taps.h>
 #include <broker/tenant.h>
+#include <broker/usage_measure.h>
 
 /* One direction of the network, into the record to be. */
 static int set_rate(const struct lease *lease, const char *name, uint64_t asked, uint64_t *ratep,
@@ -389,6 +390,7 @@ int resize_vm(struct lease *lease, struct connection *connection,
                 return refuse(connection, "resizing",
                               lease->shrink ? "memory is being taken from this VM already"
                                             : "the broker is about to leave; ask again");
+        usage_count_claim(&record, broker_now_usec());
         if (size(lease, request, &record, &charge, &why))
                 return refuse(connection, "not_allowed", why.text);
         held = hold(lease, &before, &charge);

@@ -14,6 +14,7 @@
 #include <broker/shrink.h>
 #include <broker/slice.h>
 #include <broker/tenant.h>
+#include <broker/usage_measure.h>
 #include <cgroup/reclaim.h>
 
 #define STACK_SIZE ((size_t)128 * 1024)
@@ -152,6 +153,7 @@ static int settle(struct lease *lease) {
 
         less.amount[RESOURCE_MEMORY] = shrink->charge_bytes;
         lease->claim.demand = less;
+        usage_count_claim(&lease->record, broker_now_usec());
         lease->record.memory_bytes = shrink->memory_bytes;
         lease->record.charge.amount[RESOURCE_MEMORY] = shrink->charge_bytes;
         take_limits(lease, &limits);

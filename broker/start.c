@@ -56,6 +56,8 @@
 #include <broker/taps_adopt.h>
 #include <broker/taps_check.h>
 #include <broker/tick.h>
+#include <broker/usage.h>
+#include <broker/usage_query.h>
 #include <broker/violation_tell.h>
 #include <broker/waiting.h>
 #include <broker/tenant.h>
@@ -415,6 +417,8 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         if (r == 0)
                 r = policies_apply(broker);
         if (r == 0)
+                r = usage_open(broker);
+        if (r == 0)
                 r = adopt_all(broker, why);
         if (r == 0)
                 qmp_adopt(broker);
@@ -460,7 +464,9 @@ void broker_deinit(struct broker *broker) {
         broker->history = history_free(broker->history);
         if (broker->control)
                 control_deinit(broker->control);
+        usage_queries_close(broker);
         shrinks_close(broker);
+        usage_close(broker);
         while ((claim = TAILQ_FIRST(&broker->queue.claims))) {
                 queue_remove(&broker->queue, claim);
                 owning_leave(claim_lease(claim));

@@ -12,29 +12,55 @@
 
 #define SUSPECT_USEC UINT64_C(300000) /* from somebody's change to our looking */
 
+/* Of one of ours that is gone: what it has carried, for the account. */
+static void take_last_bytes(struct broker *broker, int ifindex, uint64_t download,
+                            uint64_t upload) {
+        struct lease *lease;
+
+        TAILQ_FOREACH(lease, &broker->leases, link)
+                for (size_t i = 0; lease->taps && i < lease->taps->n; i++) {
+                        struct tap *tap = &lease->taps->tap[i];
+
+                        if ((tap->ifindex ?: tap->last_ifindex) != ifindex || tap->counted)
+                                continue;
+                        tap->counted = true;
+                        tap->download_bytes = download;
+                        tap->upload_bytes = upload;
+                        return;
+                }
+}
+
 static void take_news(void *userdata, const struct nlmsghdr *message) {
         struct broker *broker = userdata;
+        uint64_t download, upload;
         uint16_t minor;
         int ifindex;
 
         if (!news_subject(message, broker->network->major, &ifindex, &minor))
                 return;
+        if (news_last_bytes(message, &download, &upload))
+                take_last_bytes(broker, ifindex, download, upload);
         taps_suspect(broker, ifindex, minor);
         if (ifindex == broker->network->ifb_ifindex)
                 broker->network->suspect = true;
 }
 
 /* Many changes mostly come together: they are looked at together, in a moment. */
-static int on_news(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        struct broker *broker = userdata;
+void taps_hear(struct broker *broker) {
         struct network *network = broker->network;
 
+        if (network->listener.fd < 0)
+                return;
         if (netlink_news(&network->listener, take_news, broker) == NETLINK_E_LOST) {
                 network->suspect = true;
                 taps_suspect(broker, 0, 0);
         }
         if (network->suspect)
                 broker_tick_at(broker, broker_now_usec() + SUSPECT_USEC);
+}
+
+static int on_news(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        taps_hear(userdata);
         return 0;
 }
 
@@ -64,6 +90,7 @@ static void forget_lost(struct lease *lease, const struct shape_state *state) {
                     link_get(&lease->broker->network->netlink, NULL, tap->ifindex, &link, NULL) ||
                     strcmp(link.alias, taps_alias(lease, i, alias)) != 0) {
                         tap->lost_usec = broker_now_usec() + SUSPECT_USEC;
+                        tap->last_ifindex = tap->ifindex;
                         tap->ifindex = 0;
                 }
         }

@@ -13,6 +13,9 @@ struct broker;
 
 /* Listens for changes that somebody else makes to what is ours. Negative: a fault. */
 _must_check_ int taps_listen(struct broker *broker);
+/* Takes what news has come, without waiting for the loop to do so: what a tap has carried comes with
+ * its end, and before the news that its VM's group is empty. */
+void taps_hear(struct broker *broker);
 /* Compares what is suspect, repairs, tells. */
 void taps_check_suspects(struct broker *broker);
 

@@ -37,6 +37,8 @@
 #include <broker/survey.h>
 #include <broker/upgrade.h>
 #include <broker/violation_tell.h>
+#include <broker/usage.h>
+#include <broker/usage_query.h>
 
 #define STATE_VERSION 1
 #define DELAY_USEC UINT64_C(20000) /* for the answer to be written, and launches to end */
@@ -323,9 +325,10 @@ int upgrade_execute(struct broker *broker, struct why *why) {
 
         /* A child between clone and execve reads our memory, and execve ends threads: they go
          * first. */
-        if (broker->n_launching > 0 || space_is_asked(broker) || survey_is_asked(broker) ||
-            broker->n_gpu_errands > 0 || violations_are_sought(broker) || shrinks_give_up(broker) ||
-            !http_quiesce(broker)) {
+        if (broker->n_launching > 0 || space_is_asked(broker) ||
+            survey_is_asked(broker) || broker->n_gpu_errands > 0 ||
+            violations_are_sought(broker) || usage_is_busy(broker) ||
+            usage_is_asked(broker) || shrinks_give_up(broker) || !http_quiesce(broker)) {
                 broker_tick_at(broker, broker_now_usec() + DELAY_USEC);
                 return 0;
         }

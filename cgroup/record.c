@@ -122,8 +122,9 @@ static int format_gpus(const struct record *record, char *buffer, size_t size) {
 }
 
 /* "disk":[READ,WRITE,IOS], "time":[PROMISED,UNTIL], "run":[UID,GID],
- * "quota":[PROJECT,MAJOR,MINOR,IN_FORCE], "groups":[...], "gpus":[...], "ends":true, "learns":true,
- * "owner":"NAME", "reserves":[VMS,OVER],
+ * "quota":[PROJECT,MAJOR,MINOR,IN_FORCE], "groups":[...], "gpus":[...],
+ * "held":[SINCE,UNTIL,CPU_USEC,MEMORY_MIB_MS], "ends":true, "learns":true, "owner":"NAME",
+ * "reserves":[VMS,OVER],
  * "net":{"minor":N,"download_minor":N,"taps":[["BRIDGE",QUEUES],...]}, - each only if there is
  * something to say. */
 static int format_extras(const struct record *record, char *buffer, size_t size) {
@@ -149,6 +150,11 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
         if (record->n_gpus)
                 used += format_gpus(record, buffer + used, size - (size_t)used);
         used += format_groups(record, buffer + used, size - (size_t)used);
+        if (record->held_since_usec)
+                used += snprintf(buffer + used, size - (size_t)used,
+                                 "\"held\":[%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "],",
+                                 record->held_since_usec, record->counted_until_usec,
+                                 record->claimed_cpu_usec, record->claimed_memory_mib_ms);
         if (record->ends)
                 used += snprintf(buffer + used, size - (size_t)used, "\"ends\":true,");
         if (record->learns)
@@ -178,12 +184,12 @@ static int format_extras(const struct record *record, char *buffer, size_t size)
 /*
  * By hand, although jansson reads it back: this stands on the way of every launch, and building the
  * object took longer than writing the attribute. Strings are names and an escaped command; nothing
- * can outgrow the buffer: 18 numbers of at most 20 digits, 4 names of 63 bytes, 2 x 255 of command,
+ * can outgrow the buffer: 22 numbers of at most 20 digits, 4 names of 63 bytes, 2 x 255 of command,
  * 16 GPUs of 44.
  */
 int record_format(const struct record *record, char buffer[RECORD_MAX]) {
         char command[2 * RECORD_COMMAND_MAX + 1],
-                extras[824 + RECORD_GPUS_MAX * (RECORD_GPU_NAME_MAX + 8)];
+                extras[920 + RECORD_GPUS_MAX * (RECORD_GPU_NAME_MAX + 8)];
         int used, got;
 
         format_extras(record, extras, sizeof(extras));
@@ -234,6 +240,23 @@ static bool parse_time(const json_t *object, struct record *record) {
                 return false;
         record->time_usec = (uint64_t)promised;
         record->until_usec = (uint64_t)until;
+        return true;
+}
+
+/* Of an older version's record: nothing is known. */
+static bool parse_held(const json_t *object, struct record *record) {
+        const json_t *held = json_object_get(object, "held");
+        json_int_t since, until, cpu, memory;
+
+        if (!held)
+                return true;
+        if (json_unpack((json_t *)held, "[I,I,I,I]", &since, &until, &cpu, &memory) < 0 ||
+            since <= 0 || until < since || cpu < 0 || memory < 0)
+                return false;
+        record->held_since_usec = (uint64_t)since;
+        record->counted_until_usec = (uint64_t)until;
+        record->claimed_cpu_usec = (uint64_t)cpu;
+        record->claimed_memory_mib_ms = (uint64_t)memory;
         return true;
 }
 
@@ -402,7 +425,8 @@ int record_parse(struct record *record, const char *text, size_t length, bool *c
                  cpu < 0 || memory < 0 || download < 0 || upload < 0 || created < 0 ||
                  !parse_disk(object, &result) || !parse_time(object, &result) ||
                  !parse_owner(object, &result) || !parse_quota(object, &result) ||
-                 !parse_groups(object, &result) || !parse_gpus(object, &result) ||
+                 !parse_groups(object, &result) || !parse_held(object, &result) ||
+                 !parse_gpus(object, &result) ||
                  !parse_nets(object, &result) || !parse_reserves(object, &result))
                 r = refuse(why, "holds a value that cannot be");
         if (!r) {

@@ -79,6 +79,11 @@ struct record {
         uint64_t time_usec;  /* how long it will run, as was promised; 0: nothing was */
         bool ends;           /* it is ended then */
         uint64_t until_usec; /* when that is over, CLOCK_BOOTTIME; 0: it has not started */
+        /* What it was sold until now, for the account. CLOCK_BOOTTIME: since when it is held, and
+         * up to when the sums count, which are of claims that it had before; 0, 0: an older
+         * version's. */
+        uint64_t held_since_usec, counted_until_usec;
+        uint64_t claimed_cpu_usec, claimed_memory_mib_ms;
         bool detached;
         bool learns; /* its system calls are recorded by its client, under no list */
         /* It is a reservation: a group without processes of its own, with those of VMs in it.

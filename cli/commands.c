@@ -139,6 +139,18 @@ const struct command commands[] = {
                 .call = command_top,
         },
         {
+                .name = "usage",
+                .arguments = "",
+                .help = "Sum up what VMs were sold and have used over time",
+                .more = "Hours of VMs; CPU-hours used and claimed; GiB-hours of memory claimed, and "
+                        "the largest peak; bytes read\nand written on disks, and received and sent. "
+                        "Your own VMs; those of everybody for root. WHEN is now, today,\nyesterday, "
+                        "-7d (s, m, h, d, w ago), 2026-11-01, 2026-11-01T14:30:05, with Z or +01:00 "
+                        "behind it, or\n@SECONDS. provium(1) tells what counts how.",
+                .options = usage_option_rows,
+                .call = command_usage,
+        },
+        {
                 .name = "policy check",
                 .arguments = "[DIR]",
                 .help = "Check policy files without a broker; one line per error",

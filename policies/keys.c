@@ -200,6 +200,13 @@ const struct key policy_keys[] = {
          "its name (GRID A100-10C). Empty, or where a card has no such type: the one of which it "
          "has most instances already, or else can make most."},
 
+        {B(usage.max_bytes), "Usage", "MaxSize", KEY_SIZE, 0, 65536, 64 * 1024 * 1024, "8M",
+         "How long a file of the usage log may get before the next is begun. A VM takes some 500 "
+         "bytes."},
+        {B(usage.keep), "Usage", "Keep", KEY_COUNT, 0, 1, 64, "4",
+         "How many older files of the usage log are kept beside the newest. What is older is "
+         "forgotten."},
+
         {B(pool.mode), "Pool", "Mode", KEY_WORD, 0, 0, _POOL_MODE_N - 1, "oversubscribed",
          "What is sold of CPUs and memory. oversubscribed: what [Capacity], [Reserve] and [Ratio] "
          "say. fixed: what the next three keys say and nothing else, so that the same budget "

@@ -56,7 +56,7 @@ struct key {
         const char *choices;  /* KEY_WORD: the valid words, in the order of the enum: "a, b, c" */
 };
 
-#define KEYS_N 146
+#define KEYS_N 148
 extern const struct key policy_keys[KEYS_N];
 
 /* The key of that name, or NULL. */

@@ -102,6 +102,12 @@ struct disk_policy {
         bool project_quota;        /* ProjectQuota= (no): enforce space where it can be */
 };
 
+/* broker.conf, [Usage] */
+struct usage_policy {
+        uint64_t max_bytes; /* MaxSize= (8M): of one file of the usage log */
+        uint64_t keep;      /* Keep= (4): older files beside it */
+};
+
 #define POLICY_GPUS_TEXT_MAX 192
 
 /* broker.conf, [GPU] */
@@ -269,6 +275,7 @@ struct broker_policy {
         struct pool_policy pool;
         struct gates_policy gates;
         struct gpu_policy gpu;
+        struct usage_policy usage;
 
         struct http_policy http;
 

@@ -697,6 +697,41 @@ int events_request_parse(struct events_request *request, const json_t *parameter
         return 0;
 }
 
+const char *usage_by_name(enum usage_by by) {
+        static const char *const names[_USAGE_BY_N] = {"all", "slice", "user", "vm"};
+
+        return names[by];
+}
+
+int usage_request_parse(struct usage_request *request, const json_t *parameters, struct why *why) {
+        static const char *const names[] = {"since_ns", "until_ns", "by", NULL};
+        struct usage_request parsed = {.since_ns = REQUEST_DEFAULT, .until_ns = REQUEST_DEFAULT};
+        char by[8] = "";
+        int r;
+
+        r = only_members(parameters, "", names, why);
+        if (!r)
+                r = get_amount(&parsed.since_ns, parameters, "since_ns", "since_ns", 0,
+                               REQUEST_DEFAULT, why);
+        if (!r)
+                r = get_amount(&parsed.until_ns, parameters, "until_ns", "until_ns", 0,
+                               REQUEST_DEFAULT, why);
+        if (!r)
+                r = get_text(by, sizeof(by), parameters, "by", why);
+        if (r)
+                return r;
+        if (parsed.since_ns == REQUEST_DEFAULT)
+                parsed.since_ns = 0;
+        if (parsed.since_ns >= parsed.until_ns)
+                return why_set(why, REQUEST_E_INVALID, "until_ns is not after since_ns");
+        while (by[0] && parsed.by < _USAGE_BY_N && strcmp(by, usage_by_name(parsed.by)) != 0)
+                parsed.by++;
+        if (parsed.by == _USAGE_BY_N)
+                return why_set(why, REQUEST_E_INVALID, "by is none of all, slice, user and vm");
+        *request = parsed;
+        return 0;
+}
+
 int request_parse_none(const json_t *parameters, struct why *why) {
         static const char *const names[] = {NULL};
 

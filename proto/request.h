@@ -162,6 +162,26 @@ struct events_request {
 _must_check_ int events_request_parse(struct events_request *request, const json_t *parameters,
                                       struct why *why);
 
+/* Usage{since_ns?, until_ns?, by?}: sums over the VMs that ran within that time. */
+enum usage_by {
+        USAGE_BY_ALL, /* one row */
+        USAGE_BY_SLICE,
+        USAGE_BY_USER,
+        USAGE_BY_VM, /* by name, within slice and user */
+        _USAGE_BY_N,
+};
+/* "all", "slice", ... */
+const char *usage_by_name(enum usage_by by);
+
+struct usage_request {
+        uint64_t since_ns, until_ns; /* CLOCK_REALTIME; 0, REQUEST_DEFAULT: without a bound */
+        enum usage_by by;
+};
+
+_must_check_ int usage_request_parse(struct usage_request *request, const json_t *parameters,
+                                     struct why *why);
+json_t *usage_request_format(const struct usage_request *request);
+
 /*
  * The small requests. Each refuses every parameter but its own, with REQUEST_E_INVALID.
  * request_parse_none: List, PolicyReload, Upgrade, GetInfo. request_parse_text: at most one string

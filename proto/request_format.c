@@ -184,3 +184,15 @@ json_t *image_request_format(const struct image_request *request) {
         }
         return object;
 }
+
+json_t *usage_request_format(const struct usage_request *request) {
+        json_t *object = json_object();
+
+        if (!((request->since_ns == 0 || set_amount(object, "since_ns", request->since_ns)) &&
+              set_amount(object, "until_ns", request->until_ns) &&
+              set_text(object, "by", usage_by_name(request->by)))) {
+                json_decref(object);
+                return NULL;
+        }
+        return object;
+}

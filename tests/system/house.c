@@ -255,6 +255,8 @@ static void exec_broker(const char *const *wrapper) {
                                              HOUSE_DIR "/vendor",
                                              "--run-dir",
                                              HOUSE_DIR "/run",
+                                             "--state-dir",
+                                             HOUSE_STATE,
                                              "--cgroup-root",
                                              "house",
                                              "--no-systemd",

@@ -21,6 +21,7 @@
 #define HOUSE_DIR "/run/house"
 #define HOUSE_ETC HOUSE_DIR "/etc"
 #define HOUSE_LOG HOUSE_DIR "/log"
+#define HOUSE_STATE HOUSE_DIR "/state"
 #define HOUSE_SOCKET HOUSE_DIR "/run/control"
 #define HOUSE_ROOT "/sys/fs/cgroup/house"
 #define HOUSE_WAIT_MS 20000 /* for what takes milliseconds; more only shows that it never comes */

@@ -144,6 +144,8 @@ static void disks_quota_user_gpus_and_taps_are_read_again(void) {
                 INT64_MAX;
         record.run_uid = record.run_gid = 4294967294u;
         record.time_usec = record.until_usec = INT64_MAX;
+        record.held_since_usec = record.counted_until_usec = INT64_MAX;
+        record.claimed_cpu_usec = record.claimed_memory_mib_ms = INT64_MAX;
         record.quota_project = UINT32_MAX;
         record.quota_dev = makedev(0xfff, 0xfffff);
         record.quota_in_force = true;
