@@ -37,15 +37,18 @@ static const struct http_route routes[] = {
 };
 
 static int answer_not_found(struct http_request *request, const char *path) {
-        char list[512] = "", shown[96];
-        size_t n = 0;
+        json_t *known = json_object();
+        char shown[96];
 
-        for (size_t i = 0; i < ARRAY_SIZE(routes) && n < sizeof(list); i++)
+        for (size_t i = 0; known && i < ARRAY_SIZE(routes); i++)
                 if (routes[i].help)
-                        n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "",
-                                              routes[i].path);
-        return http_answer_error(request, MHD_HTTP_NOT_FOUND, "there is no %s here; there are: %s",
-                                 text_escape(path, shown, sizeof(shown)), list);
+                        json_object_set_new(known, routes[i].path, json_string(routes[i].help));
+        return http_answer_json(
+                request, MHD_HTTP_NOT_FOUND,
+                json_pack("{s:o s:i s:o}", "error",
+                          json_sprintf("there is no %s here; see routes for what there is",
+                                       text_escape(path, shown, sizeof(shown))),
+                          "status", MHD_HTTP_NOT_FOUND, "routes", known));
 }
 
 /* What a route does not know of the arguments; looked at one by one. */

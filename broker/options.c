@@ -60,7 +60,7 @@ static const char help[] =
         "\n"
         "  --config-dir DIR    policy files (/etc/provium)\n"
         "  --vendor-dir DIR    the vendor's policy files (/usr/lib/provium)\n"
-        "  --run-dir DIR       where the control socket is made (/run/provium)\n"
+        "  --run-dir DIR       where the sockets are made (/run/provium)\n"
         "  --state-dir DIR     where the usage log is kept (/var/lib/provium)\n"
         "  --cgroup-mount DIR  a cgroup v2 mount (found by itself)\n"
         "  --cgroup-root PATH  our directory below it (provium, or the scope under systemd)\n"

@@ -53,8 +53,8 @@ static void what_is_not_there_is_answered_with_what_is(void) {
                 const char *status, *says;
         } cases[] = {
                 {"GET", "http://localhost/nowhere", "404", "/resources"},
-                {"GET", "http://localhost/resources/", "404", "there are: "},
-                {"GET", "http://localhost/../etc/passwd", "404", "there are: "},
+                {"GET", "http://localhost/resources/", "404", "\"routes\""},
+                {"GET", "http://localhost/../etc/passwd", "404", "\"routes\""},
                 {"GET", "http://localhost/resources?vm=x", "400", "instance"},
                 {"GET", "http://localhost/resources?instance=a%2fb", "400", "not a valid"},
                 {"GET", "http://localhost/resources?instance=nobody", "404", "nobody"},
@@ -127,6 +127,42 @@ static void resources_are_those_of_the_method_and_of_the_kernel(void) {
         web = web_fetch_json("/resources?instance=one");
         expect_int(json_array_size(json_object_get(web, "allocations")), 1);
         json_decref(web);
+        job_kill(&job, SIGTERM);
+        job_wait(&job, HOUSE_WAIT_MS);
+        house_close(&house);
+}
+
+static void what_is_told_is_as_the_schema_says(void) {
+        static const char program[] =
+                "import json, sys, jsonschema\n"
+                "schema = json.load(open(sys.argv[1]))\n"
+                "jsonschema.Draft7Validator.check_schema(schema)\n"
+                "told = json.load(open(sys.argv[2]))\n"
+                "jsonschema.Draft7Validator(schema).validate(told)\n"
+                "del told['cpu']['source']\n"
+                "assert not jsonschema.Draft7Validator(schema).is_valid(told)\n";
+        const char *source = getenv("PROVIUM_SOURCE");
+        char schema[512];
+        struct house house;
+        struct job job, asker;
+
+        house_open(&house, NULL, NULL);
+        need(source != NULL);
+        snprintf(schema, sizeof(schema), "%s/docs/resources.schema.json", source);
+        JOB_RUN(&job, "--json", "--name", "one", "--", "vm", "rest");
+        job_wait_out(&job, "\"started\"");
+        expect_int(SHELL(&asker, CURL, "-o", "/run/house/http.json", "http://localhost/resources"),
+                   0);
+        expect_int(SHELL(&asker, "python3", "-W", "ignore", "-c", program, schema,
+                         "/run/house/http.json"),
+                   0);
+        expect_str(asker.err, "");
+        /* And so is what the command prints. */
+        expect_int(SHELL(&asker, "sh", "-c", "provium resources --json > /run/house/cli.json"), 0);
+        expect_int(SHELL(&asker, "python3", "-W", "ignore", "-c", program, schema,
+                         "/run/house/cli.json"),
+                   0);
+        expect_str(asker.err, "");
         job_kill(&job, SIGTERM);
         job_wait(&job, HOUSE_WAIT_MS);
         house_close(&house);
@@ -260,6 +296,7 @@ static void health_follows_the_drain(void) {
 UNIT_MAIN(TEST(curl_reads_each_route_with_get_and_head),
           TEST(what_is_not_there_is_answered_with_what_is),
           TEST(resources_are_those_of_the_method_and_of_the_kernel),
+          TEST(what_is_told_is_as_the_schema_says),
           TEST(another_user_sees_the_sums_and_none_of_the_vms),
           TEST(tcp_is_where_the_policy_says_and_nowhere_else),
           TEST(strangers_over_tcp_see_vms_only_if_the_policy_shows_them),
