@@ -66,7 +66,7 @@ static bool next_text(struct reader *reader) {
 }
 
 static size_t read_events(void *userdata, char *buffer, size_t size) {
-        static const char beat[] = ":\n\n";
+        static const char beat[] = {':', '\n', '\n'};
         struct reader *reader = userdata;
         uint64_t now = broker_now_usec();
         size_t n = 0;
@@ -82,8 +82,8 @@ static size_t read_events(void *userdata, char *buffer, size_t size) {
         }
         /* A line that says nothing shows whether anybody is there. */
         if (n == 0 && now - reader->told_usec >= HEARTBEAT_USEC) {
-                memcpy(buffer, beat, strlen(beat));
-                n = strlen(beat);
+                memcpy(buffer, beat, sizeof(beat));
+                n = sizeof(beat);
         }
         if (n > 0)
                 reader->told_usec = now;

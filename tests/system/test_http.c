@@ -132,19 +132,23 @@ static void resources_are_those_of_the_method_and_of_the_kernel(void) {
         house_close(&house);
 }
 
+/* Both what the socket and what the command tell; importing it takes half a minute under emulation.
+ */
 static void what_is_told_is_as_the_schema_says(void) {
         static const char program[] =
                 "import json, sys, jsonschema\n"
                 "schema = json.load(open(sys.argv[1]))\n"
                 "jsonschema.Draft7Validator.check_schema(schema)\n"
-                "told = json.load(open(sys.argv[2]))\n"
-                "jsonschema.Draft7Validator(schema).validate(told)\n"
-                "del told['cpu']['source']\n"
-                "assert not jsonschema.Draft7Validator(schema).is_valid(told)\n";
+                "for path in sys.argv[2:]:\n"
+                "    told = json.load(open(path))\n"
+                "    jsonschema.Draft7Validator(schema).validate(told)\n"
+                "    assert len(told['allocations']) == 1\n"
+                "    del told['cpu']['source']\n"
+                "    assert not jsonschema.Draft7Validator(schema).is_valid(told)\n";
         const char *source = getenv("PROVIUM_SOURCE");
-        char schema[512];
         struct house house;
         struct job job, asker;
+        char schema[512];
 
         house_open(&house, NULL, NULL);
         need(source != NULL);
@@ -153,15 +157,10 @@ static void what_is_told_is_as_the_schema_says(void) {
         job_wait_out(&job, "\"started\"");
         expect_int(SHELL(&asker, CURL, "-o", "/run/house/http.json", "http://localhost/resources"),
                    0);
-        expect_int(SHELL(&asker, "python3", "-W", "ignore", "-c", program, schema,
-                         "/run/house/http.json"),
-                   0);
-        expect_str(asker.err, "");
-        /* And so is what the command prints. */
         expect_int(SHELL(&asker, "sh", "-c", "provium resources --json > /run/house/cli.json"), 0);
-        expect_int(SHELL(&asker, "python3", "-W", "ignore", "-c", program, schema,
-                         "/run/house/cli.json"),
-                   0);
+        JOB(&asker, "python3", "-W", "ignore", "-c", program, schema, "/run/house/http.json",
+            "/run/house/cli.json");
+        expect_int(job_wait(&asker, 6 * HOUSE_WAIT_MS), 0);
         expect_str(asker.err, "");
         job_kill(&job, SIGTERM);
         job_wait(&job, HOUSE_WAIT_MS);
