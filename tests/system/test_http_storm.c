@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* rig: --mem 1G --timeout 280 */
+/*
+ * Readers who never read, and scrapes as fast as they can be asked for, beside somebody whose
+ * claims are admitted: his wait is compared with that of quiet moments, in turns of the same run,
+ * so that a machine that is slow for a while is slow for both.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "house.h"
+#include "web.h"
+
+#define READERS 200
+#define SCRAPERS 4
+#define ROUNDS 12
+#define CALLS 40 /* of a round, each way */
+#define ASKED (ROUNDS * CALLS)
+/* Scrapes are as many as the server has time for, a fifth of the loop's. */
+#define CONF HOUSE_CONF "[HTTP]\nMaxConnections=512\nMaxConnectionsPerPeer=512\n"
+
+static int compare(const void *a, const void *b) {
+        const uint64_t *left = a, *right = b;
+
+        return (*left > *right) - (*left < *right);
+}
+
+static uint64_t percentile(uint64_t *values, size_t n, unsigned percent) {
+        qsort(values, n, sizeof(*values), compare);
+        return values[(n - 1) * percent / 100];
+}
+
+/* All of an admission but the launch: parsed, allowed, sized, planned on the books, answered. */
+static uint64_t admit(struct line *line) {
+        uint64_t since = now_us();
+        char path[1024];
+        json_t *reply;
+
+        snprintf(path, sizeof(path), "PATH=%s", getenv("PATH"));
+        line_run(line, json_pack("{s:s s:b s:[s,s] s:[s]}", "slice", "t", "dry_run", true,
+                                 "command", "vm", "rest", "environment", path));
+        reply = line_reply(line, HOUSE_WAIT_MS, NULL);
+        need_that(reply && !json_object_get(reply, "error"), "refused: %s",
+                  reply ? json_dumps(reply, 0) : "no answer");
+        json_decref(reply);
+        return now_us() - since;
+}
+
+/* Half of them stream, half ask for an answer; none reads a byte. */
+static void open_readers(struct web *readers) {
+        for (int i = 0; i < READERS; i++) {
+                need(web_open(&readers[i]));
+                web_get(&readers[i], i % 2 ? "/resources" : "/events?since=1", "");
+        }
+}
+
+/* A process of its own that scrapes until it is killed, from as soon as it is let go. */
+static pid_t start_scraper(void) {
+        pid_t pid = fork();
+
+        need(pid >= 0);
+        while (pid == 0) {
+                struct web web;
+
+                if (!web_open(&web))
+                        continue;
+                web_get(&web, "/resources", "");
+                web_finish(&web);
+                web_close(&web);
+        }
+        return pid;
+}
+
+static void signal_all(const pid_t *pids, int signo) {
+        for (int i = 0; i < SCRAPERS; i++)
+                kill(pids[i], signo);
+        for (int i = 0; signo == SIGKILL && i < SCRAPERS; i++)
+                waitpid(pids[i], NULL, 0);
+}
+
+static void readers_and_scrapes_leave_admission_as_quick_as_it_was(void) {
+        static uint64_t quiet[ASKED], loud[ASKED];
+        static struct web readers[READERS];
+        uint64_t quiet_p99, loud_p99;
+        pid_t scrapers[SCRAPERS];
+        struct house house;
+        struct line line;
+
+        house_open(&house, CONF, NULL);
+        need(line_open(&line));
+        for (int i = 0; i < CALLS; i++)
+                (void)admit(&line);
+        open_readers(readers);
+        for (int i = 0; i < SCRAPERS; i++)
+                scrapers[i] = start_scraper();
+        signal_all(scrapers, SIGSTOP);
+        for (int round = 0; round < ROUNDS; round++) {
+                for (int i = 0; i < CALLS; i++)
+                        quiet[round * CALLS + i] = admit(&line);
+                signal_all(scrapers, SIGCONT);
+                for (int i = 0; i < CALLS; i++)
+                        loud[round * CALLS + i] = admit(&line);
+                signal_all(scrapers, SIGSTOP);
+        }
+        signal_all(scrapers, SIGKILL);
+        quiet_p99 = percentile(quiet, ASKED, 99);
+        loud_p99 = percentile(loud, ASKED, 99);
+        unit_note(
+                "admission: p50 %lu us quiet, %lu us in the storm; p99 %lu and %lu us: %.2f times",
+                percentile(quiet, ASKED, 50), percentile(loud, ASKED, 50), quiet_p99, loud_p99,
+                (double)loud_p99 / (double)quiet_p99);
+        expect_within((double)loud_p99 / (double)quiet_p99, 0, 1.5);
+        line_close(&line);
+        for (int i = 0; i < READERS; i++)
+                web_close(&readers[i]);
+        free(web_fetch("/healthz", 200));
+        house_close(&house);
+}
+
+UNIT_MAIN(TEST(readers_and_scrapes_leave_admission_as_quick_as_it_was))
