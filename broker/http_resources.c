@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <microhttpd.h>
-#include <stdio.h>
-#include <string.h>
 
 #include <base/text.h>
 #include <base/why.h>
@@ -10,54 +8,33 @@
 #include <broker/http_resources.h>
 #include <broker/lease.h>
 #include <broker/report.h>
-
-struct state {
-        struct broker *broker;
-        uid_t sees_as;
-        char instance[TEXT_NAME_MAX + 1];
-};
+#include <broker/report_resources.h>
 
 static void *begin(struct broker *broker, uid_t sees_as, const char *what) {
-        struct state *state = calloc(1, sizeof(*state));
-
-        if (!state)
-                return NULL;
-        state->broker = broker;
-        state->sees_as = sees_as;
-        snprintf(state->instance, sizeof(state->instance), "%s", what);
-        return state;
+        return resources_report_new(broker, sees_as, what[0] ? what : NULL);
 }
 
-static int step(void *userdata, char **bodyp, size_t *lengthp) {
-        struct state *state = userdata;
-        json_t *object;
-        char *text;
+static int step(void *state, char **bodyp, size_t *lengthp) {
+        return resources_report_step(state, bodyp, lengthp);
+}
 
-        object = report_resources(state->broker, state->sees_as,
-                                  state->instance[0] ? state->instance : NULL);
-        text = object ? json_dumps(json_object_get(object, "resources"), JSON_COMPACT) : NULL;
-        json_decref(object);
-        if (!text)
-                return fault(-ENOMEM);
-        *lengthp = strlen(text) + 1;
-        text[*lengthp - 1] = '\n';
-        *bodyp = text;
-        return 0;
+static void end(void *state) {
+        resources_report_free(state);
 }
 
 static const struct http_maker maker = {
         .type = HTTP_JSON,
         .begin = begin,
         .step = step,
-        .free = free,
+        .free = end,
 };
 
 /* What one may not see is not there. */
 static bool there_is(struct http_request *request, const char *instance) {
         const struct lease *lease = lease_find(http_broker(request), instance);
-        uid_t uid = http_sees_as(request);
 
-        return lease && lease->state != LEASE_WAITING && (uid == 0 || lease->record.uid == uid);
+        return lease && lease->state != LEASE_WAITING &&
+               report_visible(lease, http_sees_as(request));
 }
 
 int http_resources(struct http_request *request) {

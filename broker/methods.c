@@ -15,6 +15,7 @@
 #include <broker/reload.h>
 #include <broker/release.h>
 #include <broker/report.h>
+#include <broker/report_resources.h>
 #include <broker/reservation.h>
 #include <broker/resize.h>
 #include <broker/space.h>

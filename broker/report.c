@@ -9,7 +9,6 @@
 #include <broker/console.h>
 #include <broker/diskio.h>
 #include <broker/gpu_lease.h>
-#include <broker/gpu_report.h>
 #include <broker/lease.h>
 #include <broker/pressure_report.h>
 #include <broker/qmp.h>
@@ -18,7 +17,6 @@
 #include <broker/reservation.h>
 #include <broker/sandbox.h>
 #include <broker/slice.h>
-#include <broker/space.h>
 #include <broker/taps_report.h>
 #include <broker/tenant.h>
 #include <cgroup/stats.h>
@@ -67,8 +65,7 @@ static json_t *add_owner(json_t *object, const struct record *record) {
         return object;
 }
 
-/* Whether it is a reservation, or in one. */
-static json_t *add_reservation(json_t *object, const struct lease *lease) {
+json_t *report_add_reservation(json_t *object, const struct lease *lease) {
         const struct reservation *reservation = lease->reservation;
 
         if (object && reservation) {
@@ -101,7 +98,7 @@ json_t *report_vm(const struct lease *lease) {
                        diskio_list(lease), "gpus", gpu_lease_list(lease), "qmp",
                        made ? qmp_path(lease, qmp) : NULL, "console",
                        made ? console_path(lease, console) : NULL);
-        return add_reservation(add_time(add_owner(vm, &lease->record), &lease->record), lease);
+        return report_add_reservation(add_time(add_owner(vm, &lease->record), &lease->record), lease);
 }
 
 json_t *report_waiting(const struct lease *lease, uint64_t position) {
@@ -118,7 +115,7 @@ json_t *report_waiting(const struct lease *lease, uint64_t position) {
         return add_owner(object, &lease->record);
 }
 
-static bool visible(const struct lease *lease, uid_t uid) {
+bool report_visible(const struct lease *lease, uid_t uid) {
         return uid == 0 || lease->record.uid == uid;
 }
 
@@ -133,7 +130,7 @@ static json_t *list_vms(const struct broker *broker, uid_t uid, size_t *leftp,
                 if (*leftp == 0)
                         return array;
                 cursor->after = lease->number;
-                if (!visible(lease, uid))
+                if (!report_visible(lease, uid))
                         continue;
                 json_array_append_new(array, report_vm(lease));
                 (*leftp)--;
@@ -157,7 +154,7 @@ static json_t *list_waiting(const struct broker *broker, uid_t uid, size_t *left
                 if (*leftp == 0)
                         return array;
                 cursor->after = claim->order;
-                if (!visible(lease, uid))
+                if (!report_visible(lease, uid))
                         continue;
                 json_array_append_new(array, report_waiting(lease, mine));
                 (*leftp)--;
@@ -216,122 +213,4 @@ json_t *report_show(struct lease *lease) {
 
 bool report_counts(const struct broker *broker, enum resource resource) {
         return resource != RESOURCE_NETWORK_UPLOAD || broker->policy->broker.network.full_duplex;
-}
-
-static json_t *report_resource(const struct broker *broker, enum resource resource) {
-        const struct ledger *ledger = &broker->ledger;
-
-        return json_pack(
-                "{s:I s:I s:I s:I s:I s:I s:f s:s s:s s:b}", "capacity",
-                (json_int_t)ledger->capacity.amount[resource], "reserve",
-                (json_int_t)ledger->reserve.amount[resource], "effective_limit",
-                (json_int_t)ledger->effective.amount[resource], "allocated",
-                (json_int_t)ledger_allocated(ledger, resource), "available",
-                (json_int_t)ledger_host_available(ledger, resource), "guaranteed",
-                (json_int_t)ledger_guarantee(ledger, resource, ledger_allocated(ledger, resource)),
-                "oversub_ratio", (double)ledger->ratio_milli.amount[resource] / 1000.0, "source",
-                capacity_source_name(broker->host.source[resource]), "detail",
-                broker->host.detail[resource], "enforced", ledger->enforced[resource]);
-}
-
-static json_t *report_allocation(const struct lease *lease) {
-        const struct demand *charge = &lease->claim.demand;
-        json_t *allocation;
-
-        allocation =
-                json_pack("{s:s s:s s:s s:I s:f s:I s:I s:I s:I s:I s:I}", "instance_id",
-                          lease->record.id, "instance_name", lease->record.name, "slice",
-                          lease->slice->name, "created_ns", (json_int_t)lease->record.created_ns,
-                          "cpu", (double)charge->amount[RESOURCE_CPU] / 1000.0, "memory_bytes",
-                          (json_int_t)charge->amount[RESOURCE_MEMORY], "disk_bytes",
-                          (json_int_t)charge->amount[RESOURCE_DISK], "network_download_bps",
-                          (json_int_t)lease->record.download_bytes_per_s, "network_upload_bps",
-                          (json_int_t)lease->record.upload_bytes_per_s, "disk_io_bps",
-                          (json_int_t)charge->amount[RESOURCE_DISK_IO], "gpus",
-                          (json_int_t)charge->amount[RESOURCE_GPU]);
-        return add_reservation(allocation, lease);
-}
-
-static json_t *report_slices(const struct broker *broker) {
-        json_t *array = json_array();
-        const struct slice *slice;
-
-        for (slice = broker->slices; slice; slice = slice->hh.next) {
-                json_t *limit = json_object();
-
-                for (unsigned i = 0; limit && i < _RESOURCE_N; i++)
-                        if (slice->account.limit.amount[i] != LEDGER_NO_LIMIT)
-                                json_object_set_new(
-                                        limit, resource_name(i),
-                                        json_integer((json_int_t)slice->account.limit.amount[i]));
-                json_array_append_new(
-                        array,
-                        json_pack("{s:s s:s s:I s:I s:o s:o s:o s:o}", "name", slice->name,
-                                  "description", slice->policy ? slice->policy->description : "",
-                                  "vms", (json_int_t)slice->account.vms, "waiting",
-                                  (json_int_t)slice->n_waiting, "allocated",
-                                  report_demand(&slice->account.allocated), "limit", limit,
-                                  "guarantee", report_demand(&slice->account.guarantee), "pressure",
-                                  pressure_report_group(slice->dir_fd)));
-        }
-        return array;
-}
-
-/* Each disk that a VM uses, as disk_io is sold of it. */
-static json_t *report_disks(const struct broker *broker) {
-        const struct ledger *ledger = &broker->ledger;
-        json_t *array = json_array();
-
-        for (unsigned i = 0; i < DEMAND_DISKS; i++) {
-                const struct disk_slot *slot = &broker->disk_slots[i];
-                uint64_t limit = ledger->effective.amount[_RESOURCE_N + i];
-                uint64_t sold = ledger->allocated.amount[_RESOURCE_N + i];
-
-                if (slot->n_leases > 0)
-                        json_array_append_new(
-                                array,
-                                json_pack("{s:s s:I s:I s:I s:I}", "disk", slot->name, "capacity",
-                                          (json_int_t)ledger->capacity.amount[RESOURCE_DISK_IO],
-                                          "effective_limit", (json_int_t)limit, "allocated",
-                                          (json_int_t)sold, "available",
-                                          (json_int_t)(limit > sold ? limit - sold : 0)));
-        }
-        return array;
-}
-
-json_t *report_resources(struct broker *broker, uid_t uid, const char *instance) {
-        json_t *object = json_object(), *allocations = json_array();
-        const struct lease *lease;
-        json_t *breakdown, *gpu;
-
-        for (unsigned i = 0; object && i < _RESOURCE_N; i++)
-                if (report_counts(broker, i))
-                        json_object_set_new(object, resource_name(i), report_resource(broker, i));
-        TAILQ_FOREACH(lease, &broker->leases, link)
-                if (visible(lease, uid) &&
-                    (!instance || strcmp(instance, lease->record.name) == 0 ||
-                     strcmp(instance, lease->record.id) == 0))
-                        json_array_append_new(allocations, report_allocation(lease));
-        if (!object)
-                return NULL;
-        json_object_set_new(object, "allocations", allocations);
-        json_object_set_new(object, "slices", report_slices(broker));
-        json_object_set_new(object, "disks", report_disks(broker));
-        breakdown = space_breakdown(broker);
-        if (breakdown)
-                json_object_set_new(object, "disk_breakdown", breakdown);
-        gpu = gpu_report(broker->gpus);
-        if (gpu)
-                json_object_update(json_object_get(object, resource_name(RESOURCE_GPU)), gpu);
-        json_decref(gpu);
-        json_object_set_new(object, "pressure", pressure_report(broker));
-        json_object_set_new(object, "gates",
-                            json_pack("{s:s s:b}", "pressure",
-                                      pressure_state_name(broker->gates.state), "draining",
-                                      broker->gates.draining));
-        json_object_set_new(object, "queue",
-                            json_pack("{s:I s:I s:I}", "waiting", (json_int_t)broker->queue.n,
-                                      "vms", (json_int_t)broker->ledger.vms, "vms_max",
-                                      (json_int_t)broker->ledger.vms_max));
-        return json_pack("{s:o}", "resources", object);
 }

@@ -29,8 +29,10 @@ json_t *report_list(const struct broker *broker, uid_t uid, size_t max, struct l
                     bool *endp);
 /* Show: the VM with its limits and statistics as the kernel has them now. */
 json_t *report_show(struct lease *lease);
-/* Resources; @instance (NULL: all): the allocations of one VM only. */
-json_t *report_resources(struct broker *broker, uid_t uid, const char *instance);
+/* May @uid see it? */
+bool report_visible(const struct lease *lease, uid_t uid);
+/* Adds to @object, which is returned, whether the lease is a reservation, or in one. */
+json_t *report_add_reservation(json_t *object, const struct lease *lease);
 /* Does this host have such an axis, and are people shown it? */
 bool report_counts(const struct broker *broker, enum resource resource);
 
