@@ -158,8 +158,8 @@ static void what_is_told_is_as_the_schema_says(void) {
         expect_int(SHELL(&asker, CURL, "-o", "/run/house/http.json", "http://localhost/resources"),
                    0);
         expect_int(SHELL(&asker, "sh", "-c", "provium resources --json > /run/house/cli.json"), 0);
-        JOB(&asker, "python3", "-W", "ignore", "-c", program, schema, "/run/house/http.json",
-            "/run/house/cli.json");
+        JOB(&asker, "/usr/bin/python3", "-W", "ignore", "-c", program, schema,
+            "/run/house/http.json", "/run/house/cli.json");
         expect_int(job_wait(&asker, 6 * HOUSE_WAIT_MS), 0);
         expect_str(asker.err, "");
         job_kill(&job, SIGTERM);
