@@ -738,12 +738,26 @@ static void what_a_stranger_changes_is_set_again_within_a_second_and_told(void) 
         house_close(&house);
 }
 
-static uint64_t time_lists(int n) {
-        uint64_t begin = now_us();
+#define LISTS 101
 
-        for (int i = 0; i < n; i++)
+static int by_size(const void *a, const void *b) {
+        uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+        return x < y ? -1 : x > y;
+}
+
+/* The median: in a mean one pause of the machine would count as the broker's. */
+static uint64_t time_lists(void) {
+        uint64_t took[LISTS];
+
+        for (size_t i = 0; i < LISTS; i++) {
+                uint64_t begin = now_us();
+
                 json_decref(ask("List", NULL));
-        return (now_us() - begin) / (uint64_t)n;
+                took[i] = now_us() - begin;
+        }
+        qsort(took, LISTS, sizeof(*took), by_size);
+        return took[LISTS / 2];
 }
 
 static void a_slow_reader_of_events_gets_a_gap_and_slows_nobody(void) {
@@ -758,7 +772,7 @@ static void a_slow_reader_of_events_gets_a_gap_and_slows_nobody(void) {
         reply = line_reply(&slow, HOUSE_WAIT_MS, NULL);
         need(reply != NULL);
         json_decref(reply);
-        quiet = time_lists(100);
+        quiet = time_lists();
         /* A claim that is refused in the queue makes events cheaply: queued, released. */
         {
                 struct job full;
@@ -773,7 +787,7 @@ static void a_slow_reader_of_events_gets_a_gap_and_slows_nobody(void) {
                         json_decref(line_reply(&line, HOUSE_WAIT_MS, NULL));
                         line_close(&line);
                 }
-                loud = time_lists(100);
+                loud = time_lists();
                 job_kill(&full, SIGTERM);
                 expect(job_wait(&full, HOUSE_WAIT_MS) >= 0);
         }
