@@ -8,6 +8,7 @@
 #include <broker/aside.h>
 #include <broker/broker.h>
 #include <broker/network.h>
+#include <broker/reservation.h>
 #include <broker/slice.h>
 #include <broker/survey.h>
 
@@ -63,6 +64,15 @@ static void list_taps(const struct lease *lease, struct survey_vm *vm) {
                         vm->taps[vm->n_taps++] = taps->tap[i].ifindex;
 }
 
+static void name_directory(const struct lease *lease, struct survey_vm *vm) {
+        char outer[LEASE_DIRECTORY_MAX] = "", own[LEASE_DIRECTORY_MAX];
+
+        if (lease->inside)
+                lease_directory(lease->inside->lease, outer, sizeof(outer));
+        snprintf(vm->directory, sizeof(vm->directory), "%s%s%s", outer, outer[0] ? "/" : "",
+                 lease_directory(lease, own, sizeof(own)));
+}
+
 static void list_vm(const struct lease *lease, size_t slice, struct survey_vm *vm) {
         memcpy(vm->id, lease->record.id, sizeof(vm->id));
         memcpy(vm->name, lease->record.name, sizeof(vm->name));
@@ -71,6 +81,7 @@ static void list_vm(const struct lease *lease, size_t slice, struct survey_vm *v
         vm->uid = lease->record.uid;
         vm->state = lease->state;
         vm->memory_limit_bytes = lease->limits.memory_max_bytes;
+        name_directory(lease, vm);
         list_taps(lease, vm);
 }
 
@@ -109,6 +120,8 @@ int survey_list(struct broker *broker, struct survey **surveyp) {
                 return fault(-ENOMEM);
         list_slices(broker, survey);
         TAILQ_FOREACH(lease, &broker->leases, link) {
+                if (lease->reservation)
+                        continue;
                 last = place_of(survey, lease->slice->name, last);
                 list_vm(lease, last, &survey->vms[survey->n_vms++]);
         }

@@ -12,6 +12,8 @@
  * of one's begin gets that one; then it is dropped, so that a broker that nobody looks at keeps
  * nothing.
  *
+ * Reservations are not in it: what is used in them is used by the VMs inside, which are.
+ *
  * A VM that ends in the middle is left out. What cannot be read is not known, which is not zero:
  * there is a flag, or a bit in usage.known.
  */
@@ -31,6 +33,7 @@ struct broker;
 
 #define SURVEY_YOUNG_USEC UINT64_C(1000000)
 #define SURVEY_DEVICE_NAME_MAX 31
+#define SURVEY_DIRECTORY_MAX (2 * LEASE_DIRECTORY_MAX) /* "ID.claim/ID.vm" */
 
 /* One direction of a VM's network, as the VM sees it: of all its taps, since they were made. */
 struct survey_traffic {
@@ -40,7 +43,8 @@ struct survey_traffic {
 
 struct survey_vm {
         char id[RECORD_ID_MAX + 1], name[TEXT_NAME_MAX + 1];
-        size_t slice; /* its place in survey.slices */
+        char directory[SURVEY_DIRECTORY_MAX]; /* below its slice's */
+        size_t slice;                         /* its place in survey.slices */
         uid_t uid;
         enum lease_state state;
         uint64_t charge[_RESOURCE_N];  /* what it was sold */

@@ -24,14 +24,14 @@ static uint64_t clock_usec(clockid_t clock) {
 /* ---- groups ---- */
 
 static void gather_groups(struct survey *survey) {
-        char path[SLICE_DIRECTORY_MAX + LEASE_DIRECTORY_MAX + 1], slice[SLICE_DIRECTORY_MAX];
+        char path[SLICE_DIRECTORY_MAX + SURVEY_DIRECTORY_MAX + 1], slice[SLICE_DIRECTORY_MAX];
 
         for (size_t i = 0; i < survey->n_vms; i++) {
                 struct survey_vm *vm = &survey->vms[i];
 
-                snprintf(path, sizeof(path), "%s/%s.vm",
+                snprintf(path, sizeof(path), "%s/%s",
                          slice_directory(survey->slices[vm->slice].name, slice, sizeof(slice)),
-                         vm->id);
+                         vm->directory);
                 vm->present = usage_read(survey->root_fd, path, &vm->usage, &survey->disks);
         }
         /* After those in them: a slice has used no less than they. */

@@ -177,6 +177,18 @@ static json_int_t used_usec(const char *path) {
         return file_key(of(path, "cpu.stat", buffer), "usage_usec");
 }
 
+/* What is used in it is told of the VMs inside, each once. */
+static void expect_use_is_told(size_t n, json_int_t least_usec) {
+        json_t *reply = ask("Stats", NULL), *vm;
+        json_t *vms = json_object_get(json_object_get(reply, "parameters"), "vms");
+        size_t i;
+
+        expect_uint(json_array_size(vms), n);
+        json_array_foreach(vms, i, vm)
+                expect(json_integer_value(json_object_get(vm, "cpu_usec")) >= least_usec);
+        json_decref(reply);
+}
+
 /* The reservation's own wall: those of the VMs are taken away, while nobody is there to see it. */
 static void the_kernel_holds_the_sum(void) {
         static const char *const names[] = {"r", "a", "b"};
@@ -216,6 +228,7 @@ static void the_kernel_holds_the_sum(void) {
         house_start(&house);
         vm_file("a", "cpu.max", text, sizeof(text));
         expect_str(text, "26000 100000");
+        expect_use_is_told(2, used[1] < used[2] ? used[1] : used[2]);
         expect_int(SHELL(&job, "provium", "release", "o", "--grace", "0"), 0);
         expect_nothing_left();
         for (size_t i = 0; i < 3; i++)
