@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <base/fd.h>
-#include <broker/aside.h>
 #include <broker/broker.h>
 #include <broker/network.h>
 #include <broker/reservation.h>
 #include <broker/slice.h>
 #include <broker/survey.h>
+#include <broker/surveyor.h>
 
 struct surveys {
-        struct survey *young;    /* may be told again; NULL: none */
-        bool making;             /* a thread is at it */
+        struct survey *young; /* may be told again; NULL: none */
+        bool making;          /* one is on its way */
+        struct surveyor *surveyor;
         sd_event_source *expiry; /* when the young one is dropped */
         TAILQ_HEAD(, survey_asker) askers;
 };
@@ -29,7 +28,6 @@ void survey_unref(struct survey *survey) {
                 return;
         if (survey->kept)
                 survey->drop_kept(survey->kept);
-        fd_close(survey->root_fd);
         usage_disks_deinit(&survey->disks);
         free(survey->devices);
         free(survey->slices);
@@ -105,7 +103,6 @@ int survey_list(struct broker *broker, struct survey **surveyp) {
         if (!survey)
                 return fault(-ENOMEM);
         survey->n_refs = 1;
-        survey->root_fd = fcntl(broker->root.dir_fd, F_DUPFD_CLOEXEC, 3);
         survey->begun_ns = broker_now_ns();
         survey->begun_realtime_ns = broker_realtime_ns();
         survey->ifb_ifindex = broker->network->ifb_ifindex;
@@ -131,19 +128,6 @@ int survey_list(struct broker *broker, struct survey **surveyp) {
 
 /* ---- who asks ---- */
 
-static int surveys_open(struct broker *broker) {
-        struct surveys *surveys;
-
-        if (broker->surveys)
-                return 0;
-        surveys = calloc(1, sizeof(*surveys));
-        if (!surveys)
-                return fault(-ENOMEM);
-        TAILQ_INIT(&surveys->askers);
-        broker->surveys = surveys;
-        return 0;
-}
-
 static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata) {
         struct broker *broker = userdata;
 
@@ -166,7 +150,7 @@ static int expire_later(struct broker *broker, struct surveys *surveys) {
         return r < 0 ? fault(r) : 0;
 }
 
-static int on_gathered(struct broker *broker, void *userdata) {
+static int on_made(struct broker *broker, void *userdata) {
         struct surveys *surveys = broker->surveys;
         struct survey *survey = userdata;
         struct survey_asker *asker;
@@ -183,6 +167,25 @@ static int on_gathered(struct broker *broker, void *userdata) {
         return r;
 }
 
+static int surveys_open(struct broker *broker) {
+        struct surveys *surveys;
+        int r;
+
+        if (broker->surveys)
+                return 0;
+        surveys = calloc(1, sizeof(*surveys));
+        if (!surveys)
+                return fault(-ENOMEM);
+        TAILQ_INIT(&surveys->askers);
+        r = surveyor_new(&surveys->surveyor, broker, survey_gather, on_made);
+        if (r) {
+                free(surveys);
+                return r;
+        }
+        broker->surveys = surveys;
+        return 0;
+}
+
 static int begin(struct broker *broker) {
         struct survey *survey;
         int r;
@@ -190,7 +193,7 @@ static int begin(struct broker *broker) {
         r = survey_list(broker, &survey);
         if (r)
                 return r;
-        r = aside_run(broker, survey_gather, on_gathered, survey);
+        r = surveyor_make(broker->surveys->surveyor, survey);
         if (r) {
                 survey_unref(survey);
                 return r;
@@ -240,5 +243,6 @@ void survey_close(struct broker *broker) {
                 return;
         sd_event_source_disable_unref(broker->surveys->expiry);
         survey_unref(broker->surveys->young);
+        surveyor_close(broker->surveys->surveyor);
         free(take(broker->surveys));
 }

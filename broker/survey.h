@@ -5,12 +5,12 @@
 /*
  * A survey: what the kernel says of every VM and every slice at one time, as numbers.
  *
- * It is made in a thread beside the loop, for a thousand VMs are ten thousand files, and what lists
- * the links waits for the kernel's lock of all links, which whoever ends a tap holds for 20 ms. The
- * loop makes the list of who is there (a copy, some hundred bytes for a VM) and gets the result.
- * One survey at a time is made: all who ask meanwhile share it. Who asks within SURVEY_YOUNG_USEC
- * of one's begin gets that one; then it is dropped, so that a broker that nobody looks at keeps
- * nothing.
+ * It is made in a thread beside the loop (broker/surveyor), for a thousand VMs are ten thousand
+ * files, and what lists the links waits for the kernel's lock of all links, which whoever ends a
+ * tap holds for 20 ms. The loop makes the list of who is there (a copy, some hundred bytes for a
+ * VM) and gets the result. One survey at a time is made: all who ask meanwhile share it. Who asks
+ * within SURVEY_YOUNG_USEC of one's begin gets that one; then it is dropped, so that a broker that
+ * nobody looks at keeps nothing.
  *
  * Reservations are not in it: what is used in them is used by the VMs inside, which are.
  *
@@ -30,6 +30,7 @@
 #include <tc/shape.h>
 
 struct broker;
+struct survey_kept;
 
 #define SURVEY_YOUNG_USEC UINT64_C(1000000)
 #define SURVEY_DEVICE_NAME_MAX 31
@@ -83,7 +84,7 @@ struct survey {
         struct survey_device *devices;
         struct usage_disks disks; /* of whom, see usage.first_disk */
 
-        int root_fd, ifb_ifindex;
+        int ifb_ifindex;
         uint16_t major;
         char block_dir[128]; /* "/sys/dev/block" */
 
@@ -119,7 +120,7 @@ void survey_unref(struct survey *survey);
 const char *survey_device_name(const struct survey *survey, dev_t dev);
 
 /* The work itself, in whatever thread; survey_list() was before it. */
-void survey_gather(void *survey);
+void survey_gather(void *survey, int root_fd, struct survey_kept *kept);
 /* Who is to be looked at. Negative: out of memory. */
 _must_check_ int survey_list(struct broker *broker, struct survey **surveyp);
 

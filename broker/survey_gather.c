@@ -12,6 +12,7 @@
 #include <base/why.h>
 #include <broker/slice.h>
 #include <broker/survey.h>
+#include <broker/survey_kept.h>
 #include <tc/traffic.h>
 
 static uint64_t clock_usec(clockid_t clock) {
@@ -23,7 +24,7 @@ static uint64_t clock_usec(clockid_t clock) {
 
 /* ---- groups ---- */
 
-static void gather_groups(struct survey *survey) {
+static void gather_groups(struct survey *survey, int root_fd, struct survey_kept *kept) {
         char path[SLICE_DIRECTORY_MAX + SURVEY_DIRECTORY_MAX + 1], slice[SLICE_DIRECTORY_MAX];
 
         for (size_t i = 0; i < survey->n_vms; i++) {
@@ -32,16 +33,17 @@ static void gather_groups(struct survey *survey) {
                 snprintf(path, sizeof(path), "%s/%s",
                          slice_directory(survey->slices[vm->slice].name, slice, sizeof(slice)),
                          vm->directory);
-                vm->present = usage_read(survey->root_fd, path, &vm->usage, &survey->disks);
+                vm->present = usage_read(root_fd, path, survey_kept_files(kept, vm->id), &vm->usage,
+                                         &survey->disks);
         }
         /* After those in them: a slice has used no less than they. */
         for (size_t i = 0; i < survey->n_slices; i++) {
                 struct survey_slice *entry = &survey->slices[i];
 
-                entry->present = entry->present &&
-                                 usage_read(survey->root_fd,
-                                            slice_directory(entry->name, slice, sizeof(slice)),
-                                            &entry->usage, &survey->disks);
+                entry->present =
+                        entry->present &&
+                        usage_read(root_fd, slice_directory(entry->name, slice, sizeof(slice)),
+                                   NULL, &entry->usage, &survey->disks);
         }
 }
 
@@ -224,11 +226,11 @@ static void gather_traffic(struct survey *survey) {
                 settle_traffic(&survey->vms[i]);
 }
 
-void survey_gather(void *userdata) {
+void survey_gather(void *userdata, int root_fd, struct survey_kept *kept) {
         struct survey *survey = userdata;
         uint64_t began = clock_usec(CLOCK_MONOTONIC), cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
 
-        gather_groups(survey);
+        gather_groups(survey, root_fd, kept);
         gather_devices(survey);
         gather_traffic(survey);
         survey->took_usec = clock_usec(CLOCK_MONOTONIC) - began;

@@ -13,31 +13,65 @@
 #define TEXT_SIZE 8192 /* some 60 devices of io.stat */
 #define PATH_SIZE 512
 
+static const char *const names[_USAGE_FILE_N] = {
+        [USAGE_FILE_CPU] = "cpu.stat",
+        [USAGE_FILE_MEMORY] = "memory.current",
+        [USAGE_FILE_MEMORY_PEAK] = "memory.peak",
+        [USAGE_FILE_MEMORY_EVENTS] = "memory.events",
+        [USAGE_FILE_PROCESSES] = "pids.current",
+        [USAGE_FILE_IO] = "io.stat",
+        [USAGE_FILE_PSI_CPU] = "cpu.pressure",
+        [USAGE_FILE_PSI_MEMORY] = "memory.pressure",
+        [USAGE_FILE_PSI_IO] = "io.pressure",
+};
+
 struct reading {
         int dir_fd;
         char path[PATH_SIZE]; /* of the group, with a slash */
         size_t length;
+        struct usage_files *files; /* NULL: none is kept */
         char text[TEXT_SIZE];
 };
 
+void usage_files_init(struct usage_files *files) {
+        for (size_t i = 0; i < _USAGE_FILE_N; i++)
+                files->fd[i] = -1;
+}
+
+void usage_files_deinit(struct usage_files *files) {
+        fd_close_many(files->fd, _USAGE_FILE_N);
+}
+
+/* A descriptor, or -1 with errno. */
+static int open_file(struct reading *reading, enum usage_file file) {
+        int fd = reading->files ? reading->files->fd[file] : -1;
+
+        if (fd >= 0)
+                return fd;
+        strcpy(reading->path + reading->length, names[file]);
+        fd = openat(reading->dir_fd, reading->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (reading->files)
+                reading->files->fd[file] = fd;
+        return fd;
+}
+
 /*
- * One open, one read, one close: a file of a group comes whole in the first read that is large
- * enough, so the read that would say "no more" is left out. 0 or an errno; EFBIG where it is
+ * A file of a group comes whole in the first read that is large enough, so the read that would say
+ * "no more" is left out; and anew in each that begins at 0. 0 or an errno; EFBIG where it is
  * longer.
  */
-static int read_file(struct reading *reading, const char *file) {
+static int read_file(struct reading *reading, enum usage_file file) {
+        int fd = open_file(reading, file), r;
         ssize_t n;
-        int fd, r;
 
-        strcpy(reading->path + reading->length, file);
-        fd = openat(reading->dir_fd, reading->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         if (fd < 0)
                 return errno;
         do {
-                n = read(fd, reading->text, sizeof(reading->text));
+                n = pread(fd, reading->text, sizeof(reading->text), 0);
         } while (n < 0 && errno == EINTR);
         r = n < 0 ? errno : n == sizeof(reading->text) ? EFBIG : 0;
-        fd_close(fd);
+        if (!reading->files)
+                fd_close(fd);
         reading->text[r ? 0 : n] = '\0';
         return r;
 }
@@ -54,7 +88,7 @@ static bool number(const char *text, uint64_t *valuep) {
         return true;
 }
 
-static bool read_number(struct reading *reading, const char *file, uint64_t *valuep) {
+static bool read_number(struct reading *reading, enum usage_file file, uint64_t *valuep) {
         return read_file(reading, file) == 0 && number(reading->text, valuep);
 }
 
@@ -63,7 +97,7 @@ static bool keyed(const struct reading *reading, const char *key, uint64_t *valu
 }
 
 static void read_cpu(struct reading *reading, struct usage *usage) {
-        if (read_file(reading, "cpu.stat"))
+        if (read_file(reading, USAGE_FILE_CPU))
                 return;
         if (keyed(reading, "usage_usec", &usage->cpu_usec))
                 usage->known |= USAGE_CPU;
@@ -85,11 +119,8 @@ static bool psi_total(const char *text, const char *line, uint64_t *usecp) {
 }
 
 static void read_psi(struct reading *reading, struct usage *usage) {
-        static const char *const files[_USAGE_PSI_N] = {"cpu.pressure", "memory.pressure",
-                                                        "io.pressure"};
-
         for (unsigned i = 0; i < _USAGE_PSI_N; i++)
-                if (read_file(reading, files[i]) == 0 &&
+                if (read_file(reading, USAGE_FILE_PSI_CPU + i) == 0 &&
                     psi_total(reading->text, "some ", &usage->waiting_usec[i]) &&
                     psi_total(reading->text, "full ", &usage->stalled_usec[i]))
                         usage->known |= USAGE_PSI_CPU << i;
@@ -156,7 +187,7 @@ static void read_io(struct reading *reading, struct usage *usage, struct usage_d
         const char *line, *end;
 
         usage->first_disk = disks->n;
-        if (read_file(reading, "io.stat"))
+        if (read_file(reading, USAGE_FILE_IO))
                 return;
         for (line = reading->text; *line; line = *end ? end + 1 : end) {
                 struct usage_disk *disk;
@@ -175,12 +206,14 @@ static void read_io(struct reading *reading, struct usage *usage, struct usage_d
         usage->known |= USAGE_IO;
 }
 
-bool usage_read(int dir_fd, const char *path, struct usage *usage, struct usage_disks *disks) {
+bool usage_read(int dir_fd, const char *path, struct usage_files *files, struct usage *usage,
+                struct usage_disks *disks) {
         struct reading reading;
         int length;
 
         *usage = (struct usage){};
         reading.dir_fd = dir_fd;
+        reading.files = files;
         length = snprintf(reading.path, sizeof(reading.path), "%s/", path);
         if (length < 0 || (size_t)length >= sizeof(reading.path) - 32)
                 return false;
@@ -189,13 +222,13 @@ bool usage_read(int dir_fd, const char *path, struct usage *usage, struct usage_
         /* Every group has this file: without it there is none. */
         if (!(usage->known & USAGE_CPU))
                 return false;
-        if (read_number(&reading, "memory.current", &usage->memory_bytes))
+        if (read_number(&reading, USAGE_FILE_MEMORY, &usage->memory_bytes))
                 usage->known |= USAGE_MEMORY;
-        if (read_number(&reading, "memory.peak", &usage->memory_peak_bytes))
+        if (read_number(&reading, USAGE_FILE_MEMORY_PEAK, &usage->memory_peak_bytes))
                 usage->known |= USAGE_MEMORY_PEAK;
-        if (read_number(&reading, "pids.current", &usage->processes))
+        if (read_number(&reading, USAGE_FILE_PROCESSES, &usage->processes))
                 usage->known |= USAGE_PROCESSES;
-        if (read_file(&reading, "memory.events") == 0 &&
+        if (read_file(&reading, USAGE_FILE_MEMORY_EVENTS) == 0 &&
             keyed(&reading, "oom_kill", &usage->oom_kills))
                 usage->known |= USAGE_OOM;
         read_io(&reading, usage, disks);

@@ -4,8 +4,8 @@
 
 /*
  * What a group has used up to now, as numbers, for whoever looks at a thousand of them: each file
- * is opened, read once and closed, and nothing of it stays. (Descriptors kept open would spare two
- * of three system calls, but each holds a page of the kernel's: 40 KiB for a VM.)
+ * is opened, read once and closed. Who looks again and again keeps the files: that spares two of
+ * three system calls, the dear ones, and holds a page of the kernel's for each, 40 KiB for a VM.
  *
  * What a file does not say, or a kernel does not have, is not known: its bit is not set, and its
  * number means nothing. Touches no memory but what it is given: several threads may be in here.
@@ -45,6 +45,24 @@ struct usage_disks {
         size_t n, room;
 };
 
+enum usage_file {
+        USAGE_FILE_CPU,
+        USAGE_FILE_MEMORY,
+        USAGE_FILE_MEMORY_PEAK,
+        USAGE_FILE_MEMORY_EVENTS,
+        USAGE_FILE_PROCESSES,
+        USAGE_FILE_IO,
+        USAGE_FILE_PSI_CPU,
+        USAGE_FILE_PSI_MEMORY,
+        USAGE_FILE_PSI_IO,
+        _USAGE_FILE_N,
+};
+
+/* A group's files, open. They do not keep the group from being removed; then they tell nothing. */
+struct usage_files {
+        int fd[_USAGE_FILE_N]; /* -1: not open (yet) */
+};
+
 struct usage {
         uint32_t known; /* of enum usage_known */
         uint64_t cpu_usec;
@@ -59,10 +77,14 @@ struct usage {
 
 /*
  * Reads all of it of the group at @path below @dir_fd, and adds its disks to @disks. False: there
- * is no such group (any more).
+ * is no such group (any more). @files are those of this group from the last time, or none yet, and
+ * are kept for the next; NULL: each is closed again.
  */
-_must_check_ bool usage_read(int dir_fd, const char *path, struct usage *usage,
-                             struct usage_disks *disks);
+_must_check_ bool usage_read(int dir_fd, const char *path, struct usage_files *files,
+                             struct usage *usage, struct usage_disks *disks);
+void usage_files_init(struct usage_files *files);
+/* Closes what is open. */
+void usage_files_deinit(struct usage_files *files);
 void usage_disks_deinit(struct usage_disks *disks);
 
 #endif

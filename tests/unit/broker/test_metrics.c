@@ -25,7 +25,6 @@ static struct survey *make_survey(void) {
         struct survey_vm *vm;
 
         survey->n_refs = 1;
-        survey->root_fd = -1;
         survey->vms = calloc(3, sizeof(*survey->vms));
         survey->slices = calloc(1, sizeof(*survey->slices));
         survey->devices = calloc(1, sizeof(*survey->devices));
