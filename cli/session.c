@@ -143,7 +143,12 @@ static int call_run(struct session *session, struct why *why) {
         size_t n = 0;
         int r;
 
-        if (session->wait_until_usec != UINT64_MAX)
+        /* As long as was said from the first time on, and then what is left of it. */
+        if (session->wait_until_usec == 0)
+                session->wait_until_usec = request->wait_usec == REQUEST_WAIT_FOREVER
+                                                   ? UINT64_MAX
+                                                   : now + request->wait_usec;
+        else if (session->wait_until_usec != UINT64_MAX)
                 request->wait_usec =
                         session->wait_until_usec > now ? session->wait_until_usec - now : 0;
         r = open_fds(session, fds, &n);
@@ -382,7 +387,6 @@ static int begin(struct session *session) {
 }
 
 int session_run(struct cli *cli, struct run_options *options) {
-        uint64_t wait_usec = options->request.wait_usec;
         struct session session = {
                 .cli = cli,
                 .options = options,
@@ -391,8 +395,6 @@ int session_run(struct cli *cli, struct run_options *options) {
                 .learn = LEARN_NULL,
                 .hold = HOLD_NULL,
                 .signal_fd = -1,
-                .wait_until_usec =
-                        wait_usec == REQUEST_WAIT_FOREVER ? UINT64_MAX : cli_now_usec() + wait_usec,
         };
         int r;
 

@@ -32,7 +32,7 @@ struct session {
         enum phase phase;
         char id[TEXT_NAME_MAX + 1];
         char name[TEXT_NAME_MAX + 1];
-        uint64_t wait_until_usec; /* UINT64_MAX: for ever */
+        uint64_t wait_until_usec; /* 0: not asked yet; UINT64_MAX: for ever */
 
         uint64_t lost_at_usec; /* 0: the broker has answered since */
         uint64_t retry_at_usec, retry_step_usec;
