@@ -70,6 +70,13 @@ expect 'nothing is left of it' nothing_left
 exec_it() {
         exec ./quickstart --inside >"$scratch/log" 2>&1
 }
+ended_within() {
+        local deadline=$((SECONDS + $1))
+        until [[ $(ps -o stat= -p "$2") == Z* || ! -e /proc/$2 ]]; do
+                ((SECONDS < deadline)) || return 1
+                sleep 0.05
+        done
+}
 # In a process group of its own, as a terminal's: INT would be ignored in the background otherwise.
 end_with() {
         local pid is=0
@@ -79,6 +86,11 @@ end_with() {
         set +m
         until_vm || echo 'no VM came'
         kill -"$1" -- -$pid
+        # Bash takes an INT that comes as a command of it ends for the command's own, and goes on: whoever
+        # sits before it presses Ctrl-C again.
+        while ! ended_within 2 $pid; do
+                kill -"$1" -- -$pid 2>/dev/null || break
+        done
         wait $pid || is=$?
         ((is == $2)) || { echo "status $is" && cat "$scratch/log" && return 1; }
 }
