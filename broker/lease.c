@@ -242,8 +242,7 @@ static void drop_disks(struct lease *lease) {
         free(take(lease->diskio));
 }
 
-/* Whoever forgets it in the middle of a step leaves a VM behind that runs. */
-static void thaw(struct lease *lease) {
+void lease_thaw(struct lease *lease) {
         int r = 0;
 
         if (lease->diskio && lease->diskio->stepping && lease->dir_fd >= 0)
@@ -261,7 +260,7 @@ void lease_free(struct lease *lease) {
         assert(TAILQ_EMPTY(&lease->killers));
 
         lease_detach_follower(lease);
-        thaw(lease);
+        lease_thaw(lease);
         forget_keeper(lease);
         lease_drop_launch(lease);
         sd_event_source_disable_unref(lease->pidfd_source);

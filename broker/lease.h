@@ -206,6 +206,9 @@ struct lease {
 /* A lease with nothing in it yet, not listed anywhere. NULL: out of memory. */
 struct lease *lease_new(struct broker *broker);
 
+/* Whoever leaves in the middle of a step leaves a VM behind that runs. */
+void lease_thaw(struct lease *lease);
+
 /* Takes it off every list and frees it. It holds no charge, has no group and no process any more.
  */
 void lease_free(struct lease *lease);

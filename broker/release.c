@@ -29,7 +29,7 @@
 #define RETRY_USEC UINT64_C(250000) /* after the first cgroup.kill that left something */
 #define RETRY_MAX_USEC UINT64_C(30000000)
 #define RETRIES_LINGERING 6 /* then, after 16 s, it is shown as lingering */
-#define SIGNALLED_MAX 1024   /* processes of a daemonised VM that get TERM */
+#define SIGNALLED_MAX 1024  /* processes of a daemonised VM that get TERM */
 
 /* To every process left in the slice, by pidfd, and only if it is still listed after that was
  * opened. */
@@ -274,20 +274,28 @@ static int finish(struct lease *lease) {
         return 0;
 }
 
+/* With the group goes what it counted: the last process may end between a look and the removal. */
+static int note_and_remove(struct lease *lease, struct why *why) {
+        char name[LEASE_DIRECTORY_MAX];
+
+        if (!usage_note(lease))
+                return CGROUP_E_BUSY;
+        return cgroup_remove_tree_at(lease_parent_fd(lease),
+                                     lease_directory(lease, name, sizeof(name)), why);
+}
+
 /* Takes the empty directory away. BUSY: something is left, and the kernel will say when it is not.
  */
 static int remove_group(struct lease *lease, struct why *why) {
-        char name[LEASE_DIRECTORY_MAX];
         int r;
 
-        lease_directory(lease, name, sizeof(name));
-        r = cgroup_remove_tree_at(lease_parent_fd(lease), name, why);
+        r = note_and_remove(lease, why);
         if (r != CGROUP_E_BUSY || lease->held_fds[0] >= 0)
                 return r;
         /* It may have run empty before we began to listen for that: once more. */
         if (lease_hold(lease, why))
                 log_warning("VM '%s': %s", lease->record.name, why->text);
-        return cgroup_remove_tree_at(lease_parent_fd(lease), name, why);
+        return note_and_remove(lease, why);
 }
 
 /* The kernel may still use it, and so may a VM that comes next: it goes on being charged. */
@@ -342,7 +350,6 @@ int release_try(struct lease *lease) {
         r = free_aside(lease, &why);
         if (r)
                 return r < 0 ? r : 0;
-        usage_note(lease);
         r = remove_group(lease, &why);
         if (r == 0)
                 return finish(lease);

@@ -458,6 +458,7 @@ int broker_run(struct broker *broker) {
 
 void broker_deinit(struct broker *broker) {
         struct lease *lease, *before;
+        struct slice *slice;
         struct claim *claim;
 
         http_free(broker->http);
@@ -466,6 +467,11 @@ void broker_deinit(struct broker *broker) {
                 control_deinit(broker->control);
         usage_queries_close(broker);
         shrinks_close(broker);
+        /* Before anything that may have to wait for a disk. */
+        TAILQ_FOREACH(lease, &broker->leases, link)
+                lease_thaw(lease);
+        for (slice = broker->slices; slice; slice = slice->hh.next)
+                slice_thaw(slice);
         usage_close(broker);
         while ((claim = TAILQ_FIRST(&broker->queue.claims))) {
                 queue_remove(&broker->queue, claim);

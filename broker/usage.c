@@ -232,7 +232,7 @@ static void describe_end(const struct lease *lease, struct usage_line *line) {
                 line->signal = lease->exit_signal;
 }
 
-void usage_note(struct lease *lease) {
+bool usage_note(struct lease *lease) {
         struct usage_book *usage = lease->broker->usage;
         struct usage_line line;
         struct why why = {};
@@ -240,14 +240,14 @@ void usage_note(struct lease *lease) {
         char name[32];
 
         if (!usage || !usage_counts(lease))
-                return;
+                return true;
         if (!measure(lease, &line))
-                return;
+                return false;
         describe_end(lease, &line);
         if (lease->usage_slot < 0)
                 lease->usage_slot = take_slot(usage);
         if (lease->usage_slot < 0)
-                return;
+                return true;
         slot = &usage->slots[lease->usage_slot];
         slot->state = SLOT_NOTED;
         slot->length = (uint16_t)usage_line_format(&line, slot->line);
@@ -257,6 +257,7 @@ void usage_note(struct lease *lease) {
                 log_warning("lines for the usage log would not survive a crash: %s", why.text);
                 usage->note_said = true;
         }
+        return true;
 }
 
 void usage_settle(struct lease *lease) {
@@ -379,6 +380,7 @@ static void write_running(struct usage_book *usage) {
 
         writer->length = 0;
         TAILQ_FOREACH(lease, &usage->broker->leases, link) {
+                bool was_open = lease->dir_fd >= 0;
                 struct usage_line line;
                 struct usage_taps taps;
 
@@ -388,7 +390,8 @@ static void write_running(struct usage_book *usage) {
                 usage_of_claim(lease, &line);
                 if (lease_open_dir(lease, NULL) == 0)
                         usage_measure_group(lease->dir_fd, usage->broker->options->sys_dir, &line);
-                lease_close_dir(lease);
+                if (!was_open)
+                        lease_close_dir(lease);
                 usage_find_taps(lease, &taps);
                 usage_measure_links(&taps, usage->broker->options->sys_dir, &line);
                 strcpy(line.reason, "running");

@@ -36,8 +36,9 @@ _must_check_ int usage_open(struct broker *broker);
 void usage_close(struct broker *broker);
 
 /* Its group is about to be removed: if all its processes have ended, what it used is read and
- * noted. May be called again; then it counts anew. */
-void usage_note(struct lease *lease);
+ * noted. May be called again; then it counts anew. False: some process has not ended, and the group
+ * must not be removed before this was called again. */
+_must_check_ bool usage_note(struct lease *lease);
 /* The group is gone: the line is final. */
 void usage_settle(struct lease *lease);
 
