@@ -153,6 +153,7 @@ struct broker {
         uint64_t window_usec;    /* until when returning claims are collected; 0: not */
         bool marked_waiting;     /* the root carries the mark */
         bool stopping, upgrading;
+        uint64_t upgrading_usec; /* since when, if so */
         json_t *resume; /* the state of the program before us, until it is taken up; NULL */
         bool oom_exempt;
         unsigned char random[256]; /* drawn in advance, for ids; n_random are left */

@@ -90,6 +90,7 @@ int upgrade_begin(struct broker *broker, struct why *why) {
         if (r)
                 return r;
         broker->upgrading = true;
+        broker->upgrading_usec = broker_now_usec();
         broker_tick_at(broker, broker_now_usec() + DELAY_USEC);
         return 0;
 }

@@ -15,6 +15,7 @@
 #include <broker/usage_query.h>
 #include <broker/usage_sum.h>
 
+#define UPGRADE_WAITS_USEC UINT64_C(2000000)
 #define QUERIES_MAX 4 /* threads */
 
 /* A VM that runs. */
@@ -336,7 +337,8 @@ int usage_ask(struct connection *connection, const struct usage_request *request
         struct usage_query *query;
         int r;
 
-        if (broker->upgrading)
+        /* It waits for those who asked: but not for who never stops asking. */
+        if (broker->upgrading && broker_now_usec() - broker->upgrading_usec > UPGRADE_WAITS_USEC)
                 return connection_error(connection, "Failed", NULL,
                                         "the broker is about to be replaced; ask again");
         r = open_queries(broker);
