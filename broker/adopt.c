@@ -323,8 +323,7 @@ static bool remove_ended(struct lease *lease, const char *name, bool has_run) {
         if (has_run) {
                 lease->claim.demand = lease->record.charge;
                 lease->executed_usec = broker_now_usec();
-                if (!usage_note(lease))
-                        return false;
+                usage_note(lease);
         }
         if (cgroup_remove_tree_at(lease_parent_fd(lease), name, NULL))
                 return false;

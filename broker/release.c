@@ -274,12 +274,11 @@ static int finish(struct lease *lease) {
         return 0;
 }
 
-/* With the group goes what it counted: the last process may end between a look and the removal. */
+/* With the group goes what it counted. */
 static int note_and_remove(struct lease *lease, struct why *why) {
         char name[LEASE_DIRECTORY_MAX];
 
-        if (!usage_note(lease))
-                return CGROUP_E_BUSY;
+        usage_note(lease);
         return cgroup_remove_tree_at(lease_parent_fd(lease),
                                      lease_directory(lease, name, sizeof(name)), why);
 }

@@ -33,8 +33,8 @@ static void gather_groups(struct survey *survey, int root_fd, struct survey_kept
                 snprintf(path, sizeof(path), "%s/%s",
                          slice_directory(survey->slices[vm->slice].name, slice, sizeof(slice)),
                          vm->directory);
-                vm->present = usage_read(root_fd, path, survey_kept_files(kept, vm->id), &vm->usage,
-                                         &survey->disks);
+                vm->present = usage_read(root_fd, path, USAGE_ALL, survey_kept_files(kept, vm->id),
+                                         &vm->usage, &survey->disks);
         }
         /* After those in them: a slice has used no less than they. */
         for (size_t i = 0; i < survey->n_slices; i++) {
@@ -43,7 +43,7 @@ static void gather_groups(struct survey *survey, int root_fd, struct survey_kept
                 entry->present =
                         entry->present &&
                         usage_read(root_fd, slice_directory(entry->name, slice, sizeof(slice)),
-                                   NULL, &entry->usage, &survey->disks);
+                                   USAGE_ALL, NULL, &entry->usage, &survey->disks);
         }
 }
 

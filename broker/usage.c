@@ -15,6 +15,8 @@
 #include <cgroup/root.h>
 
 #define STACK_SIZE (64 * 1024)
+#define GATHER_USEC UINT64_C(250000) /* lines that come within it are written together */
+#define READY_MAX 64                 /* unless they are as many */
 #define RETRY_USEC UINT64_C(5000000)
 #define CLOSE_MS 2000 /* at the end, for the disk */
 
@@ -169,6 +171,16 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
+/* The notes keep the lines until then: one thread for all that end in a while. */
+static void write_soon(struct usage_book *usage) {
+        if (usage->n_ready >= READY_MAX)
+                sd_event_source_set_enabled(usage->wake, SD_EVENT_ONESHOT);
+        else if (usage->n_ready == 1) {
+                sd_event_source_set_time_relative(usage->retry, GATHER_USEC);
+                sd_event_source_set_enabled(usage->retry, SD_EVENT_ONESHOT);
+        }
+}
+
 /* ---- lines ---- */
 
 static int take_slot(struct usage_book *usage) {
@@ -203,24 +215,18 @@ void usage_of_claim(const struct lease *lease, struct usage_line *line) {
         line->oom = lease->oom_kills > 0;
 }
 
-/* False: it has not ended yet. */
-static bool measure(struct lease *lease, struct usage_line *line) {
-        bool was_open = lease->dir_fd >= 0, populated = false;
+static void measure(struct lease *lease, struct usage_line *line) {
+        bool was_open = lease->dir_fd >= 0;
 
         if (lease_open_dir(lease, NULL))
                 log_warning("VM '%s': its group is gone, and what it used is not known",
                             lease->record.name);
-        else if (cgroup_populated(lease->dir_fd, &populated, NULL))
-                populated = false;
-        if (!populated) {
-                usage_of_claim(lease, line);
-                line->running = false;
-                usage_measure_group(lease->dir_fd, lease->broker->options->sys_dir, line);
-                usage_measure_taps(lease, line);
-        }
+        usage_of_claim(lease, line);
+        line->running = false;
+        usage_measure_group(lease->dir_fd, lease->broker->options->sys_dir, line);
+        usage_measure_taps(lease, line);
         if (!was_open)
                 lease_close_dir(lease);
-        return !populated;
 }
 
 static void describe_end(const struct lease *lease, struct usage_line *line) {
@@ -232,7 +238,7 @@ static void describe_end(const struct lease *lease, struct usage_line *line) {
                 line->signal = lease->exit_signal;
 }
 
-bool usage_note(struct lease *lease) {
+void usage_note(struct lease *lease) {
         struct usage_book *usage = lease->broker->usage;
         struct usage_line line;
         struct why why = {};
@@ -240,14 +246,13 @@ bool usage_note(struct lease *lease) {
         char name[32];
 
         if (!usage || !usage_counts(lease))
-                return true;
-        if (!measure(lease, &line))
-                return false;
+                return;
+        measure(lease, &line);
         describe_end(lease, &line);
         if (lease->usage_slot < 0)
                 lease->usage_slot = take_slot(usage);
         if (lease->usage_slot < 0)
-                return true;
+                return;
         slot = &usage->slots[lease->usage_slot];
         slot->state = SLOT_NOTED;
         slot->length = (uint16_t)usage_line_format(&line, slot->line);
@@ -257,7 +262,6 @@ bool usage_note(struct lease *lease) {
                 log_warning("lines for the usage log would not survive a crash: %s", why.text);
                 usage->note_said = true;
         }
-        return true;
 }
 
 void usage_settle(struct lease *lease) {
@@ -273,7 +277,7 @@ void usage_settle(struct lease *lease) {
         lease->usage_slot = -1;
         usage->n_ready++;
         if (usage->errnum == 0)
-                sd_event_source_set_enabled(usage->wake, SD_EVENT_ONESHOT);
+                write_soon(usage);
 }
 
 char *usage_pending(const struct broker *broker, size_t *lengthp) {

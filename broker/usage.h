@@ -35,10 +35,9 @@ _must_check_ int usage_open(struct broker *broker);
 /* Writes what is left, and what runs, and waits for that, but not for ever. */
 void usage_close(struct broker *broker);
 
-/* Its group is about to be removed: if all its processes have ended, what it used is read and
- * noted. May be called again; then it counts anew. False: some process has not ended, and the group
- * must not be removed before this was called again. */
-_must_check_ bool usage_note(struct lease *lease);
+/* Its group is about to be removed: what it used is read and noted. May be called again, if some
+ * process had not ended; then it counts anew, and of all lines of a VM the last one counts. */
+void usage_note(struct lease *lease);
 /* The group is gone: the line is final. */
 void usage_settle(struct lease *lease);
 

@@ -10,7 +10,7 @@
 #include <broker/taps.h>
 #include <broker/taps_check.h>
 #include <broker/usage_measure.h>
-#include <cgroup/stats.h>
+#include <cgroup/usage.h>
 
 #define HEAR_MAX 8 /* times NETLINK_NEWS_MAX messages */
 
@@ -67,11 +67,6 @@ void usage_measure_claim(const struct record *record, const struct demand *charg
 
 /* ---- its group ---- */
 
-struct disk_use {
-        const char *sys_dir;
-        uint64_t read_bytes, write_bytes;
-};
-
 /* Does it hand what it is given on to other disks, which count it as well? */
 static bool is_stacked(const char *sys_dir, dev_t dev) {
         static const char *const signs[] = {"dm", "md", "loop", "bcache"};
@@ -86,26 +81,36 @@ static bool is_stacked(const char *sys_dir, dev_t dev) {
         return false;
 }
 
-static void add_disk(void *userdata, dev_t dev, const struct io_use *use) {
-        struct disk_use *sum = userdata;
-
-        if ((use->read_bytes == 0 && use->write_bytes == 0) || is_stacked(sum->sys_dir, dev))
+static void add_disk(const struct usage_disk *disk, const char *sys_dir, struct usage_line *line) {
+        if ((disk->read_bytes == 0 && disk->written_bytes == 0) || is_stacked(sys_dir, disk->dev))
                 return;
-        add(&sum->read_bytes, use->read_bytes);
-        add(&sum->write_bytes, use->write_bytes);
+        add(&line->read_bytes, disk->read_bytes);
+        add(&line->write_bytes, disk->written_bytes);
 }
 
 void usage_measure_group(int dir_fd, const char *sys_dir, struct usage_line *line) {
-        struct disk_use use = {.sys_dir = sys_dir};
+        struct usage_disks disks = {};
+        struct usage_files files;
+        struct usage usage = {};
 
-        if (dir_fd < 0 || stats_cpu_usec(dir_fd, &line->cpu_usec, NULL))
+        /* Closed together: what a VM's end costs is counted in system calls. */
+        usage_files_init(&files);
+        if (dir_fd < 0 || !usage_read(dir_fd, ".", USAGE_CPU | USAGE_MEMORY_PEAK | USAGE_IO, &files,
+                                      &usage, &disks))
+                usage.known = 0;
+        usage_files_deinit(&files);
+        if (usage.known & USAGE_CPU)
+                line->cpu_usec = usage.cpu_usec;
+        else
                 line->least |= USAGE_LEAST_CPU;
-        if (dir_fd < 0 || file_read_u64_at(dir_fd, "memory.peak", &line->memory_peak_bytes))
-                line->memory_peak_bytes = 0; /* before Linux 5.19 there is none */
-        if (dir_fd < 0 || iostat_each(dir_fd, add_disk, &use, NULL))
+        /* Before Linux 5.19 there is none. */
+        line->memory_peak_bytes = usage.known & USAGE_MEMORY_PEAK ? usage.memory_peak_bytes : 0;
+        if (!(usage.known & USAGE_IO))
                 line->least |= USAGE_LEAST_DISK;
-        line->read_bytes = use.read_bytes;
-        line->write_bytes = use.write_bytes;
+        line->read_bytes = line->write_bytes = 0;
+        for (size_t i = 0; usage.known & USAGE_IO && i < usage.n_disks; i++)
+                add_disk(&disks.list[i], sys_dir, line);
+        usage_disks_deinit(&disks);
 }
 
 /* ---- its taps ---- */

@@ -359,27 +359,6 @@ int iostat_read(int dir_fd, dev_t dev, struct io_use *use, struct why *why) {
         return 0;
 }
 
-struct visit_use {
-        iostat_fn fn;
-        void *userdata;
-};
-
-static bool visit_use(void *userdata, const char *line, size_t length) {
-        struct visit_use *visit = userdata;
-        struct io_use use;
-        dev_t dev;
-
-        if (iostat_parse(line, length, &dev, &use))
-                visit->fn(visit->userdata, dev, &use);
-        return true;
-}
-
-int iostat_each(int dir_fd, iostat_fn fn, void *userdata, struct why *why) {
-        struct visit_use visit = {.fn = fn, .userdata = userdata};
-
-        return read_file(dir_fd, "io.stat", visit_use, &visit, why);
-}
-
 /* ---- weights --------------------------------------------------------------------------------- */
 
 static bool find_default(void *userdata, const char *line, size_t length) {

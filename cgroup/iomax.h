@@ -63,11 +63,6 @@ _must_check_ int iomax_each(int dir_fd, iomax_fn fn, void *userdata, struct why 
  * HOST. */
 _must_check_ int iostat_read(int dir_fd, dev_t dev, struct io_use *use, struct why *why);
 
-/* Calls @fn for each device that the group and those below it have moved something to or from.
- * Answers GONE, HOST. */
-typedef void (*iostat_fn)(void *userdata, dev_t dev, const struct io_use *use);
-_must_check_ int iostat_each(int dir_fd, iostat_fn fn, void *userdata, struct why *why);
-
 /*
  * Sets the group's share of a busy disk, 1..10000 (100 is the kernel's default): io.weight where
  * the kernel has it (io.cost), else io.bfq.weight, which ends at 1000 and is scaled. *@setp tells

@@ -60,19 +60,6 @@ int stats_memory_events(int dir_fd, struct memory_events *events, struct why *wh
         return 0;
 }
 
-int stats_cpu_usec(int dir_fd, uint64_t *usecp, struct why *why) {
-        char text[1024];
-        int r;
-
-        r = file_read_at(dir_fd, "cpu.stat", text, sizeof(text));
-        if (r)
-                return why_errno(why, r == ENODEV || r == ENOENT ? CGROUP_E_GONE : CGROUP_E_HOST, r,
-                                 "cannot read cpu.stat");
-        if (!file_keyed_u64(text, "usage_usec", usecp))
-                return why_set(why, CGROUP_E_HOST, "cpu.stat lacks usage_usec");
-        return 0;
-}
-
 int stats_memory_held(int dir_fd, uint64_t *bytesp, struct why *why) {
         /* Memory of a hypervisor that shares it with others (memfd) is shmem. Keys that this kernel
          * has not got count as nothing. */

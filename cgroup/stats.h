@@ -30,10 +30,6 @@ struct memory_events {
 /* From memory.events. Answers GONE, HOST. */
 _must_check_ int stats_memory_events(int dir_fd, struct memory_events *events, struct why *why);
 
-/* CPU time of the group and all below it, those that are gone included, user and system: from
- * cpu.stat. Answers GONE, HOST. */
-_must_check_ int stats_cpu_usec(int dir_fd, uint64_t *usecp, struct why *why);
-
 /*
  * How much memory of the group and all below it, those that are gone included, is not available to
  * others: from memory.stat, without what is page cache, which MemAvailable counts. Answers GONE,

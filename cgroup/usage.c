@@ -118,9 +118,10 @@ static bool psi_total(const char *text, const char *line, uint64_t *usecp) {
         return found && found < end && number(found + strlen("total="), usecp);
 }
 
-static void read_psi(struct reading *reading, struct usage *usage) {
+static void read_psi(struct reading *reading, uint32_t wanted, struct usage *usage) {
         for (unsigned i = 0; i < _USAGE_PSI_N; i++)
-                if (read_file(reading, USAGE_FILE_PSI_CPU + i) == 0 &&
+                if ((wanted & USAGE_PSI_CPU << i) &&
+                    read_file(reading, USAGE_FILE_PSI_CPU + i) == 0 &&
                     psi_total(reading->text, "some ", &usage->waiting_usec[i]) &&
                     psi_total(reading->text, "full ", &usage->stalled_usec[i]))
                         usage->known |= USAGE_PSI_CPU << i;
@@ -206,8 +207,8 @@ static void read_io(struct reading *reading, struct usage *usage, struct usage_d
         usage->known |= USAGE_IO;
 }
 
-bool usage_read(int dir_fd, const char *path, struct usage_files *files, struct usage *usage,
-                struct usage_disks *disks) {
+bool usage_read(int dir_fd, const char *path, uint32_t wanted, struct usage_files *files,
+                struct usage *usage, struct usage_disks *disks) {
         struct reading reading;
         int length;
 
@@ -222,17 +223,21 @@ bool usage_read(int dir_fd, const char *path, struct usage_files *files, struct 
         /* Every group has this file: without it there is none. */
         if (!(usage->known & USAGE_CPU))
                 return false;
-        if (read_number(&reading, USAGE_FILE_MEMORY, &usage->memory_bytes))
+        if ((wanted & USAGE_MEMORY) &&
+            read_number(&reading, USAGE_FILE_MEMORY, &usage->memory_bytes))
                 usage->known |= USAGE_MEMORY;
-        if (read_number(&reading, USAGE_FILE_MEMORY_PEAK, &usage->memory_peak_bytes))
+        if ((wanted & USAGE_MEMORY_PEAK) &&
+            read_number(&reading, USAGE_FILE_MEMORY_PEAK, &usage->memory_peak_bytes))
                 usage->known |= USAGE_MEMORY_PEAK;
-        if (read_number(&reading, USAGE_FILE_PROCESSES, &usage->processes))
+        if ((wanted & USAGE_PROCESSES) &&
+            read_number(&reading, USAGE_FILE_PROCESSES, &usage->processes))
                 usage->known |= USAGE_PROCESSES;
-        if (read_file(&reading, USAGE_FILE_MEMORY_EVENTS) == 0 &&
+        if ((wanted & USAGE_OOM) && read_file(&reading, USAGE_FILE_MEMORY_EVENTS) == 0 &&
             keyed(&reading, "oom_kill", &usage->oom_kills))
                 usage->known |= USAGE_OOM;
-        read_io(&reading, usage, disks);
-        read_psi(&reading, usage);
+        if (wanted & USAGE_IO)
+                read_io(&reading, usage, disks);
+        read_psi(&reading, wanted, usage);
         return true;
 }
 

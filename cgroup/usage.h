@@ -28,6 +28,7 @@ enum usage_known {
         USAGE_PSI_CPU = 1 << 7,     /* waiting_usec[] and stalled_usec[], by enum usage_psi */
         USAGE_PSI_MEMORY = 1 << 8,
         USAGE_PSI_IO = 1 << 9,
+        USAGE_ALL = (1 << 10) - 1,
 };
 enum usage_psi { USAGE_WAITS_CPU, USAGE_WAITS_MEMORY, USAGE_WAITS_IO, _USAGE_PSI_N };
 
@@ -76,12 +77,14 @@ struct usage {
 };
 
 /*
- * Reads all of it of the group at @path below @dir_fd, and adds its disks to @disks. False: there
- * is no such group (any more). @files are those of this group from the last time, or none yet, and
- * are kept for the next; NULL: each is closed again.
+ * Reads what is @wanted (of enum usage_known; USAGE_CPU always) of the group at @path below
+ * @dir_fd, and adds its disks to @disks. False: there is no such group (any more). @files are those
+ * of this group from the last time, or none yet, and are kept for the next; NULL: each is closed
+ * again.
  */
-_must_check_ bool usage_read(int dir_fd, const char *path, struct usage_files *files,
-                             struct usage *usage, struct usage_disks *disks);
+_must_check_ bool usage_read(int dir_fd, const char *path, uint32_t wanted,
+                             struct usage_files *files, struct usage *usage,
+                             struct usage_disks *disks);
 void usage_files_init(struct usage_files *files);
 /* Closes what is open. */
 void usage_files_deinit(struct usage_files *files);

@@ -88,7 +88,7 @@ static void every_file_is_understood(void) {
         put(&place, "io.pressure",
             "some avg10=0.00 avg60=0.00 avg300=0.00 total=31\n"
             "full avg10=0.00 avg60=0.00 avg300=0.00 total=32\n");
-        need(usage_read(place.fd, "a/b.vm", NULL, &place.usage, &place.disks));
+        need(usage_read(place.fd, "a/b.vm", USAGE_ALL, NULL, &place.usage, &place.disks));
         expect_uint(usage->known, (1 << 10) - 1);
         expect_uint(usage->cpu_usec, 1500000);
         expect_uint(usage->periods, 20);
@@ -118,7 +118,7 @@ static void what_a_kernel_does_not_have_is_unknown_and_not_zero(void) {
         put(&place, "memory.current", "nonsense\n");
         put(&place, "memory.events", "low 0\n");
         put(&place, "cpu.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=11\n");
-        need(usage_read(place.fd, "a/b.vm", NULL, &place.usage, &place.disks));
+        need(usage_read(place.fd, "a/b.vm", USAGE_ALL, NULL, &place.usage, &place.disks));
         expect_uint(place.usage.known, USAGE_CPU);
         place_close(&place);
 }
@@ -127,8 +127,8 @@ static void a_group_that_is_gone_is_none(void) {
         struct place place;
 
         place_open(&place);
-        expect(!usage_read(place.fd, "a/c.vm", NULL, &place.usage, &place.disks));
-        expect(!usage_read(place.fd, "a/b.vm", NULL, &place.usage, &place.disks));
+        expect(!usage_read(place.fd, "a/c.vm", USAGE_ALL, NULL, &place.usage, &place.disks));
+        expect(!usage_read(place.fd, "a/b.vm", USAGE_ALL, NULL, &place.usage, &place.disks));
         place_close(&place);
 }
 
@@ -138,7 +138,7 @@ static void a_group_that_moved_nothing_has_no_disks_and_says_so(void) {
         place_open(&place);
         put(&place, "cpu.stat", cpu_stat);
         put(&place, "io.stat", "");
-        need(usage_read(place.fd, "a/b.vm", NULL, &place.usage, &place.disks));
+        need(usage_read(place.fd, "a/b.vm", USAGE_ALL, NULL, &place.usage, &place.disks));
         expect(place.usage.known & USAGE_IO);
         expect_uint(place.usage.n_disks, 0);
         place_close(&place);
@@ -152,7 +152,7 @@ static void a_device_without_numbers_is_passed_over(void) {
         put(&place, "io.stat",
             "7:0 7:1 8:0 rbytes=9 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n"
             "7:2\n8:16 \nx rbytes=1\n8:32 rbytes=3 wbytes=4 rios=1 wios=1 dbytes=0 dios=0");
-        need(usage_read(place.fd, "a/b.vm", NULL, &place.usage, &place.disks));
+        need(usage_read(place.fd, "a/b.vm", USAGE_ALL, NULL, &place.usage, &place.disks));
         need_uint(place.usage.n_disks, 2);
         expect_uint(place.disks.list[0].dev, makedev(8, 0));
         expect_uint(place.disks.list[0].read_bytes, 9);
@@ -168,7 +168,7 @@ static void disks_of_many_groups_lie_one_after_the_other(void) {
         put(&place, "cpu.stat", cpu_stat);
         put(&place, "io.stat", "8:0 rbytes=9 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n");
         for (size_t i = 0; i < 1000; i++) {
-                need(usage_read(place.fd, "a/b.vm", NULL, &place.usage, &place.disks));
+                need(usage_read(place.fd, "a/b.vm", USAGE_ALL, NULL, &place.usage, &place.disks));
                 need_uint(place.usage.first_disk, i);
                 need_uint(place.usage.n_disks, 1);
         }
@@ -186,14 +186,14 @@ static void files_that_are_kept_are_read_anew(void) {
         usage_files_init(&files);
         put(&place, "cpu.stat", cpu_stat);
         put(&place, "memory.current", "1048576\n");
-        need(usage_read(place.fd, "a/b.vm", &files, &place.usage, &place.disks));
+        need(usage_read(place.fd, "a/b.vm", USAGE_ALL, &files, &place.usage, &place.disks));
         expect_uint(place.usage.memory_bytes, 1048576);
         first = files.fd[USAGE_FILE_MEMORY];
         expect(first >= 0 && files.fd[USAGE_FILE_MEMORY_PEAK] < 0);
         /* Shorter than before, and one more that has come. */
         put(&place, "memory.current", "512\n");
         put(&place, "memory.peak", "2097152\n");
-        need(usage_read(place.fd, "a/b.vm", &files, &place.usage, &place.disks));
+        need(usage_read(place.fd, "a/b.vm", USAGE_ALL, &files, &place.usage, &place.disks));
         expect_uint(place.usage.memory_bytes, 512);
         expect_uint(place.usage.memory_peak_bytes, 2097152);
         expect_int(files.fd[USAGE_FILE_MEMORY], first);
@@ -215,7 +215,7 @@ static void a_file_too_long_is_unknown(void) {
                 n += (size_t)snprintf(text + n, sizeof(text) - n,
                                       "8:%u rbytes=9 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n", i);
         put(&place, "io.stat", text);
-        need(usage_read(place.fd, "a/b.vm", NULL, &place.usage, &place.disks));
+        need(usage_read(place.fd, "a/b.vm", USAGE_ALL, NULL, &place.usage, &place.disks));
         expect(!(place.usage.known & USAGE_IO));
         expect_uint(place.usage.n_disks, 0);
         place_close(&place);
