@@ -308,6 +308,23 @@ static bool is_stopping(void *userdata) {
         return stopping;
 }
 
+/* It ignores TERM by now: before, it would end by it. */
+static bool is_deaf(void *userdata) {
+        char *pid = shown(userdata, "pid"), path[64], line[256];
+        unsigned long long ignored = 0;
+        FILE *status;
+
+        snprintf(path, sizeof(path), "/proc/%s/status", pid);
+        free(pid);
+        status = fopen(path, "re");
+        while (status && fgets(line, sizeof(line), status))
+                if (sscanf(line, "SigIgn: %llx", &ignored) == 1)
+                        break;
+        if (status)
+                fclose(status);
+        return ignored >> (SIGTERM - 1) & 1;
+}
+
 static void a_release_that_was_begun_is_ended_by_the_next_broker(void) {
         struct house house;
         struct job job, release;
@@ -315,6 +332,7 @@ static void a_release_that_was_begun_is_ended_by_the_next_broker(void) {
         open_house(&house, NULL);
         expect_int(CLAIM_NOW(&job, "--name", "r", "--cpus", "1", "--mem", "100M", "--detach"), 0);
         expect_int(INSIDE(&job, "--name", "a", "--mem", "40M", "--", "vm", "deaf"), 0);
+        need(wait_until(is_deaf, (void *)"a", HOUSE_WAIT_MS));
         JOB(&release, "provium", "release", "o");
         expect(wait_until(is_stopping, (void *)"r", HOUSE_WAIT_MS));
         house_kill(&house);
