@@ -26,6 +26,9 @@ static void addresses_of_both_families_are_taken_with_their_ports(void) {
 }
 
 static void what_is_no_address_with_a_port_is_refused_with_what_is_valid(void) {
+        static const char too_many[] =
+                "1.1.1.1:1 1.1.1.1:2 1.1.1.1:3 1.1.1.1:4 1.1.1.1:5 1.1.1.1:6 1.1.1.1:7 1.1.1.1:8 "
+                "1.1.1.1:9";
         static const char *const bad[] = {
                 "127.0.0.1",
                 "127.0.0.1:",
@@ -43,8 +46,7 @@ static void what_is_no_address_with_a_port_is_refused_with_what_is_valid(void) {
                 "[127.0.0.1]:9787",
                 "127.0.0.1:1 127.0.0.1:1",
                 "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%a-very-long-name-of-a-scope]:65535",
-                "1.1.1.1:1 1.1.1.1:2 1.1.1.1:3 1.1.1.1:4 1.1.1.1:5 1.1.1.1:6 1.1.1.1:7 1.1.1.1:8 "
-                "1.1.1.1:9",
+                too_many,
         };
         struct policy_listen listens[POLICY_LISTENS_MAX];
 
