@@ -325,8 +325,10 @@ static bool remove_ended(struct lease *lease, const char *name, bool has_run) {
                 lease->executed_usec = broker_now_usec();
                 usage_note(lease);
         }
-        if (cgroup_remove_tree_at(lease_parent_fd(lease), name, NULL))
+        if (cgroup_remove_tree_at(lease_parent_fd(lease), name, NULL)) {
+                usage_forget(lease);
                 return false;
+        }
         usage_settle(lease);
         return true;
 }

@@ -277,10 +277,14 @@ static int finish(struct lease *lease) {
 /* With the group goes what it counted. */
 static int note_and_remove(struct lease *lease, struct why *why) {
         char name[LEASE_DIRECTORY_MAX];
+        int r;
 
         usage_note(lease);
-        return cgroup_remove_tree_at(lease_parent_fd(lease),
-                                     lease_directory(lease, name, sizeof(name)), why);
+        r = cgroup_remove_tree_at(lease_parent_fd(lease),
+                                  lease_directory(lease, name, sizeof(name)), why);
+        if (r)
+                usage_forget(lease);
+        return r;
 }
 
 /* Takes the empty directory away. BUSY: something is left, and the kernel will say when it is not.

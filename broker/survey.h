@@ -10,7 +10,7 @@
  * tap holds for 20 ms. The loop makes the list of who is there (a copy, some hundred bytes for a
  * VM) and gets the result. One survey at a time is made: all who ask meanwhile share it. Who asks
  * within SURVEY_YOUNG_USEC of one's begin gets that one; then it is dropped, so that a broker that
- * nobody looks at keeps nothing.
+ * nobody looks at keeps nothing, but for the groups' files, a minute long (broker/surveyor).
  *
  * Reservations are not in it: what is used in them is used by the VMs inside, which are.
  *

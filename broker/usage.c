@@ -264,6 +264,13 @@ void usage_note(struct lease *lease) {
         }
 }
 
+void usage_forget(struct lease *lease) {
+        if (lease->usage_slot < 0)
+                return;
+        free_slot(lease->broker->usage, (size_t)lease->usage_slot);
+        lease->usage_slot = -1;
+}
+
 void usage_settle(struct lease *lease) {
         struct usage_book *usage = lease->broker->usage;
 

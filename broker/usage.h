@@ -38,6 +38,8 @@ void usage_close(struct broker *broker);
 /* Its group is about to be removed: what it used is read and noted. May be called again, if some
  * process had not ended; then it counts anew, and of all lines of a VM the last one counts. */
 void usage_note(struct lease *lease);
+/* The group could not be removed: what was noted is no VM's end. */
+void usage_forget(struct lease *lease);
 /* The group is gone: the line is final. */
 void usage_settle(struct lease *lease);
 

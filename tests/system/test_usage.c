@@ -438,8 +438,6 @@ static void a_restart_and_an_upgrade_change_no_sum(void) {
         house_close(&house);
 }
 
-/* ---- a disk that is full ---- */
-
 static bool is_empty_of_notes(void *userdata) {
         char *text = sh_text("getfattr -d -m trusted.provium.usage " HOUSE_ROOT
                              " 2>/dev/null | grep -c usage");
@@ -448,6 +446,37 @@ static bool is_empty_of_notes(void *userdata) {
         free(text);
         return none;
 }
+
+static bool goes_on_in_background(void *userdata) {
+        char *text = sh_text("provium show stays 2>/dev/null | grep -c background");
+        bool found = atoi(text) > 0;
+
+        free(text);
+        return found;
+}
+
+static void what_goes_on_in_the_background_has_not_ended(void) {
+        struct house house;
+        struct job job;
+        json_t *reply;
+
+        open_house(&house);
+        JOB_RUN(&job, "--name", "stays", "--", "vm", "daemon", "0");
+        need(wait_until(goes_on_in_background, NULL, HOUSE_WAIT_MS));
+        expect(is_empty_of_notes(NULL));
+        house_kill(&house);
+        house_start(&house);
+        reply = usage(NULL);
+        expect_int(number(total_of(reply), "vms"), 1);
+        expect_int(number(total_of(reply), "running"), 1);
+        json_decref(reply);
+        end("stays");
+        job_wait(&job, HOUSE_WAIT_MS);
+        expect_int(vms_counted(), 1);
+        house_close(&house);
+}
+
+/* ---- a disk that is full ---- */
 
 static void a_full_disk_holds_up_no_vm_and_loses_none(void) {
         struct house house;
@@ -610,6 +639,7 @@ UNIT_MAIN(TEST(cpu_time_is_the_kernels_while_it_runs_and_afterwards),
           TEST(a_vm_that_ended_without_a_broker_counts_once),
           TEST(killed_at_any_moment_each_vm_counts_once),
           TEST(a_restart_and_an_upgrade_change_no_sum),
+          TEST(what_goes_on_in_the_background_has_not_ended),
           TEST(a_full_disk_holds_up_no_vm_and_loses_none),
           TEST(a_user_sees_his_own_and_root_everybodys),
           TEST(ten_thousand_vms_are_summed_up_beside_the_loop), )
