@@ -33,11 +33,29 @@ enum wire_op {
         WIRE_RENEW,     /* execute the program anew; the answer comes from the new one */
         WIRE_SIGNAL,    /* fd: pidfd; number[0]: signal */
         WIRE_CHOWN,     /* fd; number[0]: uid, number[1]: gid */
-        WIRE_NAMESPACES, /* number[0]: pid */
+        WIRE_NAMESPACES, /* number[0]: pid, [1]: its uid, [2]: gid; answers CLONE_NEW* */
         WIRE_KMSG,       /* answers a descriptor of the kernel's log */
-        WIRE_LISTEN,     /* payload: a sockaddr; number[0]: backlog; answers a descriptor */
-        WIRE_UNQUOTA,    /* fds: told, files; number[0]: project, [1]: major, [2]: minor */
+        WIRE_PRESSURE, /* number[0]: enum wire_pressure, [1]: full, [2]: stall, [3]: window, in us;
+                        * answers a descriptor */
+        WIRE_FORWARD,  /* number[0]: AF_INET, AF_INET6: the host forwards packets from now on */
+        WIRE_LISTEN,   /* payload: a sockaddr; number[0]: backlog; answers a descriptor */
+        WIRE_CONNECT,  /* payload: a sockaddr; answers what the beginning of a connection does */
+        WIRE_UNQUOTA,  /* fds: told, files; number[0]: project, [1]: major, [2]: minor */
         _WIRE_OP_N,
+};
+
+/* Of what WIRE_PRESSURE tells that there is too little. */
+enum wire_pressure {
+        WIRE_PRESSURE_CPU,
+        WIRE_PRESSURE_MEMORY,
+        WIRE_PRESSURE_IO,
+        _WIRE_PRESSURE_N,
+};
+
+/* What WIRE_UNQUOTA writes to its first descriptor in the end: errnos, or 0. */
+struct wire_unquota {
+        uint8_t files; /* the last of the files that could not be taken out */
+        uint8_t limit; /* the limit, which could not be removed */
 };
 
 struct wire_request {
