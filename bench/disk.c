@@ -32,6 +32,7 @@
 #define RATE UINT64_C(100000000)
 #define WARM_UP 5
 
+static const struct resolve_host host = RESOLVE_HOST_HERE;
 static const struct io_limit limit = {RATE, RATE, IO_NO_LIMIT, IO_NO_LIMIT};
 
 static int group_make(void) {
@@ -62,7 +63,7 @@ static double ours(int group_fd, int file_fd, double *appliedp) {
         uint64_t begin = sample_now_ns();
         double resolved;
 
-        if (resolve_fd(&disks, file_fd, "/sys", "/proc", &why))
+        if (resolve_fd(&disks, file_fd, &host, &why))
                 errx(1, "%s", why.text);
         resolved = usec_since(begin);
         begin = sample_now_ns();
@@ -100,7 +101,7 @@ int main(int argc, char **argv) {
         file_fd = open(argv[1], O_PATH | O_CLOEXEC);
         if (file_fd < 0)
                 err(1, "cannot open %s", argv[1]);
-        if (resolve_fd(&disks, file_fd, "/sys", "/proc", &why))
+        if (resolve_fd(&disks, file_fd, &host, &why))
                 errx(1, "%s", why.text);
         if (disks.n != 1)
                 errx(1, "%s lies on %zu disks; one is wanted", argv[1], disks.n);

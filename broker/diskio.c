@@ -37,19 +37,26 @@ static int open_data_directory(const struct broker_policy *policy) {
         return fd;
 }
 
+static void find_host(const struct broker *broker, struct resolve_host *host) {
+        *host = (struct resolve_host)RESOLVE_HOST_HERE;
+        host->sys_dir = broker->options->sys_dir;
+        host->proc_dir = broker->options->proc_dir;
+}
+
 void diskio_configure(struct broker *broker) {
         const struct broker_policy *policy = &broker->policy->broker;
         struct data_disks *data = &broker->data_disks;
         _cleanup_(fd_closep) int fd = open_data_directory(policy);
+        struct resolve_host host;
 
+        find_host(broker, &host);
         *data = (struct data_disks){};
         if (fd < 0)
                 data->code = why_errno(&data->why, DISKIO_E_REFUSED, errno,
                                        "the data directory '%s' cannot be opened",
                                        policy->data_directory);
         else
-                data->code = resolve_fd(&data->disks, fd, broker->options->sys_dir,
-                                        broker->options->proc_dir, &data->why);
+                data->code = resolve_fd(&data->disks, fd, &host, &data->why);
 }
 
 /* Adds what is in @more; the place of its first whole disk goes to @firstp. */
@@ -78,9 +85,11 @@ static int merge(struct disks *disks, const struct disks *more, unsigned char *f
 static int find_disks(struct lease *lease, struct disks *disks,
                       unsigned char first[REQUEST_DISKS_MAX], struct why *why) {
         struct broker *broker = lease->broker;
+        struct resolve_host host;
         struct why found = {};
         int r = 0;
 
+        find_host(broker, &host);
         if (lease->fds.n_disks == 0) {
                 if (broker->data_disks.code)
                         return why_set(why, DISKIO_E_REFUSED,
@@ -94,8 +103,7 @@ static int find_disks(struct lease *lease, struct disks *disks,
         for (size_t i = 0; r == 0 && i < lease->fds.n_disks; i++) {
                 struct disks one = {};
 
-                r = resolve_fd(&one, lease->fds.disk[i], broker->options->sys_dir,
-                               broker->options->proc_dir, &found);
+                r = resolve_fd(&one, lease->fds.disk[i], &host, &found);
                 if (r > 0)
                         return why_set(why, DISKIO_E_REFUSED, "disk %zu (%s): %s", i,
                                        lease->request.disks[i], found.text);

@@ -7,6 +7,7 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/btrfs.h>
 #include <linux/loop.h>
 #include <linux/magic.h>
@@ -34,7 +35,7 @@
 #endif
 
 struct walk {
-        const char *sys_dir, *proc_dir;
+        const struct resolve_host *host;
         int block_fd; /* sys_dir/dev/block */
         dev_t dev[STEPS_MAX];
         size_t n, done;
@@ -179,40 +180,25 @@ static int add_linked(struct walk *walk, int dir_fd, const char *name, size_t *n
 
 static int add_file(struct walk *walk, int fd, unsigned depth);
 
+/* By a name that begins at the host's root, which is where its /dev lies; -1 and errno. */
+static int open_named(const struct walk *walk, const char *path, int flags) {
+        char name[PATH_MAX + 64];
+        int n;
+
+        n = snprintf(name, sizeof(name), "%s/..%s", walk->host->dev_dir, path);
+        if (n < 0 || (size_t)n >= sizeof(name)) {
+                errno = ENAMETOOLONG;
+                return -1;
+        }
+        return open(name, flags);
+}
+
 /* The same file with a right to ask it something: @fd may be O_PATH. */
 static int reopen(struct walk *walk, int fd) {
         char path[256];
 
-        snprintf(path, sizeof(path), "%s/self/fd/%d", walk->proc_dir, fd);
+        snprintf(path, sizeof(path), "%s/self/fd/%d", walk->host->proc_dir, fd);
         return open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
-/* The device numbers come from sysfs, not from the names that BTRFS_IOC_DEV_INFO remembers. */
-static int add_btrfs(struct walk *walk, int fd) {
-        struct btrfs_ioctl_fs_info_args info = {};
-        _cleanup_(fd_closep) int file_fd = -1;
-        const unsigned char *id = info.fsid;
-        char path[512];
-        size_t n;
-        int r;
-
-        file_fd = reopen(walk, fd);
-        if (file_fd < 0 || ioctl(file_fd, BTRFS_IOC_FS_INFO, &info) < 0)
-                return why_errno(walk->why, RESOLVE_E_HOST, errno,
-                                 "cannot ask btrfs for its devices");
-        snprintf(path, sizeof(path),
-                 "%s/fs/btrfs/%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x"
-                 "/devices",
-                 walk->sys_dir, id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7], id[8],
-                 id[9], id[10], id[11], id[12], id[13], id[14], id[15]);
-        r = add_linked(walk, AT_FDCWD, path, &n);
-        if (r)
-                return r;
-        if (n == 0 || n < info.num_devices)
-                return why_set(walk->why, RESOLVE_E_GONE,
-                               "a btrfs of %llu devices shows %zu of them",
-                               (unsigned long long)info.num_devices, n);
-        return 0;
 }
 
 /* In place: "\040" and its like, as mountinfo writes what would break its lines. */
@@ -233,41 +219,74 @@ static void unescape_octal(char *text) {
 /* One line of mountinfo, cut up. */
 struct mount {
         char *line; /* what the others point into */
+        char *point;
         char *type;
-        char *options; /* of the super block; octal escapes are still in it */
+        char *options; /* of the super block; octal escapes are still in both */
 };
 
 static void mount_deinit(struct mount *mount) {
         free(mount->line);
 }
 
-/* "ID ... - TYPE SOURCE OPTIONS"; blanks within any of them are escaped. */
+/* "ID PARENT M:m ROOT POINT ... - TYPE SOURCE OPTIONS"; blanks within any of them are escaped. */
 static bool mount_parse(struct mount *mount, char *line, uint64_t id) {
+        int point = 0, end = 0;
         unsigned long long found;
         char *dash, *source;
 
         line[strcspn(line, "\n")] = '\0';
-        if (sscanf(line, "%llu ", &found) != 1 || found != id)
+        if (sscanf(line, "%llu %*s %*s %*s %n%*s%n", &found, &point, &end) != 1 || found != id ||
+            end <= point)
                 return false;
-        dash = strstr(line, " - ");
+        dash = strstr(line + end, " - ");
         source = dash ? strchr(dash + 3, ' ') : NULL;
         if (!source)
                 return false;
         *source = '\0';
+        line[end] = '\0';
         mount->line = line;
+        mount->point = line + point;
         mount->type = dash + 3;
         mount->options = strrchr(source + 1, ' ') ?: source;
         mount->options++;
         return true;
 }
 
-/* Finds the mount that @fd is in. Answers NONE if it is not in our namespace. */
-static int find_mount(struct walk *walk, int fd, struct mount *mount) {
+/* In one list of mounts, which is closed. */
+static bool search_mount(FILE *file, uint64_t id, struct mount *mount) {
         _cleanup_(freep) char *line = NULL;
-        struct statx stx;
-        FILE *file = NULL;
+        bool found = false;
         size_t size = 0;
+
+        while (!found && getline(&line, &size, file) > 0)
+                found = mount_parse(mount, line, id);
+        if (found)
+                take(line);
+        fclose(file);
+        return found;
+}
+
+/* The host's mounts, as somebody else has opened them; NULL. */
+static FILE *open_lent(const struct walk *walk) {
+        _cleanup_(fd_closep) int fd = -1;
+        FILE *file;
+
+        fd = walk->host->mountinfo_fd < 0 ? -1
+                                          : fcntl(walk->host->mountinfo_fd, F_DUPFD_CLOEXEC, 3);
+        if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0)
+                return NULL;
+        file = fdopen(fd, "r");
+        if (file)
+                take_fd(fd);
+        return file;
+}
+
+/* Finds the mount that @fd is in: the host's, or one of our own namespace, for what we open
+ * ourselves is there. A number means the same mount in both. Answers NONE if it is in neither. */
+static int find_mount(struct walk *walk, int fd, struct mount *mount) {
+        struct statx stx;
         char path[256];
+        FILE *file;
 
         if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &stx) < 0) {
                 why_errno(walk->why, RESOLVE_E_HOST, errno, "cannot tell the mount of the file");
@@ -278,23 +297,68 @@ static int find_mount(struct walk *walk, int fd, struct mount *mount) {
                         "cannot tell the mount of a file: Linux 5.8 is needed for that");
                 return RESOLVE_E_HOST;
         }
-        snprintf(path, sizeof(path), "%s/self/mountinfo", walk->proc_dir);
+        file = open_lent(walk);
+        if (file && search_mount(file, stx.stx_mnt_id, mount))
+                return 0;
+        snprintf(path, sizeof(path), "%s/self/mountinfo", walk->host->proc_dir);
         file = fopen(path, "re");
         if (!file) {
                 why_errno(walk->why, RESOLVE_E_HOST, errno, "cannot open %s", path);
                 return RESOLVE_E_HOST;
         }
-        while (getline(&line, &size, file) > 0)
-                if (mount_parse(mount, line, stx.stx_mnt_id)) {
-                        take(line);
-                        fclose(file);
-                        return 0;
-                }
-        fclose(file);
+        if (search_mount(file, stx.stx_mnt_id, mount))
+                return 0;
         why_set(walk->why, RESOLVE_E_NONE,
                 "disk I/O cannot be limited: the file is on a mount that is not in the broker's "
                 "own mount namespace");
         return RESOLVE_E_NONE;
+}
+
+/* The mount itself, if the file is somebody's who lets nobody else read it: btrfs is asked about
+ * itself, not about a file. */
+static int open_btrfs(struct walk *walk, int fd, int *fdp) {
+        _cleanup_(mount_deinit) struct mount mount = {};
+        int r;
+
+        *fdp = reopen(walk, fd);
+        if (*fdp >= 0 || errno != EACCES)
+                return 0;
+        r = find_mount(walk, fd, &mount);
+        if (r == 0) {
+                unescape_octal(mount.point);
+                *fdp = open_named(walk, mount.point, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        }
+        return r;
+}
+
+/* The device numbers come from sysfs, not from the names that BTRFS_IOC_DEV_INFO remembers. */
+static int add_btrfs(struct walk *walk, int fd) {
+        struct btrfs_ioctl_fs_info_args info = {};
+        _cleanup_(fd_closep) int file_fd = -1;
+        const unsigned char *id = info.fsid;
+        char path[512];
+        size_t n;
+        int r;
+
+        r = open_btrfs(walk, fd, &file_fd);
+        if (r)
+                return r;
+        if (file_fd < 0 || ioctl(file_fd, BTRFS_IOC_FS_INFO, &info) < 0)
+                return why_errno(walk->why, RESOLVE_E_HOST, errno,
+                                 "cannot ask btrfs for its devices");
+        snprintf(path, sizeof(path),
+                 "%s/fs/btrfs/%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x"
+                 "/devices",
+                 walk->host->sys_dir, id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7], id[8],
+                 id[9], id[10], id[11], id[12], id[13], id[14], id[15]);
+        r = add_linked(walk, AT_FDCWD, path, &n);
+        if (r)
+                return r;
+        if (n == 0 || n < info.num_devices)
+                return why_set(walk->why, RESOLVE_E_GONE,
+                               "a btrfs of %llu devices shows %zu of them",
+                               (unsigned long long)info.num_devices, n);
+        return 0;
 }
 
 static int add_layer(struct walk *walk, const char *path, unsigned depth) {
@@ -302,7 +366,7 @@ static int add_layer(struct walk *walk, const char *path, unsigned depth) {
         char shown[128];
 
         if (path[0] == '/')
-                fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+                fd = open_named(walk, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         else
                 errno = ENOENT;
         if (fd < 0)
@@ -473,7 +537,7 @@ static int add_backing_name(struct walk *walk, int dir_fd, const char *name,
         struct stat st;
 
         if (file_read_at(dir_fd, "loop/backing_file", path, sizeof(path)) == 0 && path[0] == '/')
-                fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+                fd = open_named(walk, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != (dev_t)info->lo_device ||
             st.st_ino != (ino_t)info->lo_inode)
                 return why_set(walk->why, RESOLVE_E_NONE,
@@ -486,18 +550,18 @@ static int add_backing_name(struct walk *walk, int dir_fd, const char *name,
 static int add_backing(struct walk *walk, int dir_fd, dev_t dev, const char *name) {
         _cleanup_(fd_closep) int fd = -1;
         struct loop_info64 info = {};
-        char path[RESOLVE_NAME_SIZE + 8];
+        char path[256];
         struct stat st;
 
-        snprintf(path, sizeof(path), "/dev/%s", name);
+        snprintf(path, sizeof(path), "%s/%s", walk->host->dev_dir, name);
         fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
         if (fd < 0)
                 return why_errno(walk->why,
                                  errno == ENXIO || errno == ENODEV ? RESOLVE_E_GONE
                                                                    : RESOLVE_E_HOST,
-                                 errno, "cannot open %s", path);
+                                 errno, "cannot open /dev/%s", name);
         if (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode) || st.st_rdev != dev)
-                return why_set(walk->why, RESOLVE_E_HOST, "%s is not the device %u:%u", path,
+                return why_set(walk->why, RESOLVE_E_HOST, "/dev/%s is not the device %u:%u", name,
                                major(dev), minor(dev));
         if (ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
                 return why_errno(walk->why, errno == ENXIO ? RESOLVE_E_GONE : RESOLVE_E_HOST, errno,
@@ -558,15 +622,14 @@ static int step(struct walk *walk, dev_t dev) {
         return disks_add(&walk->found, &disk, walk->why);
 }
 
-int resolve_fd(struct disks *disks, int fd, const char *sys_dir, const char *proc_dir,
-               struct why *why) {
+int resolve_fd(struct disks *disks, int fd, const struct resolve_host *host, struct why *why) {
         _cleanup_(fd_closep) int block_fd = -1;
-        struct walk walk = {.sys_dir = sys_dir, .proc_dir = proc_dir, .why = why};
+        struct walk walk = {.host = host, .why = why};
         struct disks sum = *disks;
         char path[512];
         int r;
 
-        snprintf(path, sizeof(path), "%s/dev/block", sys_dir);
+        snprintf(path, sizeof(path), "%s/dev/block", host->sys_dir);
         block_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (block_fd < 0)
                 return why_errno(why, RESOLVE_E_HOST, errno, "cannot open %s", path);

@@ -50,15 +50,27 @@ struct disks {
 };
 
 /*
- * Adds the devices beneath @fd to @disks, without repeats. @fd is a regular file, a directory or a
- * block device, may be O_PATH, and stays the caller's. @sys_dir is "/sys", @proc_dir "/proc".
- * @disks is unchanged unless 0 is returned.
- *
- * Opens /dev/NAME read-only for a loop device (checked to be that device) and, for btrfs, the file
- * itself. Asks no file system that a daemon or a server answers for, and so does not wait for one.
- * Answers NONE, GONE, MANY, HOST.
+ * Where the host is to be found, for one whose own mounts are others. Names of files (an overlay's
+ * layers, what is behind a loop device) are the host's too, and begin at the parent of @dev_dir.
  */
-_must_check_ int resolve_fd(struct disks *disks, int fd, const char *sys_dir, const char *proc_dir,
+struct resolve_host {
+        const char *sys_dir, *proc_dir; /* "/sys", "/proc" */
+        const char *dev_dir;            /* "/dev" */
+        int mountinfo_fd; /* read from its beginning before our own; -1: ours are the host's */
+};
+
+#define RESOLVE_HOST_HERE                                                                          \
+        { .sys_dir = "/sys", .proc_dir = "/proc", .dev_dir = "/dev", .mountinfo_fd = -1 }
+
+/*
+ * Adds the devices beneath @fd to @disks, without repeats. @fd is a regular file, a directory or a
+ * block device, may be O_PATH, and stays the caller's. @disks is unchanged unless 0 is returned.
+ *
+ * Opens a loop device read-only (checked to be that device) and, for btrfs, the file itself, or if
+ * that is not allowed where it is mounted. Asks no file system that a daemon or a server answers
+ * for, and so does not wait for one. Answers NONE, GONE, MANY, HOST.
+ */
+_must_check_ int resolve_fd(struct disks *disks, int fd, const struct resolve_host *host,
                             struct why *why);
 
 /* The disk of that number in the list, or NULL. */

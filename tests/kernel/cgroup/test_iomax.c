@@ -29,6 +29,7 @@
 #define WINDOW_BUFFERED_USEC 4000000
 
 static const struct io_limit none = IO_UNLIMITED;
+static const struct resolve_host host = RESOLVE_HOST_HERE;
 static struct why why;
 static struct disks disks;
 
@@ -42,8 +43,7 @@ static void fresh(void) {
 static void resolve(const struct stack *stack) {
         int fd = stack_up(stack);
 
-        need_that(resolve_fd(&disks, fd, "/sys", "/proc", &why) == 0, "%s: %s", stack->name,
-                  why.text);
+        need_that(resolve_fd(&disks, fd, &host, &why) == 0, "%s: %s", stack->name, why.text);
         close(fd);
 }
 

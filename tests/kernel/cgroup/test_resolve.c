@@ -10,18 +10,24 @@
 #include <cgroup/resolve.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/loop.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "stacks.h"
 #include "unit.h"
 
+static const struct resolve_host host = RESOLVE_HOST_HERE;
 static struct why why;
 static struct disks disks;
 
@@ -34,7 +40,7 @@ static void fresh(void) {
 
 static int resolve(int fd) {
         why.text[0] = '\0';
-        return resolve_fd(&disks, fd, "/sys", "/proc", &why);
+        return resolve_fd(&disks, fd, &host, &why);
 }
 
 static int resolve_path(const char *path) {
@@ -250,6 +256,84 @@ static void a_mount_of_another_namespace_is_refused(void) {
         stacks_down();
 }
 
+/* In a namespace of its own, in which nothing of the stack is mounted. */
+static int resolve_away(int fd, const struct resolve_host *from) {
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+            umount2("/m", MNT_DETACH) < 0)
+                return -1;
+        return resolve_fd(&disks, fd, from, &why);
+}
+
+static void the_hosts_mounts_are_seen_from_a_namespace_of_ones_own(void) {
+        char dev_dir[32];
+        struct resolve_host lent = RESOLVE_HOST_HERE;
+        int fd, dev_fd, status = -1;
+        pid_t pid;
+
+        fresh();
+        fd = stack_up(stack_find("overlay-of-disks"));
+        dev_fd = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        snprintf(dev_dir, sizeof(dev_dir), "/proc/self/fd/%d", dev_fd);
+        lent.dev_dir = dev_dir;
+        lent.mountinfo_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+        need(dev_fd >= 0 && lent.mountinfo_fd >= 0);
+        for (int borrowed = 0; borrowed < 2; borrowed++) {
+                pid = fork();
+                if (pid == 0) {
+                        int r = resolve_away(fd, borrowed ? &lent : &host);
+
+                        if (r)
+                                unit_note("alone: %s", why.text);
+                        /* Twice: it is read from its beginning. */
+                        if (r == 0 && borrowed)
+                                r = resolve_fd(&disks, fd, &lent, &why);
+                        fflush(stdout);
+                        _exit(r ? 10 + r : (int)disks.n);
+                }
+                need(pid > 0);
+                need_int(waitpid(pid, &status, 0), pid);
+                expect_int(status, W_EXITCODE(borrowed ? 2 : 10 + RESOLVE_E_NONE, 0));
+        }
+        close(lent.mountinfo_fd);
+        close(dev_fd);
+        close(fd);
+        stacks_down();
+}
+
+/* Without the capabilities that let root read everybody's files. */
+static int resolve_as_stranger(int fd) {
+        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+        struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+        char path[32];
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        if (syscall(SYS_capset, &header, data) < 0 || open(path, O_RDONLY | O_CLOEXEC) >= 0)
+                return -1;
+        return resolve(fd);
+}
+
+static void btrfs_tells_of_a_file_that_one_may_not_read(void) {
+        int fd, status = -1;
+        pid_t pid;
+
+        fresh();
+        shell("modprobe btrfs; mkfs.btrfs -q -f /dev/vda; mkdir -p /m/a; mount /dev/vda /m/a;"
+              "touch /m/a/image; chown 1000:1000 /m/a/image; chmod 600 /m/a/image");
+        fd = open("/m/a/image", O_PATH | O_CLOEXEC);
+        need(fd >= 0);
+        pid = fork();
+        if (pid == 0) {
+                int r = resolve_as_stranger(fd);
+
+                _exit(r ? 10 + r : (int)disks.n);
+        }
+        need(pid > 0);
+        need_int(waitpid(pid, &status, 0), pid);
+        expect_int(status, W_EXITCODE(1, 0));
+        close(fd);
+        stacks_down();
+}
+
 static void loop_attach(int i, const char *backing) {
         int fd, file_fd = open(backing, O_RDWR | O_CLOEXEC);
         char path[32];
@@ -302,5 +386,7 @@ UNIT_MAIN(TEST(every_stack_has_its_answer), TEST(the_rigs_own_root_is_refused),
           TEST(a_loop_device_that_is_detached_is_gone_and_not_made_anew),
           TEST(a_device_that_vanishes_below_a_mount_is_gone), TEST(a_disk_that_is_pulled_is_gone),
           TEST(a_name_that_is_another_file_now_is_not_followed),
-          TEST(a_mount_of_another_namespace_is_refused), TEST(a_deep_stack_of_loops_ends),
+          TEST(a_mount_of_another_namespace_is_refused),
+          TEST(the_hosts_mounts_are_seen_from_a_namespace_of_ones_own),
+          TEST(btrfs_tells_of_a_file_that_one_may_not_read), TEST(a_deep_stack_of_loops_ends),
           TEST(nothing_stays_open), )
