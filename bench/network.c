@@ -133,7 +133,7 @@ static void ours_setup(struct network *network, unsigned bridge, int *fdp) {
         link_tap_name(name, "benchaaaaaaaaaaa", 0);
         link_mac(mac, "bench", 0);
         link_mac_host(host, mac);
-        r = link_open_tap(&network->netlink, name, false, OWNER, fdp, &shape.taps[0], &why);
+        r = link_open_tap(&network->netlink, "/dev", name, false, OWNER, fdp, &shape.taps[0], &why);
         if (!r)
                 r = shape_add(&batch, &shape, &why);
         if (!r) {

@@ -184,10 +184,10 @@ static int open_queues(const struct netlink *netlink, struct taps *taps, struct 
                        uid_t owner, struct why *why) {
         int r;
 
-        r = link_open_tap(netlink, tap->name, tap->queues > 1, owner, &taps->fds[at], &tap->ifindex,
-                          why);
+        r = link_open_tap(netlink, "/dev", tap->name, tap->queues > 1, owner, &taps->fds[at],
+                          &tap->ifindex, why);
         for (unsigned i = 1; r == 0 && i < tap->queues; i++)
-                r = link_open_queue(tap->name, &taps->fds[at + i], why);
+                r = link_open_queue("/dev", tap->name, &taps->fds[at + i], why);
         return r;
 }
 

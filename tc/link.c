@@ -20,13 +20,15 @@
 
 #define TRIES 8
 
-static int attach(const char *name, int flags, int *fdp, struct why *why) {
+static int attach(const char *dev_dir, const char *name, int flags, int *fdp, struct why *why) {
         struct ifreq request = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags)};
         _cleanup_(fd_closep) int fd = -1;
+        char path[256];
 
         if (!text_copy(request.ifr_name, sizeof(request.ifr_name), name))
                 return why_set(why, NETLINK_E_KERNEL, "the link name '%s' is too long", name);
-        fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+        snprintf(path, sizeof(path), "%s/net/tun", dev_dir);
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
         if (fd < 0)
                 return why_errno(why, NETLINK_E_KERNEL, errno, "cannot open /dev/net/tun");
         if (ioctl(fd, TUNSETIFF, &request) < 0)
@@ -49,12 +51,12 @@ static int find_ifindex(const struct netlink *netlink, const char *name) {
         return ioctl(netlink->fd, SIOCGIFINDEX, &request) < 0 ? 0 : request.ifr_ifindex;
 }
 
-int link_open_tap(const struct netlink *netlink, const char *name, bool multi_queue, uid_t owner,
-                  int *fdp, int *ifindexp, struct why *why) {
+int link_open_tap(const struct netlink *netlink, const char *dev_dir, const char *name,
+                  bool multi_queue, uid_t owner, int *fdp, int *ifindexp, struct why *why) {
         _cleanup_(fd_closep) int fd = -1;
         int ifindex, r;
 
-        r = attach(name, IFF_TUN_EXCL | (multi_queue ? IFF_MULTI_QUEUE : 0), &fd, why);
+        r = attach(dev_dir, name, IFF_TUN_EXCL | (multi_queue ? IFF_MULTI_QUEUE : 0), &fd, why);
         if (r)
                 return r;
         if (owner != LINK_NO_OWNER && ioctl(fd, TUNSETOWNER, (unsigned long)owner) < 0)
@@ -68,8 +70,8 @@ int link_open_tap(const struct netlink *netlink, const char *name, bool multi_qu
         return 0;
 }
 
-int link_open_queue(const char *name, int *fdp, struct why *why) {
-        return attach(name, IFF_MULTI_QUEUE, fdp, why);
+int link_open_queue(const char *dev_dir, const char *name, int *fdp, struct why *why) {
+        return attach(dev_dir, name, IFF_MULTI_QUEUE, fdp, why);
 }
 
 void link_tap_name(char name[IF_NAMESIZE], const char *lease_id, unsigned number) {

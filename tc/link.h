@@ -35,15 +35,16 @@ struct link {
  * kernel removes link, qdiscs and filters. With IFF_VNET_HDR, and IFF_MULTI_QUEUE if @multi_queue.
  * Only a process of @owner, or with CAP_NET_ADMIN, may attach to it; LINK_NO_OWNER: any. @name,
  * made by link_tap_name(), must be free. @netlink, if not NULL, is a session in the same network
- * namespace, whose socket is used to ask for the index. The descriptor, the first queue, is the
- * caller's. Answers EXISTS, KERNEL.
+ * namespace, whose socket is used to ask for the index. @dev_dir is "/dev". The descriptor, the
+ * first queue, is the caller's. Answers EXISTS, KERNEL.
  */
-_must_check_ int link_open_tap(const struct netlink *netlink, const char *name, bool multi_queue,
-                               uid_t owner, int *fdp, int *ifindexp, struct why *why);
+_must_check_ int link_open_tap(const struct netlink *netlink, const char *dev_dir, const char *name,
+                               bool multi_queue, uid_t owner, int *fdp, int *ifindexp,
+                               struct why *why);
 
 /* One more queue of the multi-queue tap @name, whose first is open. Answers FULL (the kernel has
  * 256 for a tap), KERNEL. */
-_must_check_ int link_open_queue(const char *name, int *fdp, struct why *why);
+_must_check_ int link_open_queue(const char *dev_dir, const char *name, int *fdp, struct why *why);
 
 /* "pv" and the first characters of the lease's id and the number of the tap: unique, within
  * IFNAMSIZ. */

@@ -135,7 +135,8 @@ static int guest_system(const struct guest *guest, int *fds) {
                 /* A VM has the same address in each of its lives: the host remembers it. */
                 snprintf(id, sizeof(id), "guest%d", guest->number);
                 link_mac(mac, id, (unsigned)i);
-                if (link_open_tap(NULL, name, false, LINK_NO_OWNER, &fds[i], &ifindex, NULL) ||
+                if (link_open_tap(NULL, "/dev", name, false, LINK_NO_OWNER, &fds[i], &ifindex,
+                                  NULL) ||
                     run("ip link set %s address %02x:%02x:%02x:%02x:%02x:%02x && "
                         "ip addr add 10.9.%zu.%d/24 dev %s && "
                         "ip addr add fd09:%zx::%d/64 dev %s nodad && ip link set %s up",
@@ -191,8 +192,9 @@ void guest_up(struct bench *bench, struct guest *guest, int number, size_t n_tap
         };
         for (size_t i = 0; i < n_taps; i++) {
                 link_tap_name(guest->names[i], id, (unsigned)i);
-                need_int(link_open_tap(&bench->netlink, guest->names[i], false, LINK_NO_OWNER,
-                                       &guest->fds[i], &guest->shape.taps[i], &bench->why),
+                need_int(link_open_tap(&bench->netlink, "/dev", guest->names[i], false,
+                                       LINK_NO_OWNER, &guest->fds[i], &guest->shape.taps[i],
+                                       &bench->why),
                          0);
                 link_mac(mac[i], id, (unsigned)i);
                 link_mac_host(mac[i], mac[i]);

@@ -65,7 +65,7 @@ static void a_hundred_and_thirty_ports_are_made_found_and_gone(void) {
 
                 snprintf(name, sizeof(name), "pvport%d", i);
                 snprintf(alias, sizeof(alias), LINK_MARK "port:%d", i);
-                need_int(link_open_tap(&bench.netlink, name, false, LINK_NO_OWNER, &fds[i],
+                need_int(link_open_tap(&bench.netlink, "/dev", name, false, LINK_NO_OWNER, &fds[i],
                                        &indexes[i], &bench.why),
                          0);
                 link_mac(address, name, 0);
@@ -122,8 +122,8 @@ static void only_what_carries_the_alias_is_removed(void) {
                 need_int(link_get(&bench.netlink, i ? "pvtwo" : "pvone", 0, &link, &bench.why), 0);
                 links[i].ifindex = link.ifindex;
         }
-        need_int(link_open_tap(&bench.netlink, "pvthree", false, LINK_NO_OWNER, &fd, &ifindex,
-                               &bench.why),
+        need_int(link_open_tap(&bench.netlink, "/dev", "pvthree", false, LINK_NO_OWNER, &fd,
+                               &ifindex, &bench.why),
                  0);
         discard(&fd, 1, links, 3);
         discard(NULL, 0, NULL, 0);
@@ -145,13 +145,14 @@ static void queues_belong_to_one_tap_and_an_owner_may_open_them(void) {
         char *text;
 
         bench_up(&bench);
-        need_int(link_open_tap(&bench.netlink, "pvmq", true, 65534, &fds[0], &ifindex, &bench.why),
+        need_int(link_open_tap(&bench.netlink, "/dev", "pvmq", true, 65534, &fds[0], &ifindex,
+                               &bench.why),
                  0);
-        expect_int(
-                link_open_tap(&bench.netlink, "pvmq", true, 65534, &fds[1], &ifindex, &bench.why),
-                NETLINK_E_EXISTS);
-        need_int(link_open_queue("pvmq", &fds[1], &bench.why), 0);
-        need_int(link_open_queue("pvmq", &fds[2], &bench.why), 0);
+        expect_int(link_open_tap(&bench.netlink, "/dev", "pvmq", true, 65534, &fds[1], &ifindex,
+                                 &bench.why),
+                   NETLINK_E_EXISTS);
+        need_int(link_open_queue("/dev", "pvmq", &fds[1], &bench.why), 0);
+        need_int(link_open_queue("/dev", "pvmq", &fds[2], &bench.why), 0);
         text = output("ip -d -j link show pvmq | jq -c '.[0].linkinfo.info_data | "
                       "[.user, .vnet_hdr, .multi_queue, .numqueues, .pi]'; "
                       "cat /sys/class/net/pvmq/owner");

@@ -64,7 +64,7 @@ static void come(struct bench *bench, struct guest *guest, unsigned number) {
         };
         need_int(handles_take(&handles, &guest->shape.minor), 0);
         link_tap_name(guest->names[0], id, 0);
-        need_int(link_open_tap(&bench->netlink, guest->names[0], false, LINK_NO_OWNER,
+        need_int(link_open_tap(&bench->netlink, "/dev", guest->names[0], false, LINK_NO_OWNER,
                                &guest->fds[0], &guest->shape.taps[0], &bench->why),
                  0);
         link_mac(mac, id, 0);
