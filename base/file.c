@@ -95,3 +95,15 @@ bool file_keyed_u64(const char *text, const char *key, uint64_t *valuep) {
         }
         return false;
 }
+
+int file_own_path(char *path, size_t size) {
+        static const char deleted[] = " (deleted)";
+        ssize_t n = readlink("/proc/self/exe", path, size - 1);
+
+        if (n < 0)
+                return errno;
+        path[n] = '\0';
+        if ((size_t)n > strlen(deleted) && strcmp(path + n - strlen(deleted), deleted) == 0)
+                path[(size_t)n - strlen(deleted)] = '\0';
+        return 0;
+}

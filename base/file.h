@@ -24,6 +24,10 @@ _must_check_ int file_read_u64_at(int dir_fd, const char *name, uint64_t *valuep
 /* Writes @text in one write(2) into an existing file. Returns 0 or a positive errno. */
 _must_check_ int file_write_at(int dir_fd, const char *name, const char *text);
 
+/* Our own binary; of one that a package has replaced, the name that the next one has. Returns 0 or
+ * a positive errno. */
+_must_check_ int file_own_path(char *path, size_t size);
+
 /*
  * Finds the line "@key VALUE" in a flat keyed file's text (cgroup.events, memory.events, cpu.stat)
  * and parses VALUE. Returns false, and leaves @valuep alone, if there is none.

@@ -170,7 +170,7 @@ static void launch_ours(struct bench *bench, enum variant variant, bool count) {
         char *paths[] = {argv[0], NULL};
         struct contender *contender = &bench->ours[variant];
         struct lease lease = {.broker = &bench->broker, .slice = &bench->slice};
-        struct process *process = &lease.process;
+        struct process one = PROCESS_NULL, *process = &one;
         uint64_t whole_ns, began_ns, ended_ns;
         struct why why = {};
 
@@ -178,7 +178,6 @@ static void launch_ours(struct bench *bench, enum variant variant, bool count) {
         lease.fds = (struct lease_fds)LEASE_FDS_NULL;
         lease.fds.fd[REQUEST_FD_CWD] = bench->root_fd;
         lease.record.uid = lease.record.gid = USER;
-        *process = (struct process)PROCESS_NULL;
         whole_ns = sample_now_ns();
         if (cgroup_create_at(bench->group_fd, GROUP_NAME, &lease.dir_fd, &why) ||
             sandbox_make(&lease, &why))

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/ioctl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/pidfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <base/fd.h>
@@ -18,6 +15,7 @@
 #include <broker/gpu_lease.h>
 #include <broker/lease.h>
 #include <broker/owning.h>
+#include <broker/parent.h>
 #include <broker/quota.h>
 #include <broker/release.h>
 #include <broker/reservation.h>
@@ -27,57 +25,6 @@
 #include <broker/usage.h>
 
 #define PROCESSES_MAX 65536
-
-/* pidfd ioctls of Linux 6.13 and 6.15, not in this C library's headers yet. */
-struct pidfd_info_v0 {
-        uint64_t mask, cgroupid;
-        uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
-        int32_t exit_code;
-};
-#define PIDFD_INFO_EXIT_BIT (UINT64_C(1) << 3)
-#define PIDFD_GET_INFO_V0 _IOWR(0xFF, 11, struct pidfd_info_v0)
-
-bool adopt_exit_status(int pidfd, bool *supportedp, siginfo_t *status) {
-        struct pidfd_info_v0 info = {.mask = PIDFD_INFO_EXIT_BIT};
-
-        *supportedp = ioctl(pidfd, PIDFD_GET_INFO_V0, &info) == 0 || errno == ESRCH;
-        if (!(info.mask & PIDFD_INFO_EXIT_BIT) || !*supportedp)
-                return false;
-        status->si_code = WIFEXITED(info.exit_code) ? CLD_EXITED : CLD_KILLED;
-        status->si_status =
-                WIFEXITED(info.exit_code) ? WEXITSTATUS(info.exit_code) : WTERMSIG(info.exit_code);
-        return true;
-}
-
-/* A process that is not our child has ended. Where the kernel tells how, it does so once the
- * process was reaped, which EPOLLHUP announces; until then there is nothing to read, and nothing to
- * be called for. */
-static int on_adopted_exit(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        struct lease *lease = userdata;
-        struct broker *broker = lease->broker;
-        siginfo_t status = {};
-        bool supported, known;
-        int r;
-
-        known = adopt_exit_status(fd, &supported, &status);
-        if (!known && supported && !(revents & EPOLLHUP) && lease->retry_at_usec == 0) {
-                /* A parent that never reaps: a second is enough to wait for it. */
-                lease->retry_at_usec = broker_now_usec() + 1000000;
-                broker_tick_at(broker, lease->retry_at_usec);
-                r = sd_event_source_set_io_events(source, EPOLLHUP);
-                return r < 0 ? broker_fault(broker, r) : 0;
-        }
-        r = release_main_ended(lease, known ? &status : NULL);
-        return r < 0 ? broker_fault(broker, r) : 0;
-}
-
-/* A child of ours, from before a re-execution, whose status nobody has collected yet. */
-static bool is_our_zombie(pid_t pid) {
-        siginfo_t info = {};
-
-        return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-               info.si_pid == pid;
-}
 
 static bool listed(int dir_fd, pid_t pid) {
         _cleanup_(freep) int *pids = malloc(PROCESSES_MAX * sizeof(*pids));
@@ -94,31 +41,25 @@ static bool listed(int dir_fd, pid_t pid) {
 /* Takes hold of the main process; leaves main_gone set if it is not among the group's any more. */
 static int adopt_main(struct lease *lease, pid_t pid) {
         struct broker *broker = lease->broker;
-        siginfo_t info = {};
+        bool is_child, ended;
         int r;
 
         lease->main_gone = true;
         lease->process.pid = pid;
         lease->process.pidfd = pidfd_open(pid, 0);
+        parent_recognise(lease, pid, &is_child, &ended);
         /* The order counts: a pid that is listed after its pidfd was opened is the pidfd's. */
-        if (lease->process.pidfd < 0 || (!is_our_zombie(pid) && !listed(lease->dir_fd, pid))) {
+        if (lease->process.pidfd < 0 || (!ended && !listed(lease->dir_fd, pid))) {
                 lease->process.pidfd = fd_close(lease->process.pidfd);
                 return 0;
         }
         lease->main_gone = false;
-        r = spawn_reset_oom(pid);
+        lease->own_child = is_child;
+        r = ended ? 0 : launcher_reset_oom(broker->launcher, pid);
         if (r && r != ENOENT && r != ESRCH)
                 log_warning("VM '%s': cannot reset oom_score_adj: %s", lease->record.name,
                             strerrordesc_np(r));
-        /* After a re-execution it is still our child. */
-        if (waitid(P_PIDFD, (id_t)lease->process.pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
-                lease->own_child = true;
-                HASH_ADD(hh_pid, broker->by_pid, process.pid, sizeof(lease->process.pid), lease);
-                return 0;
-        }
-        r = sd_event_add_io(broker->event, &lease->pidfd_source, lease->process.pidfd, EPOLLIN,
-                            on_adopted_exit, lease);
-        return r < 0 ? fault(r) : 0;
+        return parent_watch(lease);
 }
 
 /* What the kernel enforces on a group whose record says nothing: its charge is at least that. */
@@ -335,6 +276,7 @@ static bool remove_ended(struct lease *lease, const char *name, bool has_run) {
 
 static int adopt_group(struct broker *broker, const struct place *place, const char *name) {
         bool charge_known = false, populated = false;
+        bool is_child = false, ended = false;
         struct lease *lease;
         struct why why = {};
         pid_t pid = 0;
@@ -348,10 +290,12 @@ static int adopt_group(struct broker *broker, const struct place *place, const c
                 known = why_set(&why, CGROUP_E_RECORD, "the lease record is of another group");
         if (known == 0)
                 known = record_read_main(lease->dir_fd, &pid, &why);
-        /* A quota goes first, and GPUs, and take their time. */
+        if (known == 0 && !populated)
+                parent_recognise(lease, pid, &is_child, &ended);
+        /* How it ended is told to whoever comes back for it. A quota goes first, and GPUs, and take
+         * their time. */
         if (!populated &&
-            !(known == 0 &&
-              (is_our_zombie(pid) || lease->record.quota_project || lease->record.n_gpus)) &&
+            !(known == 0 && (ended || lease->record.quota_project || lease->record.n_gpus)) &&
             remove_ended(lease, name, known == 0 && pid > 0)) {
                 lease->record = (struct record){};
                 lease_free(lease);

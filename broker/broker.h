@@ -25,7 +25,7 @@
 #include <cgroup/resolve.h>
 #include <cgroup/root.h>
 #include <cgroup/watch.h>
-#include <launcher/spawn.h>
+#include <launcher/launcher.h>
 #include <policies/policy.h>
 
 struct asides;
@@ -77,7 +77,10 @@ struct broker {
         int root_watch_id;
         bool in_scope;   /* the root is systemd's provium-vms.scope */
         bool root_ended; /* which was stopped */
-        struct spawner spawner;
+        struct launcher *launcher;
+        int launcher_fd; /* of a launcher from before re-execution; -1 */
+        sd_event_source *parent_source, *parent_retry; /* broker/parent; NULL */
+        int (*progress)(struct lease *lease);          /* likewise: provision_progress() */
 
         struct policy *policy;
         struct filters *filters;      /* of that policy */
@@ -110,9 +113,7 @@ struct broker {
         struct lease *by_id;      /* all, waiting ones too */
         struct lease *by_name;    /* all that have a name of their own */
         struct lease *by_watch;   /* those with a group */
-        struct lease *by_pid;     /* our own children */
-        bool has_consoles;        /* some VM had one: not all our children are VMs */
-        uint64_t n_launching;     /* children that still share our memory */
+        uint64_t n_launching;     /* children on their way to execve */
         uint64_t last_order, last_number;
         uint64_t started_ns; /* CLOCK_BOOTTIME: tickets from before are a former broker's */
 
@@ -120,7 +121,7 @@ struct broker {
         struct journal *journal;  /* NULL: events do not go there */
         sd_event_source *sampler; /* broker/pool_state; NULL: nobody ever listened */
         uint64_t n_sampled;       /* who listen */
-        struct history *history; /* NULL: there was no memory for it */
+        struct history *history;  /* NULL: there was no memory for it */
         struct control *control;
         struct http *http; /* NULL: not made yet */
         int http_fds[4];   /* sockets of systemd's for it, at the start */
@@ -133,7 +134,7 @@ struct broker {
         struct meter *meter;     /* what is counted */
         struct usage_book *usage;
         struct usage_queries *usage_queries; /* NULL: nobody ever asked */
-        struct violations *violations; /* NULL: none ever was */
+        struct violations *violations;       /* NULL: none ever was */
 
         sd_event_source *cleared; /* quotas that were taken away; NULL: none ever was */
         int cleared_fd;           /* where their threads tell it */

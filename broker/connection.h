@@ -88,7 +88,6 @@ struct connection {
 TAILQ_HEAD(connection_list, connection);
 
 struct control {
-        struct rlimit nofile; /* as we were started with: what VMs get */
         int listen_fd,
                 spare_fd; /* the spare is given up to turn somebody away when descriptors are out */
         bool inherited;   /* socket activation: the socket's file is not ours to remove */

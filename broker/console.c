@@ -64,18 +64,16 @@ static int start_keeper(struct lease *lease, struct console *console, struct why
                 .bell_file = "cgroup.procs",
                 .cwd_fd = -1,
                 .set_identity = true,
-                .nofile = broker->control->nofile,
                 .walls = &walls,
         };
         args->stdio[KEEPER_MASTER_FD] = console->master_fd;
         args->stdio[KEEPER_LISTEN_FD] = console->listen_fd;
         args->stdio[STDERR_FILENO] = console->listen_fd; /* it says nothing */
-        r = spawn_start(&broker->spawner, &console->keeper, why);
+        r = launcher_start(broker->launcher, &console->keeper, true, why);
         if (r)
                 return r;
         console->launching = true;
         broker->n_launching++;
-        broker->has_consoles = true;
         return 0;
 }
 
@@ -89,7 +87,7 @@ int console_make(struct lease *lease, struct why *why) {
         if (!console)
                 return fault(-ENOMEM);
         console->master_fd = console->slave_fd = console->listen_fd = -1;
-        console->keeper = (struct process)PROCESS_NULL;
+        console->keeper = (struct launched)LAUNCHED_NULL;
         lease->console = console;
         r = make_pty(lease, console, why);
         if (r)
@@ -105,12 +103,12 @@ int console_progress(struct lease *lease, struct why *why) {
 
         if (!console || !console->launching)
                 return 0;
-        r = spawn_result(&lease->broker->spawner, &console->keeper, why);
+        r = launcher_result(lease->broker->launcher, &console->keeper, why);
         if (r == SPAWN_E_AGAIN)
                 return 0;
         console->launching = false;
         lease->broker->n_launching--;
-        process_deinit(&console->keeper);
+        launched_deinit(lease->broker->launcher, &console->keeper);
         if (console->slave_fd < 0)
                 free(take(lease->console));
         return r;
@@ -126,7 +124,7 @@ const char *console_path(const struct lease *lease, char path[ENDPOINT_PATH_MAX]
 }
 
 static void note(struct lease *lease) {
-        lease->has_console = lease->broker->has_consoles = true;
+        lease->has_console = true;
 }
 
 void console_adopt(struct broker *broker) {

@@ -35,7 +35,7 @@ struct lease *lease_new(struct broker *broker) {
                 lease->held_fds[i] = -1;
         for (size_t i = 0; i < RECORD_GPUS_MAX; i++)
                 lease->gpu_fds[i] = -1;
-        lease->process = (struct process)PROCESS_NULL;
+        lease->process = (struct launched)LAUNCHED_NULL;
         lease->fds = (struct lease_fds)LEASE_FDS_NULL;
         lease->exit_code = lease->exit_signal = lease->usage_slot = -1;
         TAILQ_INIT(&lease->killers);
@@ -179,14 +179,9 @@ static void forget_keeper(struct lease *lease) {
                 return;
         console->launching = false;
         lease->broker->n_launching--;
-        if (spawn_result(&lease->broker->spawner, &console->keeper, NULL))
+        if (launcher_result(lease->broker->launcher, &console->keeper, NULL))
                 log_warning("VM '%s': its console had no keeper", lease->record.name);
-        process_deinit(&console->keeper);
-}
-
-bool lease_shares_memory(const struct lease *lease) {
-        return lease->process.shares_memory ||
-               (lease->console && lease->console->keeper.shares_memory);
+        launched_deinit(lease->broker->launcher, &console->keeper);
 }
 
 void lease_drop_launch(struct lease *lease) {
@@ -256,7 +251,6 @@ void lease_free(struct lease *lease) {
 
         assert(!lease->claim.lane);
         assert(!lease->owner);
-        assert(!lease_shares_memory(lease));
         assert(TAILQ_EMPTY(&lease->killers));
 
         lease_detach_follower(lease);
@@ -264,7 +258,7 @@ void lease_free(struct lease *lease) {
         forget_keeper(lease);
         lease_drop_launch(lease);
         sd_event_source_disable_unref(lease->pidfd_source);
-        process_deinit(&lease->process);
+        launched_deinit(broker->launcher, &lease->process);
         free(lease->exec_why);
         free(lease->taps);
         if (lease->quota)

@@ -102,15 +102,16 @@ struct quota {
         struct child_quota child;
         int fds[CHILD_QUOTA_FILES_MAX]; /* O_PATH, of the files under it; none after a restart */
         size_t n_fds;
+        int refused; /* errno: why there is none; 0: there is */
 };
 
 /* Its console, until both it and its keeper are executed: see broker/console. */
 struct console {
         int master_fd, slave_fd, listen_fd; /* -1: closed, or not open yet */
-        struct process keeper;
+        struct launched keeper;
         char owner[12];
         char *argv[4];
-        bool launching; /* the keeper may still share our memory */
+        bool launching; /* the keeper is on its way to execve */
 };
 
 /* Passed by the client, or -1; closed once the VM has them. */
@@ -171,16 +172,16 @@ struct lease {
         struct child_walls *walls;    /* owned; until it is executed */
         struct child_learn *learn;    /* NULL: it does not; likewise */
         char *cwd;         /* owned; the name of the working directory, if it needs one */
-        bool launching;    /* the child may still share our memory */
+        bool launching;    /* the child is on its way to execve */
         uint64_t number;   /* counts up along broker->leases */
         bool told_started; /* the follower has had its "started" */
 
-        struct process process;
+        struct launched process;
         int dir_fd;
         int watch_id;             /* -1: not watched */
         int held_fds[WATCH_HELD]; /* -1 until it is waited for, see lease_hold() */
         struct limits limits;
-        bool own_child; /* waitid(2) will tell its status; it is in by_pid */
+        bool own_child; /* the launcher will tell how it ended */
         bool main_gone; /* the hypervisor's main process has ended */
         bool status_known;
         int exit_code, exit_signal; /* one of them, if known; the other is 0 or -1 */
@@ -189,7 +190,7 @@ struct lease {
         bool oom_told;
         struct why *exec_why;          /* it never was executed, and why; owned; else NULL */
         char end_reason[32];           /* "exit", "kill", "client_gone", "exec_failed", ... */
-        sd_event_source *pidfd_source; /* adopted ones only */
+        sd_event_source *pidfd_source; /* broker/parent; NULL: its end was seen */
 
         /* deadlines, CLOCK_BOOTTIME usec; 0: none */
         uint64_t wait_until_usec, launch_until_usec, kill_at_usec, retry_at_usec, client_until_usec;
@@ -200,7 +201,7 @@ struct lease {
         uint64_t arrived_usec, admitted_usec, made_usec, executed_usec;
 
         TAILQ_ENTRY(lease) link;
-        UT_hash_handle hh_id, hh_name, hh_watch, hh_pid;
+        UT_hash_handle hh_id, hh_name, hh_watch;
 };
 
 /* A lease with nothing in it yet, not listed anywhere. NULL: out of memory. */
@@ -259,9 +260,6 @@ _must_check_ int lease_note_exec(struct lease *lease, int code, const struct why
 /* Drops what only the launch needed: the request, argv, the client's descriptors and our own of its
  * taps. */
 void lease_drop_launch(struct lease *lease);
-
-/* May a child of its launch still share our memory? Then it must not be freed. */
-bool lease_shares_memory(const struct lease *lease);
 
 /* The follower, if there is one, is told no more; the lease goes on alone. */
 void lease_detach_follower(struct lease *lease);

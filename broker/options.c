@@ -26,6 +26,9 @@ enum {
         OPT_HOLD,
         OPT_KEEP_CONSOLE,
         OPT_RESUME,
+        OPT_LAUNCHER,
+        OPT_LAUNCHER_FDS,
+        OPT_LAUNCHER_SOCKET,
 };
 
 static const struct option longs[] = {
@@ -47,6 +50,9 @@ static const struct option longs[] = {
         {"hold", no_argument, NULL, OPT_HOLD},
         {"keep-console", required_argument, NULL, OPT_KEEP_CONSOLE},
         {"resume", required_argument, NULL, OPT_RESUME},
+        {"launcher", no_argument, NULL, OPT_LAUNCHER},
+        {"launcher-fds", required_argument, NULL, OPT_LAUNCHER_FDS},
+        {"launcher-socket", required_argument, NULL, OPT_LAUNCHER_SOCKET},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {},
@@ -66,6 +72,8 @@ static const char help[] =
         "  --cgroup-root PATH  our directory below it (provium, or the scope under systemd)\n"
         "  --journal SOCKET    where events go with their fields (systemd's journal, if the log "
         "does)\n"
+        "  --launcher-socket PATH  the launcher that listens there starts the VMs (one of its "
+        "own)\n"
         "  --no-systemd        make no scope, even where systemd runs\n"
         "  --proc DIR, --sys DIR  where to read about the host (/proc, /sys)\n"
         "  --mem SIZE --cpus N  a fixed pool: so much is sold, whatever the host has\n"
@@ -146,6 +154,15 @@ static int take_option(struct options *options, int option) {
                 return OPTIONS_RUN;
         case OPT_RESUME:
                 options->resume_fd = (int)strtol(optarg, NULL, 10);
+                return OPTIONS_RUN;
+        case OPT_LAUNCHER:
+                options->launcher = true;
+                return OPTIONS_RUN;
+        case OPT_LAUNCHER_FDS:
+                options->launcher_fds = optarg;
+                return OPTIONS_RUN;
+        case OPT_LAUNCHER_SOCKET:
+                options->launcher_socket = optarg;
                 return OPTIONS_RUN;
         case 'h':
                 fputs(help, stdout);

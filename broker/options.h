@@ -14,8 +14,8 @@
 struct options {
         const char *config_dir; /* --config-dir (/etc/provium) */
         const char *vendor_dir; /* --vendor-dir (/usr/lib/provium) */
-        const char *run_dir; /* --run-dir (/run/provium): the control socket is "control" in it */
-        const char *state_dir;    /* --state-dir (/var/lib/provium): the usage log */
+        const char *run_dir;   /* --run-dir (/run/provium): the control socket is "control" in it */
+        const char *state_dir; /* --state-dir (/var/lib/provium): the usage log */
         const char *cgroup_mount; /* --cgroup-mount; NULL: where libcgroup finds it */
         const char *cgroup_root;  /* --cgroup-root, relative to the mount; NULL: by --scope */
         const char *proc_dir;     /* --proc (/proc) */
@@ -30,8 +30,11 @@ struct options {
         bool keep_console; /* --keep-console UID: keep the console of a VM of that user (internal)
                             */
         uid_t console_owner;
-        int resume_fd;     /* --resume FD: continue after re-execution (internal); -1 */
-        char *const *argv; /* as started, for re-execution */
+        const char *launcher_socket; /* --launcher-socket PATH; NULL: a launcher of our own */
+        bool launcher;               /* --launcher: be one (internal) */
+        const char *launcher_fds;    /* --launcher-fds L,C: after re-execution (internal) */
+        int resume_fd;               /* --resume FD: continue after re-execution (internal); -1 */
+        char *const *argv;           /* as started, for re-execution */
 };
 
 enum {

@@ -13,6 +13,7 @@
 #include <broker/gpu_lease.h>
 #include <broker/lease.h>
 #include <broker/owning.h>
+#include <broker/parent.h>
 #include <broker/provision.h>
 #include <broker/qmp.h>
 #include <broker/quota.h>
@@ -115,7 +116,6 @@ static void fill_args(struct lease *lease) {
                 .gid = lease->record.run_gid,
                 .groups = lease->groups,
                 .n_groups = lease->n_groups,
-                .nofile = lease->broker->control->nofile,
         };
         args->lock_memory = lease->record.n_gpus > 0;
         for (size_t i = 0; lease->console && i < ARRAY_SIZE(args->stdio); i++)
@@ -210,14 +210,13 @@ static int launch(struct lease *lease, struct why *why) {
                 return r;
         lease->made_usec = broker_now_usec();
         fill_args(lease);
-        r = spawn_start(&broker->spawner, &lease->process, why);
+        r = launcher_start(broker->launcher, &lease->process, false, why);
         if (r)
                 return r;
         lease->own_child = true;
-        HASH_ADD(hh_pid, broker->by_pid, process.pid, sizeof(lease->process.pid), lease);
         lease->launching = true;
         broker->n_launching++;
-        return 0;
+        return parent_watch(lease);
 }
 
 /* A refusal, to whoever waits for it; what was made is taken away. */
@@ -342,7 +341,7 @@ int provision_progress(struct lease *lease) {
                 return r;
         if (!lease->launching)
                 return 0;
-        r = spawn_result(&broker->spawner, &lease->process, &why);
+        r = launcher_result(broker->launcher, &lease->process, &why);
         if (r == SPAWN_E_AGAIN)
                 return 0;
 

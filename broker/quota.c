@@ -61,24 +61,23 @@ int quota_prepare(struct lease *lease) {
                         continue;
                 /* One number cannot be held on two file systems. */
                 if (child->n_files > 0 && dev != lease->record.quota_dev) {
-                        child->refused = EXDEV;
+                        quota->refused = EXDEV;
                         child->n_files = 0;
                         return 0;
                 }
                 lease->record.quota_dev = dev;
                 quota->fds[child->n_files] = lease->fds.disk[i];
-                snprintf(child->files[child->n_files], sizeof(child->files[0]), "/proc/self/fd/%d",
-                         lease->fds.disk[i]);
+                child->fds[child->n_files] = lease->fds.disk[i];
                 child->owners[child->n_files] =
                         writes_as_caller(lease, i) ? lease->record.uid : lease->record.run_uid;
                 child->n_files++;
         }
         /* Root may go beyond any limit of ext4. */
         if (lease->record.run_uid == 0 && !(lease->walls && lease->walls->drop_capabilities))
-                child->refused = EPERM;
+                quota->refused = EPERM;
         else if (child->n_files == 0)
-                child->refused = ENODATA;
-        if (child->refused) {
+                quota->refused = ENODATA;
+        if (quota->refused) {
                 child->n_files = 0;
                 return 0;
         }
@@ -97,7 +96,8 @@ void quota_note(struct lease *lease) {
 
         if (!quota || record->quota_project == 0)
                 return;
-        if (quota->child.n_held == 0) {
+        if (lease->process.told.quota_held == 0) {
+                quota->refused = (int)lease->process.told.quota_refused;
                 record->quota_project = 0;
                 record->quota_dev = 0;
         } else {
@@ -310,9 +310,9 @@ void quota_report(const struct lease *lease, json_t *limits, json_t *notes) {
         }
         if (record->charge.amount[RESOURCE_DISK] == 0)
                 snprintf(text, sizeof(text), "disk: none was claimed, so none is held");
-        else if (lease->quota && lease->quota->child.refused)
+        else if (lease->quota && lease->quota->refused)
                 snprintf(text, sizeof(text), "disk: counted, not enforced: %s",
-                         refusal(lease->quota->child.refused));
+                         refusal(lease->quota->refused));
         else
                 snprintf(text, sizeof(text), "disk: counted, not enforced%s",
                          lease->broker->policy->broker.disk.project_quota

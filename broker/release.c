@@ -164,12 +164,9 @@ void release_note_oom(struct lease *lease) {
 }
 
 int release_main_ended(struct lease *lease, const siginfo_t *info) {
-        struct broker *broker = lease->broker;
         bool failed = true;
 
         assert(!lease->launching);
-        if (lease->own_child)
-                HASH_DELETE(hh_pid, broker->by_pid, lease);
         lease->own_child = false;
         lease->main_gone = true;
         lease->pidfd_source = sd_event_source_disable_unref(lease->pidfd_source);
@@ -345,7 +342,7 @@ int release_try(struct lease *lease) {
         int r;
 
         if (lease->own_child)
-                return 0; /* its status is not collected yet: SIGCHLD is on its way */
+                return 0; /* its status is not asked for yet: its pidfd will be readable */
         if (lease->gpu_busy)
                 return 0; /* and then this is tried again */
         if (lease->reservation && lease->reservation->n_inside > 0)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +67,6 @@ static void resume_events(struct broker *broker) {
 
 int resume_sockets(struct broker *broker, int fd, struct why *why) {
         _cleanup_(fd_closep) int state_fd = fd;
-        json_int_t soft, hard;
         json_error_t error;
         struct stat st;
         int version, inherited;
@@ -81,14 +79,15 @@ int resume_sockets(struct broker *broker, int fd, struct why *why) {
                 return why_errno(why, BROKER_E_HOST, errno, "cannot read the state");
         broker->resume = json_loadb(map, (size_t)st.st_size, 0, &error);
         munmap(map, (size_t)st.st_size);
-        if (!broker->resume ||
-            json_unpack(broker->resume, "{s:i s:i s:b s:i s:[I,I]}", "version", &version,
-                        "listen_fd", &broker->control->listen_fd, "inherited", &inherited,
-                        "root_fd", &broker->root.dir_fd, "nofile", &soft, &hard) < 0)
+        if (!broker->resume || json_unpack(broker->resume, "{s:i s:i s:b s:i}", "version", &version,
+                                           "listen_fd", &broker->control->listen_fd, "inherited",
+                                           &inherited, "root_fd", &broker->root.dir_fd) < 0)
                 return why_set(why, BROKER_E_HOST, "--resume %d: not a state of ours", fd);
         broker->control->inherited = inherited;
         resume_events(broker);
-        broker->control->nofile = (struct rlimit){(rlim_t)soft, (rlim_t)hard};
+        /* An older program was the parent of its VMs itself. */
+        if (json_unpack(broker->resume, "{s:i}", "launcher_fd", &broker->launcher_fd) < 0)
+                broker->launcher_fd = -1;
         fcntl(broker->root.dir_fd, F_SETFD, FD_CLOEXEC);
         return 0;
 }
@@ -301,10 +300,8 @@ int resume_clients(struct broker *broker, struct why *why) {
         }
         if (r < 0)
                 return r;
-        /* Nobody else will come back: the queue goes on at once. Children that ended meanwhile are
-         * collected as soon as the loop runs. */
+        /* Nobody else will come back: the queue goes on at once. */
         broker->window_usec = 0;
-        kill(getpid(), SIGCHLD);
         broker_settle_later(broker);
         log_info("went on as a new program with %zu clients",
                  json_array_size(json_object_get(broker->resume, "clients")));

@@ -391,13 +391,9 @@ static void report_namespaces(const struct lease *lease, int pid, json_t *limits
                                                 : "none of its own"));
 }
 
-/* Beside the filter that it has from us, as we have it: broker/rights. */
-static bool has_own_filter(uint64_t n_filters) {
-        char status[4096];
-        uint64_t ours = 0;
-
-        return read_status(getpid(), status, sizeof(status)) &&
-               status_number(status, "\nSeccomp_filters:", 10, &ours) && n_filters > ours;
+/* Beside those that it has from the launcher, as that has them: broker/rights. */
+static bool has_own_filter(const struct lease *lease, uint64_t n_filters) {
+        return n_filters > (uint64_t)launcher_filters(lease->broker->launcher);
 }
 
 void sandbox_report(const struct lease *lease, json_t *limits) {
@@ -418,9 +414,9 @@ void sandbox_report(const struct lease *lease, json_t *limits) {
         json_object_set_new(limits, "capabilities", json_string(capabilities ? text : "none"));
         json_object_set_new(limits, "no_new_privs", json_string(nonewprivs ? "yes" : "no"));
         json_object_set_new(limits, "seccomp",
-                            json_string(!has_own_filter(n_filters) ? "none"
-                                        : lease->record.learns     ? "learning"
-                                                                   : "filtered"));
+                            json_string(!has_own_filter(lease, n_filters) ? "none"
+                                        : lease->record.learns            ? "learning"
+                                                                          : "filtered"));
         report_namespaces(lease, pid, limits);
 }
 

@@ -5,6 +5,7 @@
  * host is touched, the root is locked before anything in it is looked at, everything that runs is
  * adopted before anybody is answered.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include <base/fd.h>
+#include <base/file.h>
 #include <base/units.h>
 #include <broker/adopt.h>
 #include <broker/aside.h>
@@ -37,6 +39,7 @@
 #include <broker/meter.h>
 #include <broker/network.h>
 #include <broker/owning.h>
+#include <broker/parent.h>
 #include <broker/pool_state.h>
 #include <broker/pressure.h>
 #include <broker/provision.h>
@@ -163,27 +166,13 @@ static int on_watch(sd_event_source *source, int fd, uint32_t revents, void *use
         return r < 0 ? broker_fault(broker, r) : 0;
 }
 
+/* Helpers, all of which nobody waits for: the holder, a launcher of our own. */
 static int on_child(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
-        struct broker *broker = userdata;
+        siginfo_t status = {};
 
-        do {
-                siginfo_t status = {};
-                struct lease *lease;
-                int r;
-
-                if (waitid(P_ALL, 0, &status, WEXITED | WNOHANG) < 0 || status.si_pid == 0)
-                        return 0;
-                HASH_FIND(hh_pid, broker->by_pid, &status.si_pid, sizeof(status.si_pid), lease);
-                if (!lease)
-                        continue; /* the holder, a keeper, or a half-made VM's child */
-                /* The bell may still be in the queue; what the child left is final either way. */
-                r = provision_progress(lease);
-                if (r == 0)
-                        r = release_main_ended(lease, &status);
-                if (r < 0)
-                        return broker_fault(broker, r);
-                /* One signal may stand for several children: asked until there are no more. */
-        } while (broker->by_pid || broker->has_consoles);
+        /* One signal may stand for several children: asked until there are no more. */
+        while (waitid(P_ALL, 0, &status, WEXITED | WNOHANG) == 0 && status.si_pid != 0)
+                status.si_pid = 0;
         return 0;
 }
 
@@ -353,14 +342,21 @@ static int open_window(struct broker *broker) {
         return 0;
 }
 
-static void raise_nofile(struct broker *broker) {
+/* systemd has raised ours, and lets nobody change it. */
+static void raise_nofile(void) {
         struct rlimit limit;
 
-        /* What we were started with is what VMs get. */
-        getrlimit(RLIMIT_NOFILE, &broker->control->nofile);
-        limit = broker->control->nofile;
+        getrlimit(RLIMIT_NOFILE, &limit);
+        if (limit.rlim_cur == limit.rlim_max)
+                return;
         limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Before any right is given up. */
+static int begin_launcher(struct broker *broker, struct why *why) {
+        broker->oom_exempt = file_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "-1000") == 0;
+        return parent_begin(broker, provision_progress, why);
 }
 
 int broker_init(struct broker *broker, const struct options *options, struct why *why) {
@@ -371,7 +367,7 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         broker->root = (struct cgroup_root)CGROUP_ROOT_NULL;
         broker->watch = (struct watch)WATCH_NULL;
         broker->started_ns = broker_now_ns();
-        broker->root_watch_id = -1;
+        broker->root_watch_id = broker->launcher_fd = -1;
         broker->control = calloc(1, sizeof(*broker->control));
         if (!broker->control)
                 return fault(-ENOMEM);
@@ -387,13 +383,16 @@ int broker_init(struct broker *broker, const struct options *options, struct why
                 r = meter_init(broker);
         if (r < 0)
                 return r;
-        r = rights_limit(options->resume_fd >= 0, why);
+        /* One that was re-executed has its launcher, or the right to start one, from before. */
+        if (options->resume_fd < 0)
+                r = begin_launcher(broker, why);
+        if (r == 0)
+                r = rights_limit(options->resume_fd >= 0, why);
         if (r)
                 return r < 0 ? r : BROKER_E_HOST;
         if (sodium_init() < 0)
                 return why_set(why, BROKER_E_HOST, "libsodium cannot be initialised");
-        raise_nofile(broker);
-        spawner_init(&broker->spawner, &broker->oom_exempt);
+        raise_nofile();
 
         errors = calloc(1, sizeof(*errors));
         if (!errors)
@@ -404,10 +403,14 @@ int broker_init(struct broker *broker, const struct options *options, struct why
                 r = init_loop(broker);
         if (r == 0 && options->resume_fd >= 0)
                 r = resume_sockets(broker, options->resume_fd, why);
+        if (r == 0 && !broker->launcher)
+                r = parent_begin(broker, provision_progress, why);
         if (r == 0)
                 r = journal_begin(broker);
         if (r == 0)
                 r = open_root(broker, why);
+        if (r == 0)
+                r = parent_meet(broker, why);
         if (r == 0)
                 r = network_open(broker);
         if (r == 0)
@@ -420,6 +423,8 @@ int broker_init(struct broker *broker, const struct options *options, struct why
                 r = usage_open(broker);
         if (r == 0)
                 r = adopt_all(broker, why);
+        if (r == 0)
+                r = parent_keep(broker);
         if (r == 0)
                 qmp_adopt(broker);
         if (r == 0)
@@ -478,14 +483,12 @@ void broker_deinit(struct broker *broker) {
                 owning_leave(claim_lease(claim));
                 lease_free(claim_lease(claim));
         }
-        /* VMs run on: only what we hold of them is given up. A child that still shares our memory
-         * keeps it alive by itself. From the last to the first, since reservations come before what
-         * is inside them. */
+        /* VMs run on: only what we hold of them is given up. From the last to the first, since
+         * reservations come before what is inside them. */
         for (lease = TAILQ_LAST(&broker->leases, lease_list); lease; lease = before) {
                 before = TAILQ_PREV(lease, lease_list, link);
                 owning_leave(lease);
-                if (!lease_shares_memory(lease))
-                        lease_free(lease);
+                lease_free(lease);
         }
         tenants_deinit(broker);
         slices_deinit(broker, broker->root.dir_fd >= 0);
@@ -505,9 +508,9 @@ void broker_deinit(struct broker *broker) {
         pool_state_deinit(broker);
         sd_event_source_disable_unref(broker->settle);
         watch_close(&broker->watch);
+        parent_end(broker);
         sd_event_unref(broker->event);
         cgroup_root_close(&broker->root);
-        spawner_deinit(&broker->spawner);
         meter_free(broker);
         events_deinit(&broker->events);
         policy_free(broker->policy);

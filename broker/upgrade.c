@@ -2,7 +2,7 @@
 /*
  * The state that travels is one JSON object in a memfd:
  *
- *     {version, listen_fd, inherited, root_fd, nofile: [soft, hard],
+ *     {version, listen_fd, inherited, root_fd, launcher_fd,
  *      clients: [{fd, unread, unsent, fds, busy, more, following, killing, subscribed, next_event,
  *                 kinds, waiting: {reserves, request, fds, disk_fds, learn_fd, id, order,
  *                                   left_usec}}],
@@ -43,18 +43,10 @@
 #define STATE_VERSION 1
 #define DELAY_USEC UINT64_C(20000) /* for the answer to be written, and launches to end */
 
-/* Our own binary; a package that replaced it leaves us with the name of a deleted file. */
-static int self_path(char *path, size_t size, struct why *why) {
-        static const char deleted[] = " (deleted)";
-        ssize_t n;
+static int own_path(char *path, size_t size, struct why *why) {
+        int r = file_own_path(path, size);
 
-        n = readlink("/proc/self/exe", path, size - 1);
-        if (n < 0)
-                return why_errno(why, 1, errno, "cannot read /proc/self/exe");
-        path[n] = '\0';
-        if ((size_t)n > strlen(deleted) && strcmp(path + n - strlen(deleted), deleted) == 0)
-                path[(size_t)n - strlen(deleted)] = '\0';
-        return 0;
+        return r ? why_errno(why, 1, r, "cannot read /proc/self/exe") : 0;
 }
 
 /* The new binary must at least run, and accept the policies as they are now. */
@@ -84,7 +76,7 @@ int upgrade_begin(struct broker *broker, struct why *why) {
         char path[512];
         int r;
 
-        r = self_path(path, sizeof(path), why);
+        r = own_path(path, sizeof(path), why);
         if (!r)
                 r = try_out(broker->options, path, why);
         if (r)
@@ -227,13 +219,12 @@ static json_t *pack_state(const struct broker *broker) {
                                           (json_int_t)lease->client_until_usec, "oom_kills",
                                           (json_int_t)lease->oom_kills, "end_reason",
                                           lease->end_reason, "bucket", burst_pack(lease)));
-        return json_pack("{s:i s:i s:b s:i s:[I,I] s:o s:o s:o s:o}", "version", STATE_VERSION,
+        return json_pack("{s:i s:i s:b s:i s:i s:o s:o s:o s:o}", "version", STATE_VERSION,
                          "listen_fd", broker->control->listen_fd, "inherited",
-                         broker->control->inherited, "root_fd", broker->root.dir_fd, "nofile",
-                         (json_int_t)broker->control->nofile.rlim_cur,
-                         (json_int_t)broker->control->nofile.rlim_max, "clients", clients, "leases",
-                         leases, "events", pack_events(&broker->events, journal_next(broker)),
-                         "http", http_pack(broker));
+                         broker->control->inherited, "root_fd", broker->root.dir_fd, "launcher_fd",
+                         launcher_fd(broker->launcher), "clients", clients, "leases", leases,
+                         "events", pack_events(&broker->events, journal_next(broker)), "http",
+                         http_pack(broker));
 }
 
 /* Calls @fn with every descriptor that goes along. */
@@ -242,6 +233,7 @@ static void each_fd(const struct broker *broker, void (*fn)(int fd)) {
 
         fn(broker->control->listen_fd);
         fn(broker->root.dir_fd);
+        fn(launcher_fd(broker->launcher));
         http_each_fd(broker, fn);
         TAILQ_FOREACH(connection, &broker->control->connections, link) {
                 const struct lease *following = connection->following;
@@ -318,6 +310,15 @@ static char **resume_argv(char *const *argv, char *number) {
         return result;
 }
 
+/* A launcher of this release serves the next one, too, if it must: they tell each other which. */
+static void renew_launcher(struct broker *broker) {
+        int r = launcher_renew(broker->launcher);
+
+        if (r)
+                log_warning("the launcher goes on as the program that it is: %s",
+                            strerrordesc_np(r));
+}
+
 int upgrade_execute(struct broker *broker, struct why *why) {
         _cleanup_(fd_closep) int fd = -1;
         _cleanup_(freep) char **argv = NULL;
@@ -326,14 +327,13 @@ int upgrade_execute(struct broker *broker, struct why *why) {
 
         /* A child between clone and execve reads our memory, and execve ends threads: they go
          * first. */
-        if (broker->n_launching > 0 || space_is_asked(broker) ||
-            survey_is_asked(broker) || broker->n_gpu_errands > 0 ||
-            violations_are_sought(broker) || usage_is_busy(broker) ||
+        if (broker->n_launching > 0 || space_is_asked(broker) || survey_is_asked(broker) ||
+            broker->n_gpu_errands > 0 || violations_are_sought(broker) || usage_is_busy(broker) ||
             usage_is_asked(broker) || shrinks_give_up(broker) || !http_quiesce(broker)) {
                 broker_tick_at(broker, broker_now_usec() + DELAY_USEC);
                 return 0;
         }
-        r = self_path(path, sizeof(path), why);
+        r = own_path(path, sizeof(path), why);
         if (!r)
                 r = write_state(broker, &fd, why);
         if (!r) {
@@ -344,6 +344,7 @@ int upgrade_execute(struct broker *broker, struct why *why) {
         }
         if (!r) {
                 log_info("executing '%s'", path);
+                renew_launcher(broker);
                 each_fd(broker, let_through);
                 execv(path, argv);
                 r = why_errno(why, 1, errno, "cannot execute '%s'; going on as before", path);

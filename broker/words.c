@@ -243,7 +243,6 @@ static int open_disk(struct lease *lease, unsigned disk, bool read_only, struct 
         file = &lease->open->files[lease->open->n_files++];
         *file = (struct child_file){
                 .fd = lease->fds.disk[disk], .read_only = read_only, .name = disk};
-        snprintf(file->path, sizeof(file->path), "/proc/self/fd/%d", file->fd);
         return 0;
 }
 

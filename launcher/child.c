@@ -36,7 +36,7 @@ static _bare_ long set_mark(const struct child_args *args) {
         if (!args->mark_name)
                 return 0;
         /* In a namespace of its own it would call itself 1. */
-        pid = args->pid;
+        pid = args->note->pid;
         do {
                 digits[--at] = (char)('0' + pid % 10);
                 pid /= 10;
@@ -173,9 +173,9 @@ static _bare_ long run_step(struct child *child, enum child_step step) {
         case CHILD_BELL:
                 return set_bell(child);
         case CHILD_QUOTA:
-                return args->quota ? child_set_quota(args->quota) : 0;
+                return args->quota ? child_set_quota(args->quota, args->note) : 0;
         case CHILD_OPEN:
-                return args->open ? child_open_files(args->open) : 0;
+                return args->open ? child_open_files(args->open, args->note) : 0;
         case CHILD_SESSION:
                 return call(SYS_setsid, 0, 0, 0);
         case CHILD_STDIO:
@@ -237,8 +237,8 @@ _bare_ int launcher_child(void *userdata) {
                 long r = run_step(&child, step);
 
                 if (r < 0) {
-                        args->failed_step = step;
-                        args->failed_errnum = (uint32_t)-r;
+                        args->note->failed_step = step;
+                        args->note->failed_errnum = (uint32_t)-r;
                         break;
                 }
         }

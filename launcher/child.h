@@ -50,6 +50,7 @@
 #include <sys/types.h>
 
 #include <base/macro.h>
+#include <launcher/child_note.h>
 #include <launcher/child_open.h>
 #include <launcher/child_quota.h>
 #include <launcher/child_walls.h>
@@ -115,11 +116,7 @@ struct child_args {
         const struct sock_fprog *seccomp; /* NULL: no filter */
         struct child_learn *learn;        /* NULL; else in its place */
 
-        volatile pid_t pid; /* written by clone3, before the child runs */
-
-        /* Written by the child before it leaves, valid once it no longer shares our memory. */
-        volatile uint32_t failed_errnum; /* 0: nothing failed */
-        volatile uint32_t failed_step;
+        struct child_note *note; /* never NULL in the child */
 };
 
 /* Runs in the child; see above. */

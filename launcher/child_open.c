@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include <launcher/bare.h>
+#include <launcher/child_note.h>
 #include <launcher/child_open.h>
 
 #define NO_ID ((uid_t)-1)
@@ -29,7 +30,7 @@ static _bare_ long open_file(const struct child_file *file) {
         return r < 0 ? r : 0;
 }
 
-_bare_ long child_open_files(struct child_open *open) {
+_bare_ long child_open_files(const struct child_open *open, struct child_note *note) {
         long uid, gid, r;
 
         uid = call(SYS_setfsuid, NO_ID, 0, 0);
@@ -46,7 +47,7 @@ _bare_ long child_open_files(struct child_open *open) {
         for (size_t i = 0; r == 0 && i < open->n_files; i++) {
                 r = open_file(&open->files[i]);
                 if (r < 0)
-                        open->failed = (uint32_t)i + 1;
+                        note->failed_file = (uint32_t)i + 1;
         }
         if (r < 0)
                 return r;

@@ -12,7 +12,7 @@
 struct child_file {
         int fd;
         bool read_only;
-        char path[32]; /* "/proc/self/fd/N" */
+        char path[32]; /* "/proc/self/fd/N": spawn_start()'s */
         unsigned name; /* for people: the number of the disk */
 };
 
@@ -29,11 +29,11 @@ struct child_open {
         size_t n_groups;
         size_t n_files;
         struct child_file files[CHILD_OPEN_MAX];
-
-        volatile uint32_t failed; /* index of the file that could not be opened, + 1; 0: none */
 };
 
+struct child_note;
+
 /* Runs in the child, as root. Answers a negative errno. */
-long child_open_files(struct child_open *open);
+long child_open_files(const struct child_open *open, struct child_note *note);
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <launcher/bare.h>
+#include <launcher/child_note.h>
 #include <launcher/child_quota.h>
 
 static _bare_ long quota_call(long fd, long command, uint32_t project, void *argument) {
@@ -57,7 +58,7 @@ static _bare_ long quota_open(const struct child_quota *quota, size_t i,
         /* The analyser does not know that a bare call fills them. */
         attributes->fsx_projid = st.st_uid = st.st_mode = 0;
         other.dqb_bhardlimit = 0;
-        fd = call5(SYS_openat, AT_FDCWD, (long)quota->files[i],
+        fd = call5(SYS_openat, AT_FDCWD, (long)quota->paths[i],
                    O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, 0);
         if (fd < 0)
                 return fd;
@@ -85,7 +86,7 @@ static _bare_ long quota_open(const struct child_quota *quota, size_t i,
 }
 
 /* Answers how many are held; what was done is undone if it fails. */
-static _bare_ long quota_hold(struct child_quota *quota, const long *fds, struct fsxattr *all,
+static _bare_ long quota_hold(const struct child_quota *quota, const long *fds, struct fsxattr *all,
                               long n) {
         struct if_dqblk block;
         long done = 0, r;
@@ -118,7 +119,7 @@ static _bare_ long quota_hold(struct child_quota *quota, const long *fds, struct
         return r;
 }
 
-_bare_ long child_set_quota(struct child_quota *quota) {
+_bare_ long child_set_quota(const struct child_quota *quota, struct child_note *note) {
         struct fsxattr attributes[CHILD_QUOTA_FILES_MAX];
         long fds[CHILD_QUOTA_FILES_MAX], n = 0, r;
 
@@ -127,13 +128,13 @@ _bare_ long child_set_quota(struct child_quota *quota) {
                 if (r >= 0)
                         fds[n++] = r;
                 else
-                        quota->refused = (uint32_t)-r;
+                        note->quota_refused = (uint32_t)-r;
         }
         r = n > 0 ? quota_hold(quota, fds, attributes, n) : 0;
         for (long i = 0; i < n; i++)
                 call(SYS_close, fds[i], 0, 0);
         if (r < 0)
                 return r;
-        quota->n_held = (uint32_t)r;
+        note->quota_held = (uint32_t)r;
         return 0;
 }

@@ -7,6 +7,7 @@
 #include <base/macro.h>
 
 #define CHILD_QUOTA_FILES_MAX 16
+#define CHILD_PATH_MAX 32
 #define CHILD_PROJECT_MIN UINT32_C(0x40000000) /* ours: from here, 2^30 of them */
 #define CHILD_PROJECT_MAX UINT32_C(0x7fffffff)
 
@@ -17,22 +18,23 @@
  * not counted against anybody. A project with a limit is a living one; a file may keep the number
  * of one that is not.
  *
- * Where the file system has no project quota in force, nothing is changed and `refused` says why;
- * that is no failure of the step. EDQUOT is: the files are larger than the limit as they are.
+ * Where the file system has no project quota in force, nothing is changed and the note's
+ * quota_refused says why; that is no failure of the step. EDQUOT is: the files are larger than the
+ * limit as they are.
  */
 struct child_quota {
         uint32_t project;
         uint64_t limit_kib;
-        uid_t uid; /* the VM's user */
-        size_t n_files;                        /* on one file system */
-        char files[CHILD_QUOTA_FILES_MAX][32]; /* "/proc/self/fd/N" */
-        uid_t owners[CHILD_QUOTA_FILES_MAX];   /* who else may own it: see above */
-
-        volatile uint32_t n_held;  /* files under the quota, which is in force if not 0 */
-        volatile uint32_t refused; /* errno */
+        uid_t uid;      /* the VM's user */
+        size_t n_files; /* on one file system */
+        int fds[CHILD_QUOTA_FILES_MAX];
+        char paths[CHILD_QUOTA_FILES_MAX][CHILD_PATH_MAX]; /* "/proc/self/fd/N": spawn_start()'s */
+        uid_t owners[CHILD_QUOTA_FILES_MAX];               /* who else may own it: see above */
 };
 
+struct child_note;
+
 /* Runs in the child. Answers a negative errno. */
-long child_set_quota(struct child_quota *quota);
+long child_set_quota(const struct child_quota *quota, struct child_note *note);
 
 #endif

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <base/fd.h>
@@ -80,6 +81,18 @@ static void ignore(int signo) {
  * inherit that. A handler that does nothing is the same for us.
  */
 static void handle_ignored_signals(void) {
+        /* posix_spawn() leaves the two that are the C library's own ignored, and it lets nobody
+         * handle them: by default, as in every program that a shell has started. */
+        for (int signo = 32; signo <= 33; signo++) {
+                const struct {
+                        void (*handler)(int);
+                        unsigned long flags;
+                        void (*restorer)(void);
+                        uint64_t mask;
+                } by_default = {.handler = SIG_DFL};
+
+                (void)syscall(SYS_rt_sigaction, signo, &by_default, NULL, sizeof(uint64_t));
+        }
         for (int signo = 1; signo < NSIG; signo++) {
                 struct sigaction action;
 
@@ -106,8 +119,24 @@ void spawner_deinit(struct spawner *spawner) {
                 munmap(spawner->stacks[--spawner->n_stacks], GUARD_SIZE + STACK_SIZE);
 }
 
+/* What the child finds ready, since it can write no numbers itself. */
+static void prepare(struct process *process) {
+        struct child_args *args = &process->args;
+
+        if (!args->note)
+                args->note = &process->own_note;
+        *args->note = (struct child_note){.shares_memory = 1};
+        for (size_t i = 0; args->quota && i < args->quota->n_files; i++)
+                snprintf(args->quota->paths[i], CHILD_PATH_MAX, "/proc/self/fd/%d",
+                         args->quota->fds[i]);
+        for (size_t i = 0; args->open && i < args->open->n_files; i++)
+                snprintf(args->open->files[i].path, sizeof(args->open->files[i].path),
+                         "/proc/self/fd/%d", args->open->files[i].fd);
+}
+
 int spawn_start(struct spawner *spawner, struct process *process, struct why *why) {
         struct clone_args clone = {};
+        struct child_note *note;
         int pidfd = -1;
         void *stack;
         long pid;
@@ -117,16 +146,16 @@ int spawn_start(struct spawner *spawner, struct process *process, struct why *wh
         if (!stack)
                 return fault(-ENOMEM);
 
-        process->args.failed_errnum = 0;
-        process->shares_memory = 1;
+        prepare(process);
+        note = process->args.note;
         clone.flags = CLONE_VM | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND |
                       CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID;
         /* That of the cgroups is made once it is in its group: see launcher/child_walls.h. */
         if (process->args.walls)
                 clone.flags |= process->args.walls->namespaces & ~(uint64_t)CLONE_NEWCGROUP;
         clone.pidfd = (uintptr_t)&pidfd;
-        clone.parent_tid = (uintptr_t)&process->args.pid;
-        clone.child_tid = (uintptr_t)&process->shares_memory;
+        clone.parent_tid = (uintptr_t)&note->pid;
+        clone.child_tid = (uintptr_t)&note->shares_memory;
         clone.exit_signal = SIGCHLD;
         clone.stack = (uintptr_t)stack + GUARD_SIZE;
         clone.stack_size = STACK_SIZE;
@@ -134,7 +163,7 @@ int spawn_start(struct spawner *spawner, struct process *process, struct why *wh
 
         pid = launcher_clone3(&clone, sizeof(clone), launcher_child, &process->args);
         if (pid < 0) {
-                process->shares_memory = 0;
+                note->shares_memory = 0;
                 stack_drop(spawner, stack);
                 return why_errno(why, pid == -EAGAIN ? SPAWN_E_LIMIT : SPAWN_E_HOST, (int)-pid,
                                  "cannot start a process in its group");
@@ -145,35 +174,42 @@ int spawn_start(struct spawner *spawner, struct process *process, struct why *wh
         return 0;
 }
 
+int spawn_explain(const struct child_args *args, const struct child_note *note, struct why *why) {
+        int errnum = (int)note->failed_errnum;
+        uint32_t step = note->failed_step, file = note->failed_file;
+
+        if (errnum == 0)
+                return 0;
+        if (step == CHILD_EXEC)
+                return why_errno(why, SPAWN_E_EXEC, errnum, "cannot execute '%s'", args->argv[0]);
+        if (step == CHILD_QUOTA && errnum == EDQUOT)
+                return why_set(why, SPAWN_E_STEP,
+                               "its disk images already take more than the disk space it claims");
+        if (step == CHILD_OPEN && args->open && file > 0 && file <= args->open->n_files)
+                return why_errno(why, SPAWN_E_STEP, errnum,
+                                 "disk image %u: who asked for the VM cannot open it for %s",
+                                 args->open->files[file - 1].name,
+                                 args->open->files[file - 1].read_only ? "reading"
+                                                                       : "reading and writing");
+        return why_errno(why, SPAWN_E_STEP, errnum, "cannot %s",
+                         step < _CHILD_STEP_N ? step_names[step] : "do what no release knows");
+}
+
 int spawn_result(struct spawner *spawner, struct process *process, struct why *why) {
-        if (process->shares_memory)
+        int r;
+
+        if (process->args.note && process->args.note->shares_memory)
                 return SPAWN_E_AGAIN;
 
         stack_drop(spawner, take(process->stack));
-        if (process->args.failed_errnum == 0) {
-                /* ESRCH: it has ended already, and nobody is left to be exempt. */
-                int r = spawner->reset_oom ? spawn_reset_oom(process->pid) : 0;
-
-                if (r && r != ENOENT && r != ESRCH)
-                        return why_errno(why, SPAWN_E_STEP, r, "cannot reset oom_score_adj");
-                return 0;
-        }
-        if (process->args.failed_step == CHILD_EXEC)
-                return why_errno(why, SPAWN_E_EXEC, (int)process->args.failed_errnum,
-                                 "cannot execute '%s'", process->args.argv[0]);
-        if (process->args.failed_step == CHILD_QUOTA && process->args.failed_errnum == EDQUOT)
-                return why_set(why, SPAWN_E_STEP,
-                               "its disk images already take more than the disk space it claims");
-        if (process->args.failed_step == CHILD_OPEN && process->args.open->failed) {
-                const struct child_file *file =
-                        &process->args.open->files[process->args.open->failed - 1];
-
-                return why_errno(why, SPAWN_E_STEP, (int)process->args.failed_errnum,
-                                 "disk image %u: who asked for the VM cannot open it for %s",
-                                 file->name, file->read_only ? "reading" : "reading and writing");
-        }
-        return why_errno(why, SPAWN_E_STEP, (int)process->args.failed_errnum, "cannot %s",
-                         step_names[process->args.failed_step]);
+        r = spawn_explain(&process->args, process->args.note, why);
+        if (r || !spawner->reset_oom)
+                return r;
+        /* ESRCH: it has ended already, and nobody is left to be exempt. */
+        r = spawn_reset_oom(process->pid);
+        if (r && r != ENOENT && r != ESRCH)
+                return why_errno(why, SPAWN_E_STEP, r, "cannot reset oom_score_adj");
+        return 0;
 }
 
 int spawn_exit_code(int errnum) {
@@ -188,6 +224,6 @@ int spawn_reset_oom(pid_t pid) {
 }
 
 void process_deinit(struct process *process) {
-        assert(!process->shares_memory);
+        assert(!process->args.note || !process->args.note->shares_memory);
         process->pidfd = fd_close(process->pidfd);
 }

@@ -43,7 +43,7 @@ struct process {
         pid_t pid;
         int pidfd; /* -1: none; owned */
         void *stack;
-        volatile uint32_t shares_memory; /* cleared by the kernel */
+        struct child_note own_note; /* where args.note leads if nobody else is to read it */
         struct child_args args;
 };
 
@@ -57,9 +57,9 @@ void spawner_init(struct spawner *spawner, bool *exemptp);
 void spawner_deinit(struct spawner *spawner);
 
 /*
- * Starts process->args in the group args.cgroup_fd. @process, and everything process->args points
- * to, must stay where it is until spawn_result() gives something else than AGAIN. Answers HOST,
- * LIMIT; then nothing is left over.
+ * Starts process->args in the group args.cgroup_fd; args.note may be NULL. @process, and everything
+ * process->args points to, must stay where it is until spawn_result() gives something else than
+ * AGAIN. Answers HOST, LIMIT; then nothing is left over.
  */
 _must_check_ int spawn_start(struct spawner *spawner, struct process *process, struct why *why);
 
@@ -68,6 +68,10 @@ _must_check_ int spawn_start(struct spawner *spawner, struct process *process, s
  * that was killed on its way reads as executed; its exit status tells the rest.
  */
 _must_check_ int spawn_result(struct spawner *spawner, struct process *process, struct why *why);
+
+/* The sentence for what @note says of a child that no longer shares memory: 0, STEP or EXEC. */
+_must_check_ int spawn_explain(const struct child_args *args, const struct child_note *note,
+                               struct why *why);
 
 /* 127 for a command that was not found, 126 for one that cannot be executed. */
 int spawn_exit_code(int errnum);

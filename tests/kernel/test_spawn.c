@@ -87,7 +87,7 @@ static int result(struct stage *stage) {
                         return -1;
         }
         /* The kernel closes files and gives memory back in one execve; the bell may come first. */
-        while (stage->process.shares_memory)
+        while (stage->process.args.note->shares_memory)
                 poll(NULL, 0, 1);
         return spawn_result(&stage->spawner, &stage->process, &why);
 }
@@ -345,7 +345,7 @@ static void a_group_without_room_refuses_the_clone_and_nothing_is_left_over(void
         expect_int(spawn_start(&stage.spawner, &stage.process, &why), SPAWN_E_LIMIT);
         expect_int(why.errnum, EAGAIN);
         expect_int(stage.process.pidfd, -1);
-        expect(!stage.process.shares_memory);
+        expect(!stage.process.args.note->shares_memory);
         /* An inner group takes no processes. */
         need_int(file_write_at(stage.group_fd, "pids.max", "max"), 0);
         stage.process.args.cgroup_fd = stage.root.dir_fd;
@@ -386,8 +386,9 @@ static void a_child_that_hangs_before_execve_holds_up_nobody(void) {
                 need_int(cgroup_create_at(stage.root.dir_fd, "h", &fd, &why), 0);
                 other.args = stage.process.args;
                 other.args.cgroup_fd = fd;
+                other.args.note = NULL;
                 need_int(spawn_start(&stage.spawner, &other, &why), 0);
-                while (other.shares_memory)
+                while (other.args.note->shares_memory)
                         poll(NULL, 0, 1);
                 expect_int(spawn_result(&stage.spawner, &other, &why), 0);
                 waitpid(other.pid, &status, 0);
@@ -401,7 +402,7 @@ static void a_child_that_hangs_before_execve_holds_up_nobody(void) {
         /* cgroup.kill reaches the frozen, too. */
         expect_int(cgroup_kill(stage.group_fd, &why), 0);
         expect_int(reap(&stage), 128 + SIGKILL);
-        expect_int(stage.process.shares_memory, 0);
+        expect_int(stage.process.args.note->shares_memory, 0);
         expect_int(spawn_result(&stage.spawner, &stage.process, &why), 0);
         stage_close(&stage);
 }

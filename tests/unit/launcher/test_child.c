@@ -94,9 +94,9 @@ static int look(struct room *room, struct child_args *args, const ino_t *wanted)
         struct stat st;
 
         bell_events(room->inotify, events);
-        if (launcher_child(args) != 127 || args->failed_step != CHILD_EXEC ||
-            args->failed_errnum != ENOENT)
-                return 1 + (int)args->failed_step;
+        if (launcher_child(args) != 127 || args->note->failed_step != CHILD_EXEC ||
+            args->note->failed_errnum != ENOENT)
+                return 1 + (int)args->note->failed_step;
         for (size_t i = 0; i < args->n_pass; i++) {
                 int fd = CHILD_PASS_FIRST + (int)i;
 
@@ -122,7 +122,9 @@ static int look(struct room *room, struct child_args *args, const ino_t *wanted)
 /* The files from @at[] on at these numbers, the caller's directory at @cwd (0: none). */
 static int run(struct room *room, const int *at, size_t n, int cwd) {
         char *none[] = {NULL}, *argv[] = {(char *)"x", NULL}, *paths[] = {(char *)"/nowhere", NULL};
+        struct child_note note = {};
         struct child_args args = {
+                .note = &note,
                 .argv = argv,
                 .envp = none,
                 .paths = paths,

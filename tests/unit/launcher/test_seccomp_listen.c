@@ -200,6 +200,7 @@ static void what_comes_without_a_listener_ends_the_wait(void) {
 static int run_child(int peer) {
         char *const argv[] = {(char *)"/nonexistent/vmm", NULL}, *const envp[] = {NULL};
         static struct child_learn learn;
+        struct child_note note = {};
         int pass[3], null_fd = open("/dev/null", O_RDWR);
         struct child_args args = {
                 .argv = argv,
@@ -210,6 +211,7 @@ static int run_child(int peer) {
                 .pass = pass,
                 .n_pass = ARRAY_SIZE(pass),
                 .learn = &learn,
+                .note = &note,
                 .nofile = {1024, 1024},
         };
 
@@ -220,7 +222,7 @@ static int run_child(int peer) {
         dup2(peer, CHILD_PASS_FIRST + 1);
         child_learn_init(&learn, CHILD_PASS_FIRST + 1);
         (void)launcher_child(&args);
-        return args.failed_step == CHILD_EXEC ? (int)args.failed_errnum : 100;
+        return note.failed_step == CHILD_EXEC ? (int)note.failed_errnum : 100;
 }
 
 static void the_socket_may_lie_where_another_descriptor_goes(void) {

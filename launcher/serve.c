@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+#include <base/why.h>
+#include <launcher/errands.h>
+#include <launcher/serve.h>
+#include <launcher/spawn.h>
+#include <launcher/wire_spawn.h>
+
+#define TIMEOUT_SEC 10 /* in the middle of a request */
+#define GUESTS_MAX 8   /* connected, but not shown to be allowed to */
+#define COLLECT_MS 20
+
+/* A child from its request until its broker, which may have left, wants no more of its note. */
+struct launch {
+        struct process process;
+        struct wire_spawn spawn;
+        char *payload;
+        bool released;
+};
+
+struct server {
+        const struct serve_options *options;
+        struct spawner spawner;
+        struct rlimit nofile; /* what we were started with is what VMs get */
+        bool exempt;
+        int listen_fd, connection_fd, epoll_fd, notes_fd;
+        int guests[GUESTS_MAX];
+        size_t next_guest;
+        struct child_note *notes;
+        struct launch *launches[SERVE_SLOTS_MAX];
+        size_t n_launches, n_released; /* on their way; of these, wanted by nobody */
+        size_t next_slot;
+        struct wire_message message;
+};
+
+static void tell(const struct server *server, const char *what, int error) {
+        char text[WHY_TEXT_MAX + 100];
+
+        snprintf(text, sizeof(text), "launcher: %s: %s", what, strerrordesc_np(error));
+        server->options->log(text);
+}
+
+/* ---- what happens without anybody asking ---- */
+
+/* What an event is about: a socket, or the end of a child that nobody will ask for. */
+static uint64_t event_of(int fd, pid_t pid) {
+        return (uint64_t)(uint32_t)fd << 32 | (uint32_t)pid;
+}
+
+static int listen_to(const struct server *server, int fd, pid_t pid) {
+        struct epoll_event event = {.events = EPOLLIN, .data.u64 = event_of(fd, pid)};
+
+        return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? errno : 0;
+}
+
+/* Its end is nobody's news: it is reaped when it comes. Takes @pidfd. */
+static void reap_later(const struct server *server, pid_t pid, int pidfd) {
+        int r = pidfd < 0 ? errno : listen_to(server, pidfd, pid);
+
+        if (r == 0)
+                return;
+        tell(server, "a process will stay a zombie", r);
+        fd_close(pidfd);
+}
+
+static void reap(int pidfd) {
+        siginfo_t info;
+
+        (void)waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG);
+        fd_close(pidfd);
+}
+
+/* Frees what a child needed that is on its own; false: it is not yet. */
+static bool collect(struct server *server, size_t slot) {
+        struct launch *launch = server->launches[slot];
+        struct why why = {};
+        int r;
+
+        r = spawn_result(&server->spawner, &launch->process, &why);
+        if (r == SPAWN_E_AGAIN)
+                return false;
+        if (r == SPAWN_E_STEP && launch->process.args.note->failed_errnum == 0) {
+                /* It would be spared by the OOM killer: better none at all. */
+                tell(server, why.text, why.errnum);
+                (void)kill(launch->process.pid, SIGKILL);
+        }
+        process_deinit(&launch->process);
+        wire_spawn_deinit(&launch->spawn);
+        free(launch->payload);
+        free(launch);
+        server->launches[slot] = NULL;
+        server->n_launches--;
+        return true;
+}
+
+static void release(struct server *server, size_t slot) {
+        struct launch *launch = slot < SERVE_SLOTS_MAX ? server->launches[slot] : NULL;
+
+        if (!launch || launch->released)
+                return;
+        launch->released = true;
+        if (!collect(server, slot))
+                server->n_released++;
+}
+
+static void collect_released(struct server *server) {
+        for (size_t i = 0; i < SERVE_SLOTS_MAX && server->n_released > 0; i++)
+                if (server->launches[i] && server->launches[i]->released && collect(server, i))
+                        server->n_released--;
+}
+
+/* ---- requests ---- */
+
+static bool take_slot(struct server *server, size_t *slotp) {
+        for (size_t i = 0; i < SERVE_SLOTS_MAX; i++) {
+                size_t slot = (server->next_slot + i) % SERVE_SLOTS_MAX;
+
+                if (server->launches[slot])
+                        continue;
+                server->next_slot = slot + 1;
+                *slotp = slot;
+                return true;
+        }
+        return false;
+}
+
+static int hello(struct server *server, struct wire_answer *answer, int *fds) {
+        answer->number[0] = WIRE_VERSION;
+        answer->number[1] = server->options->n_filters;
+        answer->number[2] = server->exempt;
+        answer->number[3] = getpid();
+        fds[0] = fcntl(server->notes_fd, F_DUPFD_CLOEXEC, 3);
+        fds[1] = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        fds[2] = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+        answer->n_fds = 3;
+        for (size_t i = 0; i < 3; i++)
+                if (fds[i] < 0) {
+                        int error = errno;
+
+                        fd_close_many(fds, 3);
+                        answer->n_fds = 0;
+                        return error;
+                }
+        return 0;
+}
+
+/* number[0] of the request: nobody will ask how it ended. */
+static int start(struct server *server, struct wire_answer *answer, int *pidfdp) {
+        struct wire_message *message = &server->message;
+        struct launch *launch;
+        struct why why = {};
+        size_t slot;
+        int r;
+
+        if (!take_slot(server, &slot))
+                return EAGAIN;
+        launch = calloc(1, sizeof(*launch));
+        if (!launch)
+                return ENOMEM;
+        r = wire_spawn_read(&launch->spawn, message->payload, message->request.length, message->fds,
+                            message->request.n_fds);
+        if (r == 0) {
+                launch->process = (struct process){.pidfd = -1, .args = launch->spawn.args};
+                launch->process.args.nofile = server->nofile;
+                launch->process.args.note = &server->notes[slot];
+                r = spawn_start(&server->spawner, &launch->process, &why);
+                if (r)
+                        r = r < 0 ? -r : why.errnum;
+        }
+        if (r) {
+                wire_spawn_deinit(&launch->spawn);
+                free(launch);
+                return r;
+        }
+        launch->payload = take(message->payload);
+        server->launches[slot] = launch;
+        server->n_launches++;
+        answer->number[0] = launch->process.pid;
+        answer->number[1] = (int64_t)slot;
+        if (message->request.number[0])
+                reap_later(server, launch->process.pid,
+                           fcntl(launch->process.pidfd, F_DUPFD_CLOEXEC, 3));
+        *pidfdp = take_fd(launch->process.pidfd);
+        answer->n_fds = 1;
+        return 0;
+}
+
+/* number[1] of the request: it is only asked whether it has ended. */
+static int how_it_ended(const struct wire_request *request, struct wire_answer *answer) {
+        int flags = WEXITED | WNOHANG | (request->number[1] ? WNOWAIT : 0);
+        siginfo_t info = {};
+
+        if (request->number[0] <= 0 || request->number[0] > INT32_MAX)
+                return EINVAL;
+        if (waitid(P_PID, (id_t)request->number[0], &info, flags) < 0)
+                return errno;
+        if (info.si_pid == 0)
+                return EAGAIN;
+        answer->number[0] = info.si_code;
+        answer->number[1] = info.si_status;
+        return 0;
+}
+
+static bool is_among(const struct wire_message *message, pid_t pid) {
+        const pid_t *pids = (const pid_t *)message->payload;
+
+        for (size_t i = 0; i < message->request.length / sizeof(*pids); i++)
+                if (pids[i] == pid)
+                        return true;
+        return false;
+}
+
+static bool is_on_its_way(const struct server *server, pid_t pid) {
+        for (size_t i = 0; i < SERVE_SLOTS_MAX; i++)
+                if (server->launches[i] && server->launches[i]->process.pid == pid)
+                        return true;
+        return false;
+}
+
+/* proc_pid_children(5). Of all our children those that no broker will ask for: an earlier one's. */
+static void leave_others(struct server *server) {
+        char path[48];
+        FILE *file;
+        pid_t pid;
+
+        snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+        file = fopen(path, "re");
+        if (!file) {
+                tell(server, path, errno);
+                return;
+        }
+        while (fscanf(file, "%d", &pid) == 1)
+                if (!is_among(&server->message, pid) && !is_on_its_way(server, pid))
+                        reap_later(server, pid, pidfd_open(pid, 0));
+        fclose(file);
+}
+
+static int renew(struct server *server) {
+        struct rlimit raised;
+        int r;
+
+        if (server->n_launches > 0)
+                return EBUSY;
+        getrlimit(RLIMIT_NOFILE, &raised);
+        (void)setrlimit(RLIMIT_NOFILE, &server->nofile);
+        r = server->options->renew(server->listen_fd, server->connection_fd);
+        (void)setrlimit(RLIMIT_NOFILE, &raised);
+        return r;
+}
+
+static int run(struct server *server, struct wire_answer *answer, int *fds) {
+        struct wire_message *message = &server->message;
+        const struct wire_request *request = &message->request;
+        int r;
+
+        switch (request->op) {
+        case WIRE_HELLO:
+                return hello(server, answer, fds);
+        case WIRE_SPAWN:
+                return start(server, answer, fds);
+        case WIRE_WAIT:
+                return how_it_ended(request, answer);
+        case WIRE_RESET_OOM:
+                if (request->number[0] <= 0 || request->number[0] > INT32_MAX)
+                        return EINVAL;
+                return spawn_reset_oom((pid_t)request->number[0]);
+        case WIRE_RENEW:
+                return renew(server);
+        default:
+                fds[0] = -1;
+                r = errand_run(message, answer, &fds[0]);
+                answer->n_fds = fds[0] >= 0;
+                return r;
+        }
+}
+
+static int receive(struct server *server) {
+        struct wire_message *message = &server->message;
+        size_t n_fds = 0;
+        int r;
+
+        r = wire_receive(server->connection_fd, &message->request, sizeof(message->request),
+                         message->fds, WIRE_FDS_MAX, &n_fds);
+        if (r)
+                return r;
+        if (n_fds != message->request.n_fds || message->request.length > WIRE_LENGTH_MAX) {
+                fd_close_many(message->fds, n_fds);
+                return EBADMSG;
+        }
+        message->payload = malloc(message->request.length + 1);
+        r = message->payload ? wire_receive_payload(server->connection_fd, message->payload,
+                                                    message->request.length)
+                             : ENOMEM;
+        if (r == 0)
+                message->payload[message->request.length] = '\0';
+        else
+                fd_close_many(message->fds, n_fds);
+        return r;
+}
+
+/* 0, or why the connection cannot go on. */
+static int serve_one(struct server *server) {
+        struct wire_message *message = &server->message;
+        int fds[WIRE_ANSWER_FDS_MAX] = {-1, -1, -1}, r;
+        struct wire_answer answer = {};
+
+        *message = (struct wire_message){};
+        r = receive(server);
+        if (r == 0 && message->request.op == WIRE_RELEASE) {
+                release(server, (uint64_t)message->request.number[0] < SERVE_SLOTS_MAX
+                                        ? (size_t)message->request.number[0]
+                                        : SERVE_SLOTS_MAX);
+        } else if (r == 0 && message->request.op == WIRE_OURS) {
+                leave_others(server);
+        } else if (r == 0) {
+                answer.error = run(server, &answer, fds);
+                r = wire_send(server->connection_fd, &answer, sizeof(answer), NULL, 0, fds,
+                              answer.n_fds);
+                fd_close_many(fds, WIRE_ANSWER_FDS_MAX);
+        }
+        if (r != EPIPE && message->request.n_fds <= WIRE_FDS_MAX)
+                fd_close_many(message->fds, message->request.n_fds);
+        free(take(message->payload));
+        return r;
+}
+
+/* ---- who is there ---- */
+
+static void hang_up(struct server *server) {
+        server->connection_fd = fd_close(server->connection_fd);
+        for (size_t i = 0; i < SERVE_SLOTS_MAX && server->n_launches > server->n_released; i++)
+                release(server, i);
+}
+
+static int take_connection(struct server *server, int fd) {
+        const struct timeval timeout = {.tv_sec = TIMEOUT_SEC};
+
+        if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
+            setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
+                return errno;
+        server->connection_fd = fd;
+        return 0;
+}
+
+/* One byte, from whom the kernel lets say that he is init. EAGAIN: it has not come. */
+static int check_guest(int fd) {
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
+        } control;
+        struct ucred who = {};
+        char byte;
+        struct iovec part = {&byte, 1};
+        struct msghdr message = {.msg_iov = &part,
+                                 .msg_iovlen = 1,
+                                 .msg_control = &control,
+                                 .msg_controllen = sizeof(control)};
+        ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+        if (n < 0)
+                return errno;
+        for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at; at = CMSG_NXTHDR(&message, at)) {
+                int other;
+
+                if (at->cmsg_level != SOL_SOCKET)
+                        continue;
+                if (at->cmsg_type == SCM_CREDENTIALS) {
+                        memcpy(&who, CMSG_DATA(at), sizeof(who));
+                } else if (at->cmsg_type == SCM_RIGHTS) {
+                        memcpy(&other, CMSG_DATA(at), sizeof(other));
+                        fd_close(other);
+                }
+        }
+        return n == 1 && who.pid == 1 && who.uid == 0 ? 0 : EPERM;
+}
+
+static void on_guest(struct server *server, size_t place) {
+        int fd = server->guests[place], r = check_guest(fd);
+
+        if (r == EAGAIN)
+                return;
+        server->guests[place] = -1;
+        if (r == 0) {
+                hang_up(server); /* a broker that has died unnoticed */
+                r = take_connection(server, fd);
+        } else {
+                tell(server, "somebody was turned away", r);
+        }
+        if (r)
+                fd_close(fd);
+}
+
+static void on_listen(struct server *server) {
+        int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC), on = 1, r;
+        int *place = &server->guests[server->next_guest++ % GUESTS_MAX];
+
+        if (fd < 0)
+                return;
+        /* Whoever is silent for longest makes room. */
+        *place = fd_close(*place);
+        r = setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? errno
+                                                                         : listen_to(server, fd, 0);
+        if (r)
+                fd_close(fd);
+        else
+                *place = fd;
+}
+
+static void on_event(struct server *server, const struct epoll_event *event) {
+        int fd = (int)(event->data.u64 >> 32);
+
+        if ((uint32_t)event->data.u64 != 0) {
+                reap(fd);
+        } else if (fd == server->listen_fd) {
+                on_listen(server);
+        } else if (fd == server->connection_fd) {
+                int r = serve_one(server);
+
+                if (r && r != EPIPE)
+                        tell(server, "lost the broker", r);
+                if (r)
+                        hang_up(server);
+        } else {
+                for (size_t i = 0; i < GUESTS_MAX; i++)
+                        if (server->guests[i] == fd)
+                                on_guest(server, i);
+        }
+}
+
+/* ---- beginning ---- */
+
+static int make_notes(struct server *server) {
+        size_t size = SERVE_SLOTS_MAX * sizeof(struct child_note);
+        void *map;
+
+        server->notes_fd = memfd_create("provium-notes", MFD_CLOEXEC);
+        if (server->notes_fd < 0 || ftruncate(server->notes_fd, (off_t)size) < 0)
+                return errno;
+        map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, server->notes_fd, 0);
+        if (map == MAP_FAILED)
+                return errno;
+        server->notes = map;
+        return 0;
+}
+
+static int begin(struct server *server) {
+        struct rlimit limit;
+        int r;
+
+        for (size_t i = 0; i < GUESTS_MAX; i++)
+                server->guests[i] = -1;
+        spawner_init(&server->spawner, &server->exempt);
+        getrlimit(RLIMIT_NOFILE, &server->nofile);
+        limit = (struct rlimit){server->nofile.rlim_max, server->nofile.rlim_max};
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+        server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        r = server->epoll_fd < 0 ? errno : make_notes(server);
+        if (r == 0 && server->listen_fd >= 0)
+                r = fcntl(server->listen_fd, F_SETFL, O_NONBLOCK) < 0
+                            ? errno
+                            : listen_to(server, server->listen_fd, 0);
+        if (r == 0 && server->connection_fd >= 0)
+                r = take_connection(server, server->connection_fd)
+                            ?: listen_to(server, server->connection_fd, 0);
+        return r;
+}
+
+static int answer_renewed(struct server *server) {
+        const struct wire_answer answer = {};
+
+        return wire_send(server->connection_fd, &answer, sizeof(answer), NULL, 0, NULL, 0);
+}
+
+int serve(const struct serve_options *options) {
+        static struct server server;
+        struct epoll_event event;
+        int r;
+
+        server = (struct server){.options = options,
+                                 .listen_fd = options->listen_fd,
+                                 .connection_fd = options->connection_fd};
+        r = begin(&server);
+        if (r == 0 && options->renewed && server.connection_fd >= 0 && answer_renewed(&server))
+                hang_up(&server);
+        while (r == 0 && (server.listen_fd >= 0 || server.connection_fd >= 0)) {
+                /* One at a time: what it is about may be gone after the one before. */
+                int n = epoll_wait(server.epoll_fd, &event, 1,
+                                   server.n_released > 0 ? COLLECT_MS : -1);
+
+                if (n < 0 && errno != EINTR)
+                        r = errno;
+                if (n == 1)
+                        on_event(&server, &event);
+                collect_released(&server);
+        }
+        return r;
+}
