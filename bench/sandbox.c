@@ -100,6 +100,7 @@ static double usec_between(uint64_t from_ns, uint64_t to_ns) {
 }
 
 static void load(struct bench *bench, const char *config_dir, const char *vendor_dir) {
+        static const struct launcher_place nowhere = {.fd = -1, .path = "/nonexistent"};
         static struct policy_errors errors;
         struct why why = {};
         char line[1200];
@@ -108,6 +109,8 @@ static void load(struct bench *bench, const char *config_dir, const char *vendor
         bench->options.vendor_dir = vendor_dir;
         bench->broker.options = &bench->options;
         TAILQ_INIT(&bench->broker.leases);
+        if (launcher_new(&bench->broker.launcher, &nowhere, "", &why))
+                errx(1, "out of memory");
         if (policy_load(&bench->broker.policy, config_dir, vendor_dir, &errors))
                 errx(1, "%s", policy_error_format(&errors.list[0], line, sizeof(line)));
         if (filters_load(&bench->broker.filters, &bench->options, bench->broker.policy, &why))

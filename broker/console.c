@@ -11,6 +11,7 @@
 #include <broker/console.h>
 #include <broker/console_keeper.h>
 #include <broker/lease.h>
+#include <launcher/launcher_errands.h>
 
 #define ROWS 24
 #define COLUMNS 80
@@ -25,9 +26,12 @@ static const struct child_walls walls = {.drop_capabilities = true};
  * the VM's, so that the VM may open it again (/dev/stderr). */
 static int make_pty(struct lease *lease, struct console *console, struct why *why) {
         const struct winsize window = {.ws_row = ROWS, .ws_col = COLUMNS};
-        int unlock = 0;
+        struct launcher *launcher = lease->broker->launcher;
+        char path[64];
+        int unlock = 0, r;
 
-        console->master_fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+        snprintf(path, sizeof(path), "%s/ptmx", launcher_dev(launcher));
+        console->master_fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
         if (console->master_fd < 0)
                 return why_errno(why, ENDPOINT_E_HOST, errno,
                                  errno == ENOSPC ? "cannot make a console: all terminals are in "
@@ -36,11 +40,13 @@ static int make_pty(struct lease *lease, struct console *console, struct why *wh
         if (ioctl(console->master_fd, TIOCSPTLCK, &unlock) == 0)
                 console->slave_fd =
                         ioctl(console->master_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-        if (console->slave_fd < 0 ||
-            fchown(console->slave_fd, lease->record.run_uid, lease->record.run_gid) < 0 ||
-            fchmod(console->slave_fd, 0600) < 0 ||
+        if (console->slave_fd < 0 || fchmod(console->slave_fd, 0600) < 0 ||
             ioctl(console->master_fd, TIOCSWINSZ, &window) < 0)
                 return why_errno(why, ENDPOINT_E_HOST, errno, "cannot make a console");
+        r = launcher_chown(launcher, console->slave_fd, lease->record.run_uid,
+                           lease->record.run_gid);
+        if (r)
+                return why_errno(why, ENDPOINT_E_HOST, r, "cannot give a console to its VM");
         return 0;
 }
 

@@ -22,13 +22,16 @@
 /* ---- which disks ---- */
 
 /* As the capacity is found: the directory, or the nearest parent that is there. */
-static int open_data_directory(const struct broker_policy *policy) {
-        char path[sizeof(policy->data_directory)];
+static int open_data_directory(const struct broker *broker) {
+        const char *dev_dir = launcher_dev(broker->launcher);
+        const struct broker_policy *policy = &broker->policy->broker;
+        char path[sizeof(policy->data_directory)], place[HOST_PATH_MAX];
         char *slash;
         int fd;
 
         strcpy(path, policy->data_directory);
-        while ((fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0 && errno == ENOENT) {
+        while ((fd = open(host_path(dev_dir, path, place), O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0 &&
+               errno == ENOENT) {
                 slash = strrchr(path, '/');
                 if (!slash || strcmp(path, "/") == 0)
                         break;
@@ -41,12 +44,14 @@ static void find_host(const struct broker *broker, struct resolve_host *host) {
         *host = (struct resolve_host)RESOLVE_HOST_HERE;
         host->sys_dir = broker->options->sys_dir;
         host->proc_dir = broker->options->proc_dir;
+        host->dev_dir = launcher_dev(broker->launcher);
+        host->mountinfo_fd = launcher_mountinfo_fd(broker->launcher);
 }
 
 void diskio_configure(struct broker *broker) {
         const struct broker_policy *policy = &broker->policy->broker;
         struct data_disks *data = &broker->data_disks;
-        _cleanup_(fd_closep) int fd = open_data_directory(policy);
+        _cleanup_(fd_closep) int fd = open_data_directory(broker);
         struct resolve_host host;
 
         find_host(broker, &host);

@@ -149,10 +149,11 @@ static void check_reserve(struct findings *findings) {
 
 static void check_disk(struct findings *findings) {
         const char *path = policy_of(findings)->data_directory;
-        char mend[FINDING_MEND_MAX];
+        char mend[FINDING_MEND_MAX], place[HOST_PATH_MAX];
         struct statx found;
 
-        if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE, &found) == 0) {
+        if (statx(AT_FDCWD, host_path(launcher_dev(findings->broker->launcher), path, place),
+                  AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE, &found) == 0) {
                 if (S_ISDIR(found.stx_mode))
                         finding_ok(findings, "the data directory is %s", path);
                 else
@@ -335,7 +336,7 @@ static void check_drain(struct findings *findings) {
 /* ---- devices and numbers ---- */
 
 static void check_kvm(struct findings *findings) {
-        if (access("/dev/kvm", F_OK) == 0)
+        if (finding_device(findings, "kvm"))
                 finding_ok(findings, "/dev/kvm is there");
         else
                 finding_warning(findings,

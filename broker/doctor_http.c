@@ -1,35 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include <base/fd.h>
 #include <broker/broker.h>
 #include <broker/doctor_http.h>
 #include <broker/finding.h>
 #include <broker/http_conn.h>
+#include <launcher/launcher_errands.h>
 
 /*
  * systemd's IPAddressDeny= drops what we send without a word to whoever waits for it; a connection
- * to ourselves that is begun, and not waited for, is refused at once then.
+ * to ourselves that is begun, and not waited for, is refused at once then. Our sockets are of the
+ * launcher's making, and so is what keeps IP from them.
  */
-static bool is_walled(int listen_fd) {
+static bool is_walled(struct launcher *launcher, int listen_fd) {
         struct sockaddr_storage address = {};
         socklen_t length = sizeof(address);
-        _cleanup_(fd_closep) int fd = -1;
 
-        if (getsockname(listen_fd, (struct sockaddr *)&address, &length) < 0)
-                return false;
-        fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        return fd >= 0 && connect(fd, (struct sockaddr *)&address, length) < 0 && errno == EPERM;
+        return getsockname(listen_fd, (struct sockaddr *)&address, &length) == 0 &&
+               launcher_connect(launcher, (struct sockaddr *)&address, length) == EPERM;
 }
 
 static void check_tcp(struct findings *findings, const struct http_listener *listener) {
         const struct http_policy *policy = &findings->broker->policy->broker.http;
 
-        if (is_walled(listener->fd))
+        if (is_walled(findings->broker->launcher, listener->fd))
                 finding_problem(findings,
-                                "systemctl edit provium-broker, and add: [Service] "
+                                "systemctl edit provium-launcher, and add: [Service] "
                                 "IPAddressAllow=localhost and the networks of its readers",
                                 "nobody is reached from %s: systemd keeps IP from the broker",
                                 listener->name);

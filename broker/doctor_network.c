@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include <base/fd.h>
 #include <broker/broker.h>
 #include <broker/doctor_network.h>
 #include <broker/finding.h>
@@ -55,53 +53,37 @@ void doctor_check_fq_codel(struct findings *findings) {
 
 /* ---- the bridge ---- */
 
-/* An interface can have many addresses: with one given, SIOCGIFADDR finds that one (devinet.c). */
-static bool has_ipv4(const char *link, const unsigned char bytes[4]) {
-        _cleanup_(fd_closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        struct sockaddr_in address = {.sin_family = AF_INET};
-        struct ifreq request = {};
+/* Of what the kernel lists through netlink: the broker may make no sockets of the Internet. */
+static bool has_address(const struct ifaddrs *all, const char *link,
+                        const struct policy_address *address) {
+        for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
+                const struct sockaddr *found = one->ifa_addr;
 
-        snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", link);
-        memcpy(&address.sin_addr, bytes, 4);
-        memcpy(&request.ifr_addr, &address, sizeof(address));
-        if (fd < 0 || ioctl(fd, SIOCGIFADDR, &request) < 0)
-                return false;
-        memcpy(&address, &request.ifr_addr, sizeof(address));
-        return memcmp(&address.sin_addr, bytes, 4) == 0;
-}
-
-/* Lines such as "fe800000000000000000000000000001 02 40 20 80     eth0". */
-static bool has_ipv6(const char *proc_dir, const char *link, const unsigned char bytes[16]) {
-        char path[512], line[128], wanted[33];
-        bool found = false;
-        FILE *file;
-
-        for (unsigned i = 0; i < 16; i++)
-                snprintf(wanted + 2 * (size_t)i, 3, "%02x", bytes[i]);
-        snprintf(path, sizeof(path), "%s/net/if_inet6", proc_dir);
-        file = fopen(path, "re");
-        while (file && !found && fgets(line, sizeof(line), file)) {
-                const char *name = strrchr(line, ' ');
-
-                line[strcspn(line, "\n")] = '\0';
-                found = strncmp(line, wanted, 32) == 0 && name && strcmp(name + 1, link) == 0;
+                if (!found || found->sa_family != address->family ||
+                    strcmp(one->ifa_name, link) != 0)
+                        continue;
+                if (address->family == AF_INET
+                            ? memcmp(&((const struct sockaddr_in *)found)->sin_addr, address->bytes,
+                                     4) == 0
+                            : memcmp(&((const struct sockaddr_in6 *)found)->sin6_addr,
+                                     address->bytes, 16) == 0)
+                        return true;
         }
-        if (file)
-                fclose(file);
-        return found;
+        return false;
 }
 
 /* Tells of each address that is missing; were there none? */
 static bool check_addresses(struct findings *findings, const struct network_policy *policy) {
+        struct ifaddrs *addresses = NULL;
         bool all = true;
 
+        if (policy->n_addresses > 0 && getifaddrs(&addresses) < 0)
+                addresses = NULL;
         for (size_t i = 0; i < policy->n_addresses; i++) {
                 const struct policy_address *address = &policy->addresses[i];
                 char text[POLICY_ADDRESS_TEXT_MAX], mend[128];
 
-                if (address->family == AF_INET ? has_ipv4(policy->bridge, address->bytes)
-                                               : has_ipv6(findings->broker->options->proc_dir,
-                                                          policy->bridge, address->bytes))
+                if (has_address(addresses, policy->bridge, address))
                         continue;
                 all = false;
                 policy_address_format(address, text, sizeof(text));
@@ -109,6 +91,7 @@ static bool check_addresses(struct findings *findings, const struct network_poli
                 finding_problem(findings, mend, "the bridge %s lacks its address %s",
                                 policy->bridge, text);
         }
+        freeifaddrs(addresses);
         return all;
 }
 
@@ -264,7 +247,7 @@ void doctor_check_forwarding(struct findings *findings) {
 }
 
 void doctor_check_tun(struct findings *findings) {
-        if (access("/dev/net/tun", F_OK) == 0)
+        if (finding_device(findings, "net/tun"))
                 finding_ok(findings, "/dev/net/tun is there");
         else
                 finding_problem(findings, "modprobe tun",
@@ -272,7 +255,7 @@ void doctor_check_tun(struct findings *findings) {
 }
 
 void doctor_check_vhost_net(struct findings *findings) {
-        if (access("/dev/vhost-net", F_OK) == 0)
+        if (finding_device(findings, "vhost-net"))
                 finding_ok(findings, "/dev/vhost-net is there");
         else
                 finding_warning(findings, "modprobe vhost_net",

@@ -12,6 +12,7 @@
 #include <broker/broker.h>
 #include <broker/endpoint.h>
 #include <broker/lease.h>
+#include <launcher/launcher_errands.h>
 
 #define BACKLOG 8 /* who cannot be served yet waits here */
 
@@ -39,6 +40,18 @@ static int make_directory(const struct endpoint *endpoint, const struct broker *
                                : why_errno(why, ENDPOINT_E_HOST, errno, "cannot create '%s'", path);
 }
 
+/* Nobody else can put anything in its place. */
+static bool give(const struct lease *lease, const char *path) {
+        _cleanup_(fd_closep) int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        int r;
+
+        r = fd < 0 ? errno
+                   : launcher_chown(lease->broker->launcher, fd, lease->record.uid,
+                                    lease->record.gid);
+        errno = r;
+        return r == 0;
+}
+
 int endpoint_make(const struct endpoint *endpoint, const struct lease *lease, int *fdp,
                   struct why *why) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -63,8 +76,8 @@ int endpoint_make(const struct endpoint *endpoint, const struct lease *lease, in
             bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
                 return why_errno(why, ENDPOINT_E_HOST, errno, "cannot make the %s socket '%s'",
                                  endpoint->label, address.sun_path);
-        if (lchown(address.sun_path, lease->record.uid, lease->record.gid) < 0 ||
-            listen(fd, BACKLOG) < 0 || rename(address.sun_path, path) < 0) {
+        if (!give(lease, address.sun_path) || listen(fd, BACKLOG) < 0 ||
+            rename(address.sun_path, path) < 0) {
                 r = why_errno(why, ENDPOINT_E_HOST, errno, "cannot make the %s socket '%s'",
                               endpoint->label, path);
                 unlink(address.sun_path);

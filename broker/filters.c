@@ -106,9 +106,10 @@ const struct sock_fprog *filters_seccomp(const struct filters *filters, const ch
 /* ---- devices ---- */
 
 /* The child makes the nodes itself, within the group; what a VM has no capability for it cannot. */
-static size_t make_rules(struct device_rule rules[RULES_MAX], const char *devices) {
+static size_t make_rules(struct device_rule rules[RULES_MAX], const char *dev_dir,
+                         const char *devices) {
         static const char *const always[] = {"pts", "ptmx"};
-        _cleanup_(fd_closep) int dev_fd = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_(fd_closep) int dev_fd = open(dev_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
         char word[DEVICE_WORD_MAX + 1];
         size_t n = 0;
 
@@ -127,8 +128,8 @@ static size_t make_rules(struct device_rule rules[RULES_MAX], const char *device
         return n;
 }
 
-static int find_fence(struct filters *filters, const char *devices, int *prog_fdp,
-                      struct why *why) {
+static int find_fence(struct filters *filters, const char *dev_dir, const char *devices,
+                      int *prog_fdp, struct why *why) {
         struct device_rule rules[RULES_MAX];
         struct fence *fence;
         int r;
@@ -138,7 +139,7 @@ static int find_fence(struct filters *filters, const char *devices, int *prog_fd
                         *prog_fdp = filters->fences[i].prog_fd;
                         return 0;
                 }
-        r = devices_load(rules, make_rules(rules, devices), prog_fdp, why);
+        r = devices_load(rules, make_rules(rules, dev_dir, devices), prog_fdp, why);
         if (r)
                 return r;
         fence = &filters->fences[filters->n_fences++];
@@ -147,7 +148,7 @@ static int find_fence(struct filters *filters, const char *devices, int *prog_fd
         return 0;
 }
 
-int filters_confine(struct filters *filters, int dir_fd, const char *devices,
+int filters_confine(struct filters *filters, const char *dev_dir, int dir_fd, const char *devices,
                     const struct device_rule *extra, size_t n_extra, struct why *why) {
         _cleanup_(fd_closep) int own_fd = -1;
         struct device_rule rules[RULES_MAX];
@@ -156,10 +157,10 @@ int filters_confine(struct filters *filters, int dir_fd, const char *devices,
 
         assert(n_extra <= FILTERS_EXTRA_MAX);
         if (n_extra == 0) {
-                r = find_fence(filters, devices, &prog_fd, why);
+                r = find_fence(filters, dev_dir, devices, &prog_fd, why);
                 return r ?: devices_attach(dir_fd, prog_fd, why);
         }
-        n = make_rules(rules, devices);
+        n = make_rules(rules, dev_dir, devices);
         memcpy(rules + n, extra, n_extra * sizeof(*extra));
         r = devices_load(rules, n + n_extra, &own_fd, why);
         return r ?: devices_attach(dir_fd, own_fd, why);

@@ -34,10 +34,12 @@ const struct sock_fprog *filters_seccomp(const struct filters *filters, const ch
 /*
  * Puts it in force for the group @dir_fd that its processes open no devices but those named in
  * @devices (Devices=), terminals of their own, and what @extra allows (its disks that are block
- * devices, its GPUs), at most FILTERS_EXTRA_MAX rules. Answers CGROUP_E_*.
+ * devices, its GPUs), at most FILTERS_EXTRA_MAX rules. @dev_dir: the host's /dev. Answers
+ * CGROUP_E_*.
  */
 #define FILTERS_EXTRA_MAX 48
-_must_check_ int filters_confine(struct filters *filters, int dir_fd, const char *devices,
-                                 const struct device_rule *extra, size_t n_extra, struct why *why);
+_must_check_ int filters_confine(struct filters *filters, const char *dev_dir, int dir_fd,
+                                 const char *devices, const struct device_rule *extra,
+                                 size_t n_extra, struct why *why);
 
 #endif

@@ -2,10 +2,12 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <base/file.h>
 #include <base/text.h>
 #include <base/why.h>
+#include <broker/broker.h>
 #include <broker/finding.h>
 
 #define PATH_LENGTH_MAX 512
@@ -22,6 +24,13 @@ int finding_read_number(const char *dir, const char *name, uint64_t *valuep) {
 
         snprintf(path, sizeof(path), "%s/%s", dir, name);
         return file_read_u64_at(AT_FDCWD, path, valuep);
+}
+
+bool finding_device(const struct findings *findings, const char *name) {
+        char path[PATH_LENGTH_MAX];
+
+        snprintf(path, sizeof(path), "%s/%s", launcher_dev(findings->broker->launcher), name);
+        return access(path, F_OK) == 0;
 }
 
 /* A name out of the kernel, such as that of a swap file, need not be UTF-8; JSON has to be. */

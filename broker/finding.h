@@ -25,6 +25,9 @@ struct findings {
 _must_check_ int finding_read(const char *dir, const char *name, char *buffer, size_t size);
 _must_check_ int finding_read_number(const char *dir, const char *name, uint64_t *valuep);
 
+/* Has the host a device of that name below its /dev? */
+bool finding_device(const struct findings *findings, const char *name);
+
 /* As it should be. */
 void finding_ok(struct findings *findings, const char *format, ...) _printf_(2, 3);
 /* Less than could be, or a risk that the operator should know. @mend: a command, or a line of a

@@ -174,15 +174,17 @@ int gpu_lease_open(struct lease *lease, struct why *why) {
         const struct gpu_slot *slot = NULL;
 
         for (size_t i = 0; (slot = gpu_next(lease->broker->gpus, lease->record.id, slot)); i++) {
-                char path[40];
+                char path[64];
 
                 if (!(lease->gpu_fds_asked & 1U << i))
                         continue;
-                snprintf(path, sizeof(path), "/dev/vfio/%d", slot->group);
+                snprintf(path, sizeof(path), "%s/vfio/%d", launcher_dev(lease->broker->launcher),
+                         slot->group);
                 lease->gpu_fds[i] = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
                 if (lease->gpu_fds[i] < 0)
-                        return why_errno(why, GPU_LEASE_E_HOST, errno, "cannot open %s of GPU %s",
-                                         path, slot->name);
+                        return why_errno(why, GPU_LEASE_E_HOST, errno,
+                                         "cannot open /dev/vfio/%d of GPU %s", slot->group,
+                                         slot->name);
         }
         return 0;
 }

@@ -145,14 +145,23 @@ static void discover_memory(struct host *host, const struct options *options,
                 set(host, RESOURCE_MEMORY, kib * 1024, "MemTotal");
 }
 
+const char *host_path(const char *dev_dir, const char *name, char path[HOST_PATH_MAX]) {
+        int n = snprintf(path, HOST_PATH_MAX, "%s/..%s", dev_dir, name);
+
+        if (n < 0 || n >= HOST_PATH_MAX)
+                path[0] = '\0';
+        return path;
+}
+
 /* The file system of the data directory, or of the nearest parent that is there. */
-static void discover_disk(struct host *host, const struct broker_policy *policy) {
-        char path[sizeof(policy->data_directory)], detail[96];
+static void discover_disk(struct host *host, const char *dev_dir,
+                          const struct broker_policy *policy) {
+        char path[sizeof(policy->data_directory)], place[HOST_PATH_MAX], detail[96];
         struct statvfs fs;
         char *slash;
 
         strcpy(path, policy->data_directory);
-        while (statvfs(path, &fs) < 0) {
+        while (statvfs(host_path(dev_dir, path, place), &fs) < 0) {
                 slash = strrchr(path, '/');
                 if (!slash || errno != ENOENT) {
                         set_unknown(host, RESOURCE_DISK, "statvfs of the data directory failed");
@@ -232,12 +241,12 @@ uint64_t host_cpus_at_a_time(const struct host *host, const struct broker_policy
         return pool_cpus_at_a_time(policy, known ? host->capacity.amount[RESOURCE_CPU] : 0);
 }
 
-void host_discover(struct host *host, const struct options *options,
+void host_discover(struct host *host, const struct options *options, const char *dev_dir,
                    const struct broker_policy *policy, const struct cgroup_root *root) {
         *host = (struct host){};
         discover_cpu(host, root);
         discover_memory(host, options, root);
-        discover_disk(host, policy);
+        discover_disk(host, dev_dir, policy);
         discover_network(host, options, policy->network.uplink);
         discover_disk_io(host);
         set(host, RESOURCE_GPU, 0, "not looked for");

@@ -24,11 +24,21 @@ struct host {
 /* "detected", "configured", "unknown". */
 const char *capacity_source_name(enum capacity_source source);
 
+#define HOST_PATH_MAX 384
+
+/*
+ * The name under which the file @name (from "/" on) of the host is to be opened: our own mounts may
+ * hide it. It lies where the host's /dev does, which is @dev_dir. Returns @path; "" if it is too
+ * long.
+ */
+const char *host_path(const char *dev_dir, const char *name, char path[HOST_PATH_MAX]);
+
 /*
  * Fills @host for the capacities @policy leaves to discovery. What cannot be found out is UNKNOWN
- * with capacity 0, with the reason as its detail; it is then counted but not enforced.
+ * with capacity 0, with the reason as its detail; it is then counted but not enforced. @dev_dir:
+ * see host_path().
  */
-void host_discover(struct host *host, const struct options *options,
+void host_discover(struct host *host, const struct options *options, const char *dev_dir,
                    const struct broker_policy *policy, const struct cgroup_root *root);
 
 /* On how many CPUs VMs may run now: those online, cut down by affinity and by cpusets above us and

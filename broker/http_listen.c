@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,13 +13,12 @@
 #include <broker/http_conn.h>
 #include <broker/http_listen.h>
 #include <broker/meter.h>
+#include <launcher/launcher_errands.h>
 
 #define BACKLOG 64
 #define ACCEPTS_PER_TURN 4
 #define FULL_USEC UINT64_C(1000000)  /* until descriptors are asked for again */
 #define RETRY_USEC UINT64_C(5000000) /* until an address is */
-#define SEND_BUFFER (128 * 1024)     /* bytes that wait in the kernel for one who does not read */
-#define GONE_MS 30000                /* without a word, after we have sent some */
 #define SUBNET6 8                    /* bytes of an IPv6 address that are one peer's */
 
 /* ---- who comes ---- */
@@ -182,40 +180,20 @@ static socklen_t make_address(const struct policy_listen *listen,
         return sizeof(*in);
 }
 
-/* What is set here, accepted sockets have as well. */
-static void prepare_tcp(int fd, int family) {
-        static const int on = 1, buffer = SEND_BUFFER, gone_ms = GONE_MS;
-
-        /* After a crash the port is ours again at once. */
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &gone_ms, sizeof(gone_ms));
-        if (family == AF_INET6)
-                (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-        /* Addresses that come later than we do. */
-        if (family == AF_INET6)
-                (void)setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
-        else
-                (void)setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
-}
-
-static int open_tcp(const struct policy_listen *where, int *fdp, struct why *why) {
+/* The launcher makes it: we may make no sockets of the Internet. */
+static int open_tcp(struct launcher *launcher, const struct policy_listen *where, int *fdp,
+                    struct why *why) {
         struct sockaddr_storage address;
         socklen_t length = make_address(where, &address);
-        _cleanup_(fd_closep) int fd = -1;
+        int r;
 
-        fd = socket(where->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-                return why_errno(why, BROKER_E_HOST, errno, "cannot create a socket for %s",
+        r = launcher_listen(launcher, (struct sockaddr *)&address, length, BACKLOG, fdp);
+        if (r)
+                return why_errno(why, BROKER_E_HOST, r,
+                                 r == EACCES ? "cannot listen at %s (the broker has no right "
+                                               "to ports below 1024)"
+                                             : "cannot listen at %s",
                                  where->text);
-        prepare_tcp(fd, where->family);
-        if (bind(fd, (struct sockaddr *)&address, length) < 0 || listen(fd, BACKLOG) < 0)
-                return why_errno(why, BROKER_E_HOST, errno,
-                                 errno == EACCES ? "cannot listen at %s (the broker has no right "
-                                                   "to ports below 1024)"
-                                                 : "cannot listen at %s",
-                                 where->text);
-        *fdp = take_fd(fd);
         return 0;
 }
 
@@ -242,7 +220,7 @@ static void listener_open(struct http_listener *listener, const struct policy_li
         struct http *http = listener->http;
         int r;
 
-        r = where ? open_tcp(where, &listener->fd, &listener->why)
+        r = where ? open_tcp(http->broker->launcher, where, &listener->fd, &listener->why)
                   : open_unix(http->broker->options->run_dir, &listener->fd, &listener->why);
         if (r == 0 && listener_watch(listener) < 0) {
                 r = why_set(&listener->why, BROKER_E_HOST, "the loop does not take a socket");

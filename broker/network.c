@@ -8,6 +8,7 @@
 #include <base/file.h>
 #include <broker/broker.h>
 #include <broker/network.h>
+#include <launcher/launcher_errands.h>
 #include <tc/discard.h>
 #include <tc/nat.h>
 #include <tc/shape.h>
@@ -344,7 +345,9 @@ static int set_up_bridge(struct network *network, const struct network_policy *p
         return netlink_commit(&network->netlink, &batch, NULL, NULL, NULL, why);
 }
 
-/* Routing between the bridge and the rest, which NAT= asks for. */
+/* Routing between the bridge and the rest, which NAT= asks for. To us the switches may be
+ * read-only.
+ */
 static void forward(const struct broker *broker, const struct network_policy *policy) {
         static const struct {
                 int family;
@@ -363,6 +366,8 @@ static void forward(const struct broker *broker, const struct network_policy *po
                         continue;
                 snprintf(path, sizeof(path), "%s/%s", broker->options->proc_dir, switches[i].file);
                 r = file_write_at(AT_FDCWD, path, "1");
+                if (r == EROFS || r == EACCES || r == EPERM)
+                        r = launcher_forward(broker->launcher, switches[i].family);
                 if (r)
                         log_error("NAT: cannot write %s: %s", path, strerrordesc_np(r));
         }

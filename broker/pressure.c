@@ -14,6 +14,7 @@
 #include <broker/pressure_report.h>
 #include <broker/psi.h>
 #include <cgroup/stats.h>
+#include <launcher/launcher_errands.h>
 
 #define LOOK_USEC UINT64_C(1000000)  /* while starts pause */
 #define FIRST_USEC UINT64_C(500000)  /* from the reading that decides nothing to the next */
@@ -200,6 +201,23 @@ static int on_trigger(sd_event_source *source, int fd, uint32_t revents, void *u
         return 0;
 }
 
+/* Newer kernels let everybody have one, for long windows; the launcher may have any. */
+static int open_trigger(struct broker *broker, enum gate_resource resource, uint64_t share,
+                        const char *path, int *fdp) {
+        static const enum wire_pressure names[_GATE_RESOURCE_N] = {
+                [GATE_CPU] = WIRE_PRESSURE_CPU,
+                [GATE_MEMORY] = WIRE_PRESSURE_MEMORY,
+                [GATE_IO] = WIRE_PRESSURE_IO,
+        };
+        int r;
+
+        r = psi_trigger(path, is_full(resource), share, fdp);
+        if (r != EPERM && r != EACCES && r != EINVAL)
+                return r;
+        return launcher_pressure(broker->launcher, names[resource], is_full(resource),
+                                 psi_stall_usec(share), PSI_WINDOW_USEC, fdp);
+}
+
 static int set_trigger(struct broker *broker, enum gate_resource resource, uint64_t share) {
         struct pressure_source *source = &broker->pressures->sources[resource];
         char path[256];
@@ -210,7 +228,7 @@ static int set_trigger(struct broker *broker, enum gate_resource resource, uint6
                  gate_resource_name(resource));
         source->error = psi_read(AT_FDCWD, path, &psi);
         if (source->error == 0)
-                source->error = psi_trigger(path, is_full(resource), share, &fd);
+                source->error = open_trigger(broker, resource, share, path, &fd);
         if (source->error) {
                 log_warning("pressure of %s is unknown (%s): it holds nothing back",
                             gate_resource_name(resource), strerrordesc_np(source->error));

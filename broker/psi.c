@@ -50,6 +50,10 @@ int psi_read(int dir_fd, const char *name, struct psi *psi) {
         return r;
 }
 
+uint64_t psi_stall_usec(uint64_t share) {
+        return max_u64(1, min_u64(share, SHARE_ALL) * PSI_WINDOW_USEC / SHARE_ALL);
+}
+
 int psi_trigger(const char *path, bool full, uint64_t share, int *fdp) {
         _cleanup_(fd_closep) int fd = -1;
         char text[64];
@@ -59,8 +63,7 @@ int psi_trigger(const char *path, bool full, uint64_t share, int *fdp) {
         if (fd < 0)
                 return errno;
         n = snprintf(text, sizeof(text), "%s %" PRIu64 " %" PRIu64, full ? "full" : "some",
-                     max_u64(1, min_u64(share, SHARE_ALL) * PSI_WINDOW_USEC / SHARE_ALL),
-                     PSI_WINDOW_USEC);
+                     psi_stall_usec(share), PSI_WINDOW_USEC);
         if (write(fd, text, (size_t)n + 1) < 0)
                 return errno;
         *fdp = fd;

@@ -31,6 +31,9 @@ int psi_read(int dir_fd, const char *name, struct psi *psi);
  */
 _must_check_ int psi_trigger(const char *path, bool full, uint64_t share, int *fdp);
 
+/* The time of a window that @share is, as a trigger has it; at least a microsecond. */
+uint64_t psi_stall_usec(uint64_t share);
+
 /* "53.12", into @buffer of 24 bytes, which is returned. */
 const char *psi_format(uint64_t share, char buffer[24]);
 

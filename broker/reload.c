@@ -133,7 +133,7 @@ static int look_for_gpus(struct broker *broker) {
                 .give_back = policy->give_back,
                 .type = policy->mdev_type,
                 .devices = policy->devices,
-                .dev_dir = "/dev",
+                .dev_dir = launcher_dev(broker->launcher),
         };
 
         if (broker->gpus) {
@@ -195,7 +195,8 @@ int policies_apply(struct broker *broker) {
         r = look_for_gpus(broker);
         if (r < 0)
                 return r;
-        host_discover(&broker->host, broker->options, policy, &broker->root);
+        host_discover(&broker->host, broker->options, launcher_dev(broker->launcher), policy,
+                      &broker->root);
         for (unsigned i = 0; i < _RESOURCE_N; i++)
                 if (policy->ratio_clamped[i])
                         log_warning("ratio of %s clamped to %.3g", resource_name(i),

@@ -5,7 +5,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -20,6 +19,7 @@
 #include <broker/slice.h>
 #include <cgroup/device_rule.h>
 #include <launcher/child_learn.h>
+#include <launcher/launcher_errands.h>
 
 #define CWD_MAX 4096
 #define SECCOMP_NONE "none"
@@ -90,8 +90,10 @@ static int take_dynamic(struct lease *lease, struct why *why) {
 /* Its only group beside its own: with it, it may use /dev/kvm. */
 static void take_kvm_group(struct lease *lease) {
         struct stat st;
+        char path[64];
 
-        lease->has_run_group = stat("/dev/kvm", &st) == 0 && st.st_gid != 0;
+        snprintf(path, sizeof(path), "%s/kvm", launcher_dev(lease->broker->launcher));
+        lease->has_run_group = stat(path, &st) == 0 && st.st_gid != 0;
         lease->run_group = lease->has_run_group ? st.st_gid : 0;
 }
 
@@ -143,31 +145,31 @@ static void add_node(struct child_walls *walls, const char *path, const struct s
 }
 
 /* The device as the host has it, behind the directories it lies in. */
-static void add_device(struct child_walls *walls, const char *name) {
-        char path[CHILD_NODE_PATH_MAX + 8], *slash;
+static void add_device(struct child_walls *walls, const char *dev_dir, char *name) {
+        char path[CHILD_NODE_PATH_MAX + 64], *slash;
         struct stat st;
 
-        snprintf(path, sizeof(path), "/dev/%s", name);
+        snprintf(path, sizeof(path), "%s/%s", dev_dir, name);
         if (lstat(path, &st) < 0 || !(S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
                 return;
-        for (slash = strchr(path + 5, '/'); slash; slash = strchr(slash + 1, '/')) {
+        for (slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
                 struct stat directory = {.st_mode = S_IFDIR | 0755};
 
                 *slash = '\0';
-                add_node(walls, path + 5, &directory);
+                add_node(walls, name, &directory);
                 *slash = '/';
         }
         add_node(walls, name, &st);
 }
 
-static void add_devices(struct child_walls *walls, const char *list) {
+static void add_devices(struct child_walls *walls, const char *dev_dir, const char *list) {
         char name[CHILD_NODE_PATH_MAX];
 
         while (*(list += strspn(list, " "))) {
                 size_t length = strcspn(list, " ");
 
                 snprintf(name, sizeof(name), "%.*s", (int)length, list);
-                add_device(walls, name);
+                add_device(walls, dev_dir, name);
                 list += length;
         }
 }
@@ -270,7 +272,8 @@ int sandbox_fence(struct lease *lease, struct why *why) {
                 return 0;
         n = add_disk_rules(lease, rules);
         n += add_gpu_rules(lease, rules + n);
-        r = filters_confine(lease->filters, lease->dir_fd, policy->devices, rules, n, why);
+        r = filters_confine(lease->filters, launcher_dev(lease->broker->launcher), lease->dir_fd,
+                            policy->devices, rules, n, why);
         if (r <= 0 || !lease->broker->policy->broker.best_effort)
                 return r;
         snprintf(lease->detail, sizeof(lease->detail), "devices: not enforced: %.400s", why->text);
@@ -310,7 +313,7 @@ int sandbox_make(struct lease *lease, struct why *why) {
         walls->batch = policy->batch;
         walls->core_dumps = policy->core_dumps;
         if (walls->own_dev)
-                add_devices(walls, policy->devices);
+                add_devices(walls, launcher_dev(lease->broker->launcher), policy->devices);
         lease->filters = filters_ref(lease->broker->filters);
         return walls->namespaces & CLONE_NEWNS ? name_directory(lease, why) : 0;
 }
@@ -347,44 +350,21 @@ static bool read_status(int pid, char *status, size_t size) {
         return pid > 0 && file_read_at(AT_FDCWD, path, status, size) == 0;
 }
 
-/* Its namespaces are shown to whoever could trace it: its own user, or one with CAP_SYS_PTRACE,
- * which would be the memory of every process of the host. */
-static void become(const struct lease *lease) {
-        setfsgid(lease->record.run_gid);
-        setfsuid(lease->record.run_uid);
-}
-
-static void become_root_again(void) {
-        setfsuid(geteuid());
-        setfsgid(getegid());
-}
-
-/* False if it cannot be seen. */
-static bool list_namespaces(int pid, char *text, size_t size) {
-        static const char *const names[] = {"mnt", "pid", "ipc", "uts", "cgroup", "net"};
-
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-                struct stat its, ours;
-                char path[64];
-
-                snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, names[i]);
-                if (stat(path, &its) < 0)
-                        return false;
-                snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
-                if (stat(path, &ours) == 0 && its.st_ino != ours.st_ino)
-                        snprintf(text + strlen(text), size - strlen(text), "%s%s", *text ? " " : "",
-                                 names[i]);
-        }
-        return true;
-}
-
 static void report_namespaces(const struct lease *lease, int pid, json_t *limits) {
+        static const struct {
+                uint64_t flag;
+                const char *name;
+        } kinds[] = {{CLONE_NEWNS, "mnt"},  {CLONE_NEWPID, "pid"},       {CLONE_NEWIPC, "ipc"},
+                     {CLONE_NEWUTS, "uts"}, {CLONE_NEWCGROUP, "cgroup"}, {CLONE_NEWNET, "net"}};
         char text[64] = "";
-        bool seen;
+        uint64_t flags = 0;
+        bool seen = launcher_namespaces(lease->broker->launcher, pid, lease->record.run_uid,
+                                        lease->record.run_gid, &flags) == 0;
 
-        become(lease);
-        seen = list_namespaces(pid, text, sizeof(text));
-        become_root_again();
+        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+                if (flags & kinds[i].flag)
+                        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s",
+                                 *text ? " " : "", kinds[i].name);
         json_object_set_new(limits, "namespaces",
                             json_string(!seen   ? "not to be seen"
                                         : *text ? text

@@ -195,10 +195,13 @@ static int answer(struct connection *connection) {
         uint64_t size = connection->asked_bytes, images = broker->space->bytes[DISK_SHARE_IMAGES];
         char asked[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX], least[UNITS_TEXT_MAX], text[300];
         uint64_t free_bytes, most;
+        char path[HOST_PATH_MAX];
         struct statvfs fs;
         bool allowed = true;
 
-        if (statvfs(broker->policy->broker.data_directory, &fs) < 0)
+        if (statvfs(host_path(launcher_dev(broker->launcher), broker->policy->broker.data_directory,
+                              path),
+                    &fs) < 0)
                 return connection_error(connection, "Failed", NULL,
                                         "the data directory cannot be asked for its free space");
         free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;

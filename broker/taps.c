@@ -180,24 +180,27 @@ int taps_reserve(struct lease *lease, struct why *why) {
         return 0;
 }
 
-static int open_queues(const struct netlink *netlink, struct taps *taps, struct tap *tap, size_t at,
+static int open_queues(const struct broker *broker, struct taps *taps, struct tap *tap, size_t at,
                        uid_t owner, struct why *why) {
+        const char *dev_dir = launcher_dev(broker->launcher);
         int r;
 
-        r = link_open_tap(netlink, "/dev", tap->name, tap->queues > 1, owner, &taps->fds[at],
-                          &tap->ifindex, why);
+        r = link_open_tap(&broker->network->netlink, dev_dir, tap->name, tap->queues > 1, owner,
+                          &taps->fds[at], &tap->ifindex, why);
         for (unsigned i = 1; r == 0 && i < tap->queues; i++)
-                r = link_open_queue("/dev", tap->name, &taps->fds[at + i], why);
+                r = link_open_queue(dev_dir, tap->name, &taps->fds[at + i], why);
         return r;
 }
 
-static int open_vhost(struct taps *taps, struct why *why) {
+static int open_vhost(const struct broker *broker, struct taps *taps, struct why *why) {
         size_t n = taps->n_fds;
+        char path[64];
 
         if (!taps->vhost)
                 return 0;
+        snprintf(path, sizeof(path), "%s/vhost-net", launcher_dev(broker->launcher));
         for (size_t i = 0; i < n; i++) {
-                int fd = open("/dev/vhost-net", O_RDWR | O_CLOEXEC);
+                int fd = open(path, O_RDWR | O_CLOEXEC);
 
                 if (fd < 0)
                         return why_errno(why, TAPS_E_FULL, errno, "cannot open /dev/vhost-net");
@@ -250,8 +253,7 @@ int taps_make(struct lease *lease, struct why *why) {
                 return 0;
         r = network_ready(lease->broker, why);
         for (size_t i = 0; r == 0 && i < taps->n; i++) {
-                r = open_queues(&lease->broker->network->netlink, taps, &taps->tap[i], at,
-                                lease->record.run_uid, why);
+                r = open_queues(lease->broker, taps, &taps->tap[i], at, lease->record.run_uid, why);
                 at += taps->tap[i].queues;
         }
         if (r)
@@ -263,7 +265,7 @@ int taps_make(struct lease *lease, struct why *why) {
          * are there. */
         if (r == NETLINK_E_GONE && !network_check_ifb(lease->broker->network))
                 taps_suspect(lease->broker, 0, 0);
-        return r ?: open_vhost(taps, why);
+        return r ?: open_vhost(lease->broker, taps, why);
 }
 
 /* ---- changing ---- */

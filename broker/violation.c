@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <base/fd.h>
 #include <broker/violation.h>
 #include <launcher/seccomp_names.h>
 
@@ -51,11 +49,10 @@ static void look_for(struct violation *list, const char *record) {
         }
 }
 
-void violation_find(struct violation *list) {
-        _cleanup_(fd_closep) int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+void violation_find(int fd, struct violation *list) {
         char record[RECORD_SIZE];
 
-        for (unsigned i = 0; fd >= 0 && i < RECORDS_MAX; i++) {
+        for (unsigned i = 0; i < RECORDS_MAX; i++) {
                 ssize_t n = read(fd, record, sizeof(record) - 1);
 
                 if (n < 0 && errno == EPIPE)

@@ -21,10 +21,10 @@ struct violation {
         char name[VIOLATION_NAME_MAX]; /* of the call, or its number; as it was unless found */
 };
 
-/* Looks for each of @list. Not found is what the log does not know: auditd listens, or so much was
- * logged since. Reads the whole of the log, which takes its time, and waits for nothing: for a
- * thread. */
-void violation_find(struct violation *list);
+/* Looks for each of @list in the kernel's log, @fd, from where it stands. Not found is what the log
+ * does not know: auditd listens, or so much was logged since. Reads the whole of the log, which
+ * takes its time, and waits for nothing: for a thread. */
+void violation_find(int fd, struct violation *list);
 
 /* The same from one record of the log. Pure. */
 _must_check_ bool violation_parse(const char *record, pid_t pid, int *numberp);

@@ -13,6 +13,7 @@
 #include <broker/slice.h>
 #include <broker/violation.h>
 #include <broker/violation_tell.h>
+#include <launcher/launcher_errands.h>
 
 #define STACK_SIZE (64 * 1024)
 
@@ -34,6 +35,7 @@ struct violations {
 /* What a thread has, and gives back as a whole. */
 struct reading {
         struct ended *list;
+        int kmsg_fd; /* the kernel's log; -1: there is none to be read */
         int told_fd;
 };
 
@@ -70,7 +72,9 @@ static void free_list(struct ended *list) {
 static void find(struct reading *reading) {
         for (struct ended *ended = reading->list; ended; ended = ended->next)
                 ended->violation.next = ended->next ? &ended->next->violation : NULL;
-        violation_find(&reading->list->violation);
+        if (reading->kmsg_fd >= 0)
+                violation_find(reading->kmsg_fd, &reading->list->violation);
+        reading->kmsg_fd = fd_close(reading->kmsg_fd);
 }
 
 static void *run(void *userdata) {
@@ -87,6 +91,7 @@ static void *run(void *userdata) {
 static void begin(struct broker *broker) {
         struct violations *violations = broker->violations;
         struct reading *reading;
+        int r;
 
         if (violations->reading || !violations->waiting)
                 return;
@@ -95,6 +100,10 @@ static void begin(struct broker *broker) {
                 return; /* with the next one */
         reading->list = take(violations->waiting);
         reading->told_fd = violations->told_fd;
+        reading->kmsg_fd = -1;
+        r = launcher_kmsg(broker->launcher, &reading->kmsg_fd);
+        if (r)
+                log_warning("the kernel's log cannot be read: %s", strerrordesc_np(r));
         violations->reading = true;
         if (thread_start(run, reading, STACK_SIZE))
                 run(reading);

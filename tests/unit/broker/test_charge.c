@@ -336,7 +336,7 @@ static void the_upload_of_a_full_duplex_link_is_as_fast_as_its_download(void) {
                 fill(&policy->capacity, POLICY_AUTO);
                 if (configured)
                         policy->capacity.amount[down] = policy->capacity.amount[up] = 7;
-                host_discover(&host, &options, policy, &root);
+                host_discover(&host, &options, "/dev", policy, &root);
                 expect_uint(host.capacity.amount[up], host.capacity.amount[down]);
                 expect_int(host.source[up], host.source[down]);
                 expect_str(host.detail[up], host.detail[down]);
@@ -345,7 +345,7 @@ static void the_upload_of_a_full_duplex_link_is_as_fast_as_its_download(void) {
 
                 policy->network.full_duplex = false;
                 policy->capacity.amount[up] = 0;
-                host_discover(&host, &options, policy, &root);
+                host_discover(&host, &options, "/dev", policy, &root);
                 expect_uint(host.capacity.amount[up], 0);
                 /* Nobody is warned of an axis that there is not. */
                 expect_int(host.source[up], SOURCE_DETECTED);
@@ -370,7 +370,7 @@ static void the_uplink_that_the_operator_names_is_the_one_whose_speed_counts(voi
         fill(&place.policy.broker.capacity, POLICY_AUTO);
         strcpy(place.policy.broker.data_directory, "/");
         strcpy(place.policy.broker.network.uplink, "up7");
-        host_discover(&host, &options, &place.policy.broker, &root);
+        host_discover(&host, &options, "/dev", &place.policy.broker, &root);
         expect_uint(host.capacity.amount[RESOURCE_NETWORK], 25 * GBPS);
         expect_uint(host.capacity.amount[RESOURCE_NETWORK_UPLOAD], 25 * GBPS);
         expect_str(host.detail[RESOURCE_NETWORK], "up7");

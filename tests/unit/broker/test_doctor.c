@@ -49,6 +49,8 @@ static void put(struct place *place, const char *name, const char *text) {
 
 static void place_init(struct place *place) {
         static const char all[] = "cpuset cpu io memory hugetlb pids";
+        /* That nobody is there is not noticed before something is asked of it. */
+        static const struct launcher_place nowhere = {.fd = -1, .path = "/nonexistent"};
 
         *place = (struct place){.dir = "/tmp/provium-doctor-XXXXXX"};
         need(mkdtemp(place->dir));
@@ -65,6 +67,7 @@ static void place_init(struct place *place) {
         place->broker.options = &place->options;
         place->broker.policy = &place->policy;
         place->broker.network = &place->network;
+        need_int(launcher_new(&place->broker.launcher, &nowhere, "", NULL), 0);
 
         put(place, "cg/cgroup.controllers", all);
         put(place, "cg/cgroup.subtree_control", "cpu io memory pids");
@@ -84,6 +87,7 @@ static void place_deinit(struct place *place) {
 
         json_decref(place->report);
         fd_close(place->broker.root.dir_fd);
+        launcher_free(place->broker.launcher);
         snprintf(command, sizeof(command), "rm -r '%s'", place->dir);
         expect_int(system(command), 0);
 }

@@ -28,7 +28,7 @@ static void discover(struct place *place) {
         const struct options options = {.proc_dir = place->proc, .sys_dir = "/nonexistent"};
         const struct cgroup_root root = {.path = "/nonexistent", .mount = "/nonexistent"};
 
-        host_discover(&place->host, &options, &place->policy, &root);
+        host_discover(&place->host, &options, "/dev", &place->policy, &root);
         place->reserve = place->policy.reserve;
         place->ratio_milli = place->policy.ratio_milli;
         pool_apply_terms(&place->policy, &place->reserve, &place->ratio_milli);
