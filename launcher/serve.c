@@ -20,8 +20,8 @@
 #include <launcher/spawn.h>
 #include <launcher/wire_spawn.h>
 
-#define TIMEOUT_SEC 10 /* in the middle of a request */
-#define GUESTS_MAX 8   /* connected, but not shown to be allowed to */
+#define TIMEOUT_SEC 5 /* in the middle of a request; less than who calls meanwhile waits */
+#define GUESTS_MAX 8  /* connected, but not shown to be allowed to */
 #define COLLECT_MS 20
 
 /* A child from its request until its broker, which may have left, wants no more of its note. */
@@ -67,6 +67,14 @@ static int listen_to(const struct server *server, int fd, pid_t pid) {
         return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? errno : 0;
 }
 
+/* A child on its way to execve has a copy of every descriptor, and epoll tells of what is behind
+ * them as long as there is one: what is closed here must be taken out first. */
+static int forget(const struct server *server, int fd) {
+        if (fd >= 0)
+                (void)epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        return fd_close(fd);
+}
+
 /* Its end is nobody's news: it is reaped when it comes. Takes @pidfd. */
 static void reap_later(const struct server *server, pid_t pid, int pidfd) {
         int r = pidfd < 0 ? errno : listen_to(server, pidfd, pid);
@@ -77,11 +85,11 @@ static void reap_later(const struct server *server, pid_t pid, int pidfd) {
         fd_close(pidfd);
 }
 
-static void reap(int pidfd) {
+static void reap(const struct server *server, int pidfd) {
         siginfo_t info;
 
         (void)waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG);
-        fd_close(pidfd);
+        forget(server, pidfd);
 }
 
 /* Frees what a child needed that is on its own; false: it is not yet. */
@@ -288,28 +296,23 @@ static int run(struct server *server, struct wire_answer *answer, int *fds) {
         }
 }
 
-static int receive(struct server *server) {
+/* *n_fdsp: what is to be closed, also after a failure; what the head says may be anything. */
+static int receive(struct server *server, size_t *n_fdsp) {
         struct wire_message *message = &server->message;
-        size_t n_fds = 0;
         int r;
 
         r = wire_receive(server->connection_fd, &message->request, sizeof(message->request),
-                         message->fds, WIRE_FDS_MAX, &n_fds);
+                         message->fds, WIRE_FDS_MAX, n_fdsp);
         if (r)
                 return r;
-        if (n_fds != message->request.n_fds || message->request.length > WIRE_LENGTH_MAX) {
-                fd_close_many(message->fds, n_fds);
+        if (*n_fdsp != message->request.n_fds || message->request.length > WIRE_LENGTH_MAX)
                 return EBADMSG;
-        }
         message->payload = malloc(message->request.length + 1);
-        r = message->payload ? wire_receive_payload(server->connection_fd, message->payload,
-                                                    message->request.length)
-                             : ENOMEM;
-        if (r == 0)
-                message->payload[message->request.length] = '\0';
-        else
-                fd_close_many(message->fds, n_fds);
-        return r;
+        if (!message->payload)
+                return ENOMEM;
+        message->payload[message->request.length] = '\0';
+        return wire_receive_payload(server->connection_fd, message->payload,
+                                    message->request.length);
 }
 
 /* 0, or why the connection cannot go on. */
@@ -317,9 +320,10 @@ static int serve_one(struct server *server) {
         struct wire_message *message = &server->message;
         int fds[WIRE_ANSWER_FDS_MAX] = {-1, -1, -1}, r;
         struct wire_answer answer = {};
+        size_t n_fds = 0;
 
         *message = (struct wire_message){};
-        r = receive(server);
+        r = receive(server, &n_fds);
         if (r == 0 && message->request.op == WIRE_RELEASE) {
                 release(server, (uint64_t)message->request.number[0] < SERVE_SLOTS_MAX
                                         ? (size_t)message->request.number[0]
@@ -332,8 +336,7 @@ static int serve_one(struct server *server) {
                               answer.n_fds);
                 fd_close_many(fds, WIRE_ANSWER_FDS_MAX);
         }
-        if (r != EPIPE && message->request.n_fds <= WIRE_FDS_MAX)
-                fd_close_many(message->fds, message->request.n_fds);
+        fd_close_many(message->fds, n_fds);
         free(take(message->payload));
         return r;
 }
@@ -341,27 +344,42 @@ static int serve_one(struct server *server) {
 /* ---- who is there ---- */
 
 static void hang_up(struct server *server) {
-        server->connection_fd = fd_close(server->connection_fd);
+        server->connection_fd = forget(server, server->connection_fd);
         for (size_t i = 0; i < SERVE_SLOTS_MAX && server->n_launches > server->n_released; i++)
                 release(server, i);
 }
 
 static int take_connection(struct server *server, int fd) {
         const struct timeval timeout = {.tv_sec = TIMEOUT_SEC};
+        const int off = 0;
 
-        if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
+        /* Who sends is known from now on; the word of it would take the place of descriptors. */
+        if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &off, sizeof(off)) < 0 ||
+            setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
             setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
                 return errno;
         server->connection_fd = fd;
         return 0;
 }
 
+/* What comes beside the byte: who sends it, and what nobody asked for. */
+union guest_control {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
+};
+
+/* Where one descriptor has room there is, by alignment, room for more. */
+static void refuse_fds(const struct cmsghdr *part) {
+        int fds[sizeof(union guest_control) / sizeof(int)];
+        size_t n = (part->cmsg_len - CMSG_LEN(0)) / sizeof(*fds);
+
+        memcpy(fds, CMSG_DATA(part), n * sizeof(*fds));
+        fd_close_many(fds, n);
+}
+
 /* One byte, from whom the kernel lets say that he is init. EAGAIN: it has not come. */
 static int check_guest(int fd) {
-        union {
-                struct cmsghdr header;
-                char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
-        } control;
+        union guest_control control;
         struct ucred who = {};
         char byte;
         struct iovec part = {&byte, 1};
@@ -374,16 +392,12 @@ static int check_guest(int fd) {
         if (n < 0)
                 return errno;
         for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at; at = CMSG_NXTHDR(&message, at)) {
-                int other;
-
                 if (at->cmsg_level != SOL_SOCKET)
                         continue;
-                if (at->cmsg_type == SCM_CREDENTIALS) {
+                if (at->cmsg_type == SCM_CREDENTIALS)
                         memcpy(&who, CMSG_DATA(at), sizeof(who));
-                } else if (at->cmsg_type == SCM_RIGHTS) {
-                        memcpy(&other, CMSG_DATA(at), sizeof(other));
-                        fd_close(other);
-                }
+                else if (at->cmsg_type == SCM_RIGHTS)
+                        refuse_fds(at);
         }
         return n == 1 && who.pid == 1 && who.uid == 0 ? 0 : EPERM;
 }
@@ -401,7 +415,7 @@ static void on_guest(struct server *server, size_t place) {
                 tell(server, "somebody was turned away", r);
         }
         if (r)
-                fd_close(fd);
+                forget(server, fd);
 }
 
 static void on_listen(struct server *server) {
@@ -411,7 +425,7 @@ static void on_listen(struct server *server) {
         if (fd < 0)
                 return;
         /* Whoever is silent for longest makes room. */
-        *place = fd_close(*place);
+        *place = forget(server, *place);
         r = setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? errno
                                                                          : listen_to(server, fd, 0);
         if (r)
@@ -424,7 +438,7 @@ static void on_event(struct server *server, const struct epoll_event *event) {
         int fd = (int)(event->data.u64 >> 32);
 
         if ((uint32_t)event->data.u64 != 0) {
-                reap(fd);
+                reap(server, fd);
         } else if (fd == server->listen_fd) {
                 on_listen(server);
         } else if (fd == server->connection_fd) {
