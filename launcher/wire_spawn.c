@@ -5,6 +5,7 @@
  * argv, envp, paths, the attribute, the bell, the directory.
  */
 #include <errno.h>
+#include <linux/sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,8 @@
 #define STRINGS_MAX (1U << 20)
 #define GROUPS_MAX 65536 /* NGROUPS_MAX */
 #define NO_FD (-1)
+#define NAMESPACES                                                                                 \
+        (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET)
 
 enum {
         HAS_MARK = 1 << 0,
@@ -55,16 +58,16 @@ static void *reserve(struct wire_buffer *buffer, size_t n) {
         size_t size = buffer->size ?: 16384;
         char *bytes;
 
-        if (buffer->failed || n > WIRE_LENGTH_MAX - buffer->n) {
-                buffer->failed = true;
+        if (!buffer->error && n > WIRE_LENGTH_MAX - buffer->n)
+                buffer->error = E2BIG;
+        if (buffer->error)
                 return NULL;
-        }
         while (size < buffer->n + n)
                 size *= 2;
         if (size != buffer->size) {
                 bytes = realloc(buffer->bytes, size);
                 if (!bytes) {
-                        buffer->failed = true;
+                        buffer->error = ENOMEM;
                         return NULL;
                 }
                 buffer->bytes = bytes;
@@ -184,7 +187,7 @@ int wire_spawn_write(struct wire_buffer *buffer, struct wire_fds *fds,
 
         assert(args->n_pass <= CHILD_PASS_MAX);
         buffer->n = 0;
-        buffer->failed = false;
+        buffer->error = 0;
         *fds = (struct wire_fds){};
         fill_head(&head, fds, args);
         add(buffer, &head, sizeof(head)); /* its place; its counts come at the end */
@@ -206,8 +209,8 @@ int wire_spawn_write(struct wire_buffer *buffer, struct wire_fds *fds,
                 add_string(buffer, args->walls->cwd);
         if (fds->failed)
                 return E2BIG;
-        if (buffer->failed)
-                return buffer->n > WIRE_LENGTH_MAX / 2 ? E2BIG : ENOMEM;
+        if (buffer->error)
+                return buffer->error;
         memcpy(buffer->bytes, &head, sizeof(head));
         return 0;
 }
@@ -283,6 +286,9 @@ static void read_walls(struct wire_spawn *spawn, const struct head *head, struct
                 reader->bad |= head->n_nodes > 0 || head->has & HAS_CWD;
                 return;
         }
+        /* Of clone3's other flags some would bring down the launcher. */
+        reader->bad |=
+                head->namespaces & ~(uint64_t)NAMESPACES || head->walls >= 1U << ARRAY_SIZE(bits);
         walls->namespaces = head->namespaces;
         for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
                 *bits[i] = head->walls & 1U << i;

@@ -12,11 +12,11 @@
 #include <launcher/wire.h>
 #include <linux/filter.h>
 
-/* Bytes that grow; `failed` is kept until it is looked at. */
+/* Bytes that grow; an error is kept until it is looked at. */
 struct wire_buffer {
         char *bytes; /* owned */
         size_t n, size;
-        bool failed; /* out of memory, or longer than WIRE_LENGTH_MAX */
+        int error; /* ENOMEM; E2BIG: longer than WIRE_LENGTH_MAX */
 };
 
 struct wire_fds {
