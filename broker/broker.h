@@ -113,6 +113,7 @@ struct broker {
         struct lease *by_id;      /* all, waiting ones too */
         struct lease *by_name;    /* all that have a name of their own */
         struct lease *by_watch;   /* those with a group */
+        struct ended *ended;      /* broker/ended */
         uint64_t n_launching;     /* children on their way to execve */
         uint64_t last_order, last_number;
         uint64_t started_ns; /* CLOCK_BOOTTIME: tickets from before are a former broker's */

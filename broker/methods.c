@@ -8,6 +8,7 @@
 #include <broker/claim.h>
 #include <broker/doctor.h>
 #include <broker/drain.h>
+#include <broker/ended.h>
 #include <broker/explain.h>
 #include <broker/lease.h>
 #include <broker/methods.h>
@@ -134,10 +135,21 @@ static struct lease *find_vm(struct connection *connection, const struct call *c
 
 static int method_attach(struct connection *connection, const struct call *call) {
         struct vm_request request;
+        struct why why = {};
         struct lease *lease;
+        json_t *ended;
         int r;
 
-        lease = find_vm(connection, call, &request, &r);
+        r = vm_request_parse(&request, call->parameters, &why);
+        if (r)
+                return r < 0 ? r : invalid(connection, &why);
+        ended = lease_find(connection->broker, request.vm)
+                        ? NULL
+                        : ended_take(connection->broker, request.vm, connection->uid);
+        if (ended)
+                return connection_reply(
+                        connection, json_pack("{s:s s:o}", "state", "exited", "run", ended), false);
+        lease = find_named(connection, request.vm, &r);
         if (!lease)
                 return r;
         if (!call->more)

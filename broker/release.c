@@ -8,6 +8,7 @@
 #include <base/units.h>
 #include <broker/broker.h>
 #include <broker/console.h>
+#include <broker/ended.h>
 #include <broker/gpu_lease.h>
 #include <broker/lease.h>
 #include <broker/owning.h>
@@ -187,19 +188,10 @@ int release_main_ended(struct lease *lease, const siginfo_t *info) {
         return release_try(lease);
 }
 
-/* What the follower of a VM that is over is told. */
-static int tell_exited(struct lease *lease, struct connection *connection) {
+/* How it ended, for who followed it. NULL: out of memory. */
+static json_t *pack_exited(const struct lease *lease) {
         char text[WHY_TEXT_MAX], limit[UNITS_TEXT_MAX];
         json_t *run;
-
-        if (lease->exec_why && lease->exec_why->code == SPAWN_E_EXEC)
-                return connection_error(connection, "ExecFailed",
-                                        json_pack("{s:i s:i}", "errno", lease->exec_why->errnum,
-                                                  "exit_code",
-                                                  spawn_exit_code(lease->exec_why->errnum)),
-                                        lease->exec_why->text);
-        if (lease->exec_why)
-                return connection_error(connection, "Failed", NULL, lease->exec_why->text);
 
         if (lease->oom_kills > 0 && lease->exit_signal == SIGKILL)
                 snprintf(text, sizeof(text), "out of memory: the kernel killed it at memory.max %s",
@@ -212,8 +204,33 @@ static int tell_exited(struct lease *lease, struct connection *connection) {
                 json_object_set_new(run, "exit_code", json_integer(lease->exit_code));
         else if (run && lease->status_known)
                 json_object_set_new(run, "signal", json_integer(lease->exit_signal));
-        return connection_reply(connection, json_pack("{s:s s:o}", "state", "exited", "run", run),
-                                false);
+        return run;
+}
+
+/* What the follower of a VM that is over is told. */
+static int tell_exited(struct lease *lease, struct connection *connection) {
+        if (lease->exec_why && lease->exec_why->code == SPAWN_E_EXEC)
+                return connection_error(connection, "ExecFailed",
+                                        json_pack("{s:i s:i}", "errno", lease->exec_why->errnum,
+                                                  "exit_code",
+                                                  spawn_exit_code(lease->exec_why->errnum)),
+                                        lease->exec_why->text);
+        if (lease->exec_why)
+                return connection_error(connection, "Failed", NULL, lease->exec_why->text);
+        return connection_reply(
+                connection, json_pack("{s:s s:o}", "state", "exited", "run", pack_exited(lease)),
+                false);
+}
+
+/* Its client is expected back, from before this broker: then it is told. */
+static void keep_for_client(struct lease *lease) {
+        json_t *run;
+
+        if (!lease->client_until_usec || !lease->status_known)
+                return;
+        run = pack_exited(lease);
+        ended_keep(lease->broker, lease, run);
+        json_decref(run);
 }
 
 static void end_events(struct lease *lease) {
@@ -259,6 +276,8 @@ static int finish(struct lease *lease) {
         r = shrink_vm_ended(lease);
         if (r == 0 && follower)
                 r = tell_exited(lease, follower);
+        else if (r == 0)
+                keep_for_client(lease);
         while (r == 0 && (connection = TAILQ_FIRST(&lease->killers))) {
                 TAILQ_REMOVE(&lease->killers, connection, killer);
                 connection->killing = NULL;

@@ -26,6 +26,7 @@
 #include <broker/control.h>
 #include <broker/drain.h>
 #include <broker/drift.h>
+#include <broker/ended.h>
 #include <broker/filters.h>
 #include <broker/gpu.h>
 #include <broker/gpu_lease.h>
@@ -490,6 +491,7 @@ void broker_deinit(struct broker *broker) {
                 owning_leave(lease);
                 lease_free(lease);
         }
+        ended_close(broker);
         tenants_deinit(broker);
         slices_deinit(broker, broker->root.dir_fd >= 0);
         ksm_put_back(broker);
