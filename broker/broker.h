@@ -137,10 +137,6 @@ struct broker {
         struct usage_queries *usage_queries; /* NULL: nobody ever asked */
         struct violations *violations;       /* NULL: none ever was */
 
-        sd_event_source *cleared; /* quotas that were taken away; NULL: none ever was */
-        int cleared_fd;           /* where their threads tell it */
-        uint64_t n_clearing;
-
         sd_event_source *gpu_told; /* what was done to GPUs; NULL: nothing ever was */
         int gpu_told_fd;           /* where its threads tell it */
         uint64_t n_gpu_errands;

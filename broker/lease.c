@@ -245,6 +245,14 @@ void lease_thaw(struct lease *lease) {
         (void)r; /* its group may be gone */
 }
 
+static void drop_quota(struct lease *lease) {
+        if (!lease->quota)
+                return;
+        sd_event_source_disable_unref(lease->quota->clearing);
+        fd_close_many(lease->quota->fds, lease->quota->n_fds);
+        free(take(lease->quota));
+}
+
 void lease_free(struct lease *lease) {
         struct broker *broker = lease->broker;
         struct lease *named;
@@ -261,9 +269,7 @@ void lease_free(struct lease *lease) {
         launched_deinit(broker->launcher, &lease->process);
         free(lease->exec_why);
         free(lease->taps);
-        if (lease->quota)
-                fd_close_many(lease->quota->fds, lease->quota->n_fds);
-        free(lease->quota);
+        drop_quota(lease);
         drop_disks(lease);
         lease_unwatch(lease);
         lease_close_dir(lease);

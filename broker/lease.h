@@ -102,7 +102,9 @@ struct quota {
         struct child_quota child;
         int fds[CHILD_QUOTA_FILES_MAX]; /* O_PATH, of the files under it; none after a restart */
         size_t n_fds;
-        int refused; /* errno: why there is none; 0: there is */
+        int refused;                         /* errno: why there is none; 0: there is */
+        sd_event_source *clearing;           /* the launcher takes it away; NULL: it does not */
+        int (*cleared)(struct lease *lease); /* when it has */
 };
 
 /* Its console, until both it and its keeper are executed: see broker/console. */
@@ -167,7 +169,6 @@ struct lease {
         bool gpu_busy;                /* a thread prepares its GPUs, or gives them back */
         struct console *console;      /* owned; until it and its VM are executed */
         bool has_console;             /* there is one; after a restart: its socket is there */
-        bool releasing_quota;         /* a thread takes its quota away */
         struct filters *filters;      /* a reference, until it is executed */
         struct child_walls *walls;    /* owned; until it is executed */
         struct child_learn *learn;    /* NULL: it does not; likewise */

@@ -1,25 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <linux/quota.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <base/fd.h>
-#include <base/file.h>
-#include <base/thread.h>
 #include <base/units.h>
 #include <broker/broker.h>
 #include <broker/lease.h>
 #include <broker/quota.h>
+#include <launcher/launcher_errands.h>
 #include <sodium.h>
-
-#define STACK_SIZE (64 * 1024)
 
 /* ---- before the launch ---- */
 
@@ -126,150 +119,85 @@ int quota_adopt(struct lease *lease) {
         return 0;
 }
 
-/* ---- afterwards, in a thread ---- */
+/* ---- afterwards: a thread of the launcher's ---- */
 
-struct clearing {
-        struct lease *lease; /* not the thread's: for the loop, when it hears of the end */
-        quota_cleared_fn cleared;
-        int told_fd;
-        int fds[CHILD_QUOTA_FILES_MAX];
-        size_t n_fds;
-        uint32_t project;
-        dev_t dev;
-};
+static void note_failures(const struct lease *lease, const struct wire_unquota *told) {
+        const struct record *record = &lease->record;
 
-static void take_out(int path_fd, uint32_t project) {
-        struct fsxattr attributes;
-        char path[32];
-        int fd;
-
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        if (fd >= 0 && ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0 &&
-            attributes.fsx_projid == project) {
-                attributes.fsx_projid = 0;
-                if (ioctl(fd, FS_IOC_FSSETXATTR, &attributes) < 0)
-                        log_warning("a file cannot be taken out of project %u: %s", project,
-                                    strerrordesc_np(errno));
-        }
-        fd_close(fd);
-        fd_close(path_fd);
+        if (told->files)
+                log_warning("VM '%s': a file cannot be taken out of project %u: %s", record->name,
+                            record->quota_project, strerrordesc_np(told->files));
+        if (told->limit)
+                log_warning("VM '%s': the limit of project %u on device %u:%u cannot be removed: "
+                            "%s",
+                            record->name, record->quota_project, major(record->quota_dev),
+                            minor(record->quota_dev), strerrordesc_np(told->limit));
 }
 
-/* "/dev/vda"; its numbers where sysfs has no name for it. */
-static void device_path(dev_t dev, char *path, size_t size) {
-        char text[1024] = "";
-        const char *name;
-
-        snprintf(path, size, "/sys/dev/block/%u:%u/uevent", major(dev), minor(dev));
-        if (file_read_at(AT_FDCWD, path, text, sizeof(text)) == 0 &&
-            (name = strstr(text, "DEVNAME=")))
-                snprintf(path, size, "/dev/%.*s", (int)strcspn(name + 8, "\n"), name + 8);
-        else
-                snprintf(path, size, "/dev/block/%u:%u", major(dev), minor(dev));
-}
-
-static void clear(struct clearing *clearing) {
-        struct if_dqblk none = {.dqb_valid = QIF_BLIMITS};
-        char device[320];
-
-        for (size_t i = 0; i < clearing->n_fds; i++)
-                take_out(clearing->fds[i], clearing->project);
-        device_path(clearing->dev, device, sizeof(device));
-        if (syscall(SYS_quotactl, QCMD(Q_SETQUOTA, PRJQUOTA), device, clearing->project, &none) <
-                    0 &&
-            errno != ENOENT && errno != ESRCH)
-                log_warning("project %u of %s: its limit cannot be removed: %s", clearing->project,
-                            device, strerrordesc_np(errno));
-}
-
-static void *run(void *userdata) {
-        struct clearing *clearing = userdata;
-        ssize_t n;
-
-        clear(clearing);
-        n = write(clearing->told_fd, &clearing, sizeof(void *)); /* the pointer itself */
-        (void)n; /* the broker has left: so does the process */
-        return NULL;
+/* A limit that stays counts files that nobody has; and the VM has ended. */
+static void note_lost(const struct lease *lease, int errnum) {
+        log_warning("VM '%s': project %u was not taken away: %s", lease->record.name,
+                    lease->record.quota_project,
+                    errnum ? strerrordesc_np(errnum) : "the launcher has left meanwhile");
 }
 
 static int on_cleared(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        struct broker *broker = userdata;
-        struct clearing *clearing;
-        quota_cleared_fn cleared;
-        struct lease *lease;
+        struct lease *lease = userdata;
+        struct broker *broker = lease->broker;
+        struct wire_unquota told;
         int r;
 
-        if (read(fd, &clearing, sizeof(void *)) != sizeof(void *))
-                return 0;
-        lease = clearing->lease;
-        cleared = clearing->cleared;
-        free(clearing);
-        broker->n_clearing--;
-        lease->releasing_quota = false;
+        if (read(fd, &told, sizeof(told)) == sizeof(told))
+                note_failures(lease, &told);
+        else
+                note_lost(lease, 0);
+        lease->quota->clearing = sd_event_source_disable_unref(lease->quota->clearing);
         lease->record.quota_project = 0;
-        r = cleared(lease);
+        r = lease->quota->cleared(lease); /* the lease may be gone with it */
         return r < 0 ? broker_fault(broker, r) : 0;
 }
 
-static int open_pipe(struct broker *broker) {
-        int fds[2], r;
+static int watch(struct lease *lease, int fd) {
+        struct quota *quota = lease->quota;
+        int r;
 
-        if (broker->cleared)
-                return 0;
-        if (pipe2(fds, O_CLOEXEC) < 0)
-                return fault(-errno);
-        r = sd_event_add_io(broker->event, &broker->cleared, fds[0], EPOLLIN, on_cleared, broker);
+        r = sd_event_add_io(lease->broker->event, &quota->clearing, fd, EPOLLIN, on_cleared, lease);
         if (r < 0) {
-                fd_close_many(fds, 2);
+                fd_close(fd);
                 return fault(r);
         }
-        sd_event_source_set_io_fd_own(broker->cleared, true);
-        broker->cleared_fd = fds[1];
+        sd_event_source_set_io_fd_own(quota->clearing, true);
         return 0;
 }
 
 int quota_release(struct lease *lease, quota_cleared_fn cleared) {
-        struct broker *broker = lease->broker;
         struct quota *quota = lease->quota;
-        struct clearing *clearing;
-        int r;
+        int fds[2] = {-1, -1}, r;
 
         if (!quota || lease->record.quota_project == 0)
                 return 0;
-        if (lease->releasing_quota)
+        if (quota->clearing)
                 return 1;
-        r = open_pipe(broker);
-        if (r < 0)
-                return r;
-        clearing = malloc(sizeof(*clearing));
-        if (!clearing)
-                return fault(-ENOMEM);
-        *clearing = (struct clearing){.lease = lease,
-                                      .cleared = cleared,
-                                      .told_fd = broker->cleared_fd,
-                                      .n_fds = quota->n_fds,
-                                      .project = lease->record.quota_project,
-                                      .dev = lease->record.quota_dev};
-        memcpy(clearing->fds, quota->fds, quota->n_fds * sizeof(*quota->fds));
+        r = pipe2(fds, O_CLOEXEC) < 0 ? errno : 0;
+        if (r == 0)
+                r = launcher_unquota(lease->broker->launcher, fds[1], quota->fds, quota->n_fds,
+                                     lease->record.quota_project, lease->record.quota_dev);
+        fd_close_many(quota->fds, quota->n_fds);
         quota->n_fds = 0;
-        lease->releasing_quota = true;
-        broker->n_clearing++;
-        if (thread_start(run, clearing, STACK_SIZE))
-                run(clearing);
-        return 1;
+        fds[1] = fd_close(fds[1]);
+        if (r) {
+                fd_close(fds[0]);
+                note_lost(lease, r);
+                lease->record.quota_project = 0;
+                return 0;
+        }
+        quota->cleared = cleared;
+        r = watch(lease, fds[0]);
+        return r < 0 ? r : 1;
 }
 
 bool quota_is_released(const struct lease *lease) {
-        return lease->releasing_quota;
-}
-
-void quota_close(struct broker *broker) {
-        if (!broker->cleared)
-                return;
-        sd_event_source_disable_unref(broker->cleared);
-        if (broker->n_clearing == 0)
-                fd_close(broker->cleared_fd);
+        return lease->quota && lease->quota->clearing;
 }
 
 /* ---- what one can see ---- */

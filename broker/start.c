@@ -45,7 +45,6 @@
 #include <broker/pressure.h>
 #include <broker/provision.h>
 #include <broker/qmp.h>
-#include <broker/quota.h>
 #include <broker/release.h>
 #include <broker/reserve.h>
 #include <broker/reload.h>
@@ -497,7 +496,6 @@ void broker_deinit(struct broker *broker) {
         ksm_put_back(broker);
         pressure_end(broker);
         network_close(broker);
-        quota_close(broker);
         gpu_lease_close(broker);
         violations_close(broker);
         space_close(broker);
