@@ -26,6 +26,7 @@
 #include <broker/usage.h>
 #include <broker/violation_tell.h>
 #include <cgroup/stats.h>
+#include <launcher/launcher_errands.h>
 
 #define RETRY_USEC UINT64_C(250000) /* after the first cgroup.kill that left something */
 #define RETRY_MAX_USEC UINT64_C(30000000)
@@ -52,7 +53,8 @@ static int signal_all(struct lease *lease, int signo) {
                     cgroup_processes(lease->dir_fd, again, SIGNALLED_MAX, &n_again, NULL))
                         continue;
                 for (size_t j = 0; j < n_again; j++)
-                        if (again[j] == pids[i] && pidfd_send_signal(pidfd, signo, NULL, 0) == 0)
+                        if (again[j] == pids[i] &&
+                            launcher_signal(lease->broker->launcher, pidfd, signo) == 0)
                                 result = 0;
         }
         return result;
@@ -97,7 +99,7 @@ int release_signal(struct lease *lease, int signo) {
                 return signal_all(lease, signo);
         if (sandbox_loses(lease->process.pid, signo))
                 return end_instead(lease);
-        return pidfd_send_signal(lease->process.pidfd, signo, NULL, 0) < 0 ? errno : 0;
+        return launcher_signal(lease->broker->launcher, lease->process.pidfd, signo);
 }
 
 int release_start(struct lease *lease, const char *reason, int signo, uint64_t grace_usec) {
