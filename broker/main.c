@@ -77,7 +77,7 @@ static int launch_for_others(const struct options *options) {
                 serving.connection_fd = SD_LISTEN_FDS_START;
                 (void)fcntl(serving.connection_fd, F_SETFD, FD_CLOEXEC);
         }
-        r = rights_limit(serving.renewed, &why);
+        r = rights_limit(RIGHTS_OF_LAUNCHER, serving.renewed, &why);
         if (r) {
                 log_error("launcher: %s", why.text);
                 return EXIT_HOST;

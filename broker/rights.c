@@ -21,13 +21,14 @@
 
 #define WORD_BITS 32
 
-static const struct {
+struct kept {
         int capability;
         const char *name, *reason;
-} kept[] = {
-        {CAP_SYS_ADMIN, "CAP_SYS_ADMIN",
-         "records are trusted attributes; namespaces, mounts, the device program and quotas"},
-        {CAP_NET_ADMIN, "CAP_NET_ADMIN", "taps, bridges, traffic control, NAT, device programs"},
+};
+
+static const struct kept of_launcher[] = {
+        {CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "VMs have namespaces, mounts and quotas of their own"},
+        {CAP_NET_ADMIN, "CAP_NET_ADMIN", "a VM without walls keeps it for its own taps"},
         {CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE",
          "its own exemption from the OOM killer, and that VMs cannot take it back"},
         {CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE",
@@ -42,11 +43,25 @@ static const struct {
         {CAP_SYSLOG, "CAP_SYSLOG", "the kernel's log names the call of a violation"},
 };
 
-static uint64_t all_kept(void) {
+static const struct kept of_broker[] = {
+        {CAP_SYS_ADMIN, "CAP_SYS_ADMIN",
+         "records are trusted attributes; the device program of each VM's group"},
+        {CAP_NET_ADMIN, "CAP_NET_ADMIN", "taps, bridges, traffic control, NAT, device programs"},
+};
+
+static const struct {
+        const struct kept *kept;
+        size_t n;
+} tables[_RIGHTS_OF_N] = {
+        [RIGHTS_OF_LAUNCHER] = {of_launcher, ARRAY_SIZE(of_launcher)},
+        [RIGHTS_OF_BROKER] = {of_broker, ARRAY_SIZE(of_broker)},
+};
+
+static uint64_t all_kept(enum rights_of who) {
         uint64_t set = 0;
 
-        for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
-                set |= UINT64_C(1) << kept[i].capability;
+        for (size_t i = 0; i < tables[who].n; i++)
+                set |= UINT64_C(1) << tables[who].kept[i].capability;
         return set;
 }
 
@@ -106,14 +121,14 @@ static int load_filter(struct why *why) {
                 return r;
         if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program.bpf) < 0)
                 return why_errno(why, RIGHTS_E_HOST, errno,
-                                 "cannot load the broker's own seccomp filter");
+                                 "cannot load a seccomp filter of its own");
         return 0;
 }
 
-int rights_limit(bool resumed, struct why *why) {
+int rights_limit(enum rights_of who, bool resumed, struct why *why) {
         int r;
 
-        r = keep_only(all_kept());
+        r = keep_only(all_kept(who));
         if (r)
                 return why_errno(why, RIGHTS_E_HOST, r, "cannot give up capabilities");
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -134,14 +149,14 @@ void rights_check(struct findings *findings) {
         bool all = true;
 
         (void)read_permitted(&permitted);
-        for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
-                if (permitted & UINT64_C(1) << kept[i].capability)
+        for (size_t i = 0; i < ARRAY_SIZE(of_broker); i++) {
+                if (permitted & UINT64_C(1) << of_broker[i].capability)
                         continue;
                 all = false;
                 finding_problem(findings, "see CapabilityBoundingSet= in provium-broker.service",
-                                "the broker lacks %s: %s", kept[i].name, kept[i].reason);
+                                "the broker lacks %s: %s", of_broker[i].name, of_broker[i].reason);
         }
         if (all)
                 finding_ok(findings, "the broker has the %zu capabilities it needs, and no other",
-                           ARRAY_SIZE(kept));
+                           ARRAY_SIZE(of_broker));
 }

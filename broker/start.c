@@ -270,13 +270,18 @@ static int init_loop(struct broker *broker) {
         return 0;
 }
 
+/* Is the root systemd's scope? */
+static bool is_scope(const struct options *options) {
+        return !options->cgroup_root && !options->no_systemd && service_booted();
+}
+
 static int open_root(struct broker *broker, struct why *why) {
         const struct options *options = broker->options;
         const char *relative = options->cgroup_root;
         char mount[256];
         int r;
 
-        if (!relative && !options->no_systemd && service_booted()) {
+        if (is_scope(options)) {
                 r = cgroup_find_mount(options->cgroup_mount, mount, sizeof(mount), why);
                 if (r)
                         return r < 0 ? r : BROKER_E_HOST;
@@ -354,7 +359,11 @@ static void raise_nofile(void) {
 }
 
 /* Before any right is given up. */
-static int begin_launcher(struct broker *broker, struct why *why) {
+static int begin(struct broker *broker, struct why *why) {
+        const struct options *options = broker->options;
+
+        if (!is_scope(options))
+                cgroup_root_make(options->cgroup_mount, options->cgroup_root ?: ROOT_DIRECTORY);
         broker->oom_exempt = file_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "-1000") == 0;
         return parent_begin(broker, provision_progress, why);
 }
@@ -385,9 +394,9 @@ int broker_init(struct broker *broker, const struct options *options, struct why
                 return r;
         /* One that was re-executed has its launcher, or the right to start one, from before. */
         if (options->resume_fd < 0)
-                r = begin_launcher(broker, why);
+                r = begin(broker, why);
         if (r == 0)
-                r = rights_limit(options->resume_fd >= 0, why);
+                r = rights_limit(RIGHTS_OF_BROKER, options->resume_fd >= 0, why);
         if (r)
                 return r < 0 ? r : BROKER_E_HOST;
         if (sodium_init() < 0)

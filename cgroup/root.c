@@ -231,6 +231,15 @@ int cgroup_root_open(struct cgroup_root *root, const char *mount, const char *re
         return 0;
 }
 
+void cgroup_root_make(const char *mount, const char *relative) {
+        char found[256], path[512];
+
+        if (cgroup_find_mount(mount, found, sizeof(found), NULL))
+                return;
+        snprintf(path, sizeof(path), "%s/%s", found, relative);
+        (void)mkdir(path, 0755);
+}
+
 void cgroup_root_close(struct cgroup_root *root) {
         root->dir_fd = fd_close(root->dir_fd);
         root->lock_fd = fd_close(root->lock_fd);

@@ -38,6 +38,13 @@ struct cgroup_root {
  */
 _must_check_ int cgroup_root_open(struct cgroup_root *root, const char *mount, const char *relative,
                                   bool create, struct why *why);
+/*
+ * The same for the last component alone, and before rights are given up: nobody may write in the
+ * hierarchy's own directory (0555), and root itself needs CAP_DAC_OVERRIDE for it. What could not be
+ * made cgroup_root_open() tells of.
+ */
+void cgroup_root_make(const char *mount, const char *relative);
+
 void cgroup_root_close(struct cgroup_root *root);
 
 /* Where the unified hierarchy is mounted: @mount if not NULL, checked, else as libcgroup finds it.

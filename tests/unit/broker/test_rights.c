@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the broker denies itself, and therefore everything that it starts. */
+/* What the launcher denies itself, and therefore everything that it starts; and the broker. */
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -54,8 +55,22 @@ static void list_denies_nothing_that_a_launch_or_a_hypervisor_needs(void) {
         seccomp_list_deinit(&list);
 }
 
+static uint64_t effective(void) {
+        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+        struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+
+        if (syscall(SYS_capget, &header, data) < 0)
+                _exit(9);
+        return data[0].effective | (uint64_t)data[1].effective << 32;
+}
+
 /* Whether a process of its own has what it should after @limits calls, each as after an upgrade. */
-static int try_limits(int limits) {
+static int try_limits(enum rights_of who, int limits) {
+        const uint64_t allowed[_RIGHTS_OF_N] = {
+                [RIGHTS_OF_LAUNCHER] = UINT64_MAX,
+                [RIGHTS_OF_BROKER] = UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_NET_ADMIN,
+        };
+
         int status = -1;
         pid_t pid = fork();
 
@@ -65,8 +80,10 @@ static int try_limits(int limits) {
                 if (syscall(SYS_sysfs, 3) < 0)
                         _exit(10); /* the kernel has none: it would show nothing */
                 for (int i = 0; i < limits; i++)
-                        if (rights_limit(i > 0, &why))
+                        if (rights_limit(who, i > 0, &why))
                                 _exit(11);
+                if (effective() & ~allowed[who])
+                        _exit(15);
                 if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
                         _exit(12);
                 if (syscall(SYS_sysfs, 3) >= 0 || errno != ENOSYS)
@@ -81,8 +98,10 @@ static int try_limits(int limits) {
 }
 
 static void limits_are_in_force_and_can_be_set_again_by_whoever_resumes(void) {
-        expect_int(try_limits(1), 0);
-        expect_int(try_limits(3), 0);
+        for (enum rights_of who = 0; who < _RIGHTS_OF_N; who++) {
+                expect_int(try_limits(who, 1), 0);
+                expect_int(try_limits(who, 3), 0);
+        }
 }
 
 UNIT_MAIN(TEST(list_denies_nothing_that_a_launch_or_a_hypervisor_needs),
