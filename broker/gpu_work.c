@@ -70,8 +70,9 @@ static bool is_open(const struct gpu_work *work, struct gpu_part *part) {
         snprintf(path, sizeof(path), "%s/vfio/%d", work->dev_dir, part->slot.group);
         fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
         if (fd < 0 && errno == EBUSY) {
-                snprintf(part->detail, sizeof(part->detail), "%.64s: some process has %.80s open",
-                         part->slot.name, path);
+                snprintf(part->detail, sizeof(part->detail),
+                         "%.64s: some process has /dev/vfio/%d open", part->slot.name,
+                         part->slot.group);
                 part->errnum = EBUSY;
                 return true;
         }
