@@ -179,22 +179,30 @@ static int call_it(struct launcher *launcher, struct why *why) {
         return 0;
 }
 
-static void drop_lent(struct launcher *launcher) {
+static void drop_notes(struct launcher *launcher) {
         if (launcher->notes)
                 munmap(launcher->notes, launcher->n_notes * sizeof(*launcher->notes));
         launcher->notes = NULL;
         launcher->n_notes = 0;
-        launcher->dev_fd = fd_close(launcher->dev_fd);
-        launcher->mountinfo_fd = fd_close(launcher->mountinfo_fd);
+}
+
+/* Under the number that it has had, for threads may be on their way by it. Takes @fd. */
+static void replace(int *fdp, int fd) {
+        if (*fdp < 0) {
+                *fdp = fd;
+                return;
+        }
+        (void)dup3(fd, *fdp, O_CLOEXEC); /* else what an earlier one lent will do: the same */
+        fd_close(fd);
 }
 
 static int take_lent(struct launcher *launcher, const int *fds, struct why *why) {
         struct stat st;
         void *map;
 
-        drop_lent(launcher);
-        launcher->dev_fd = fds[1];
-        launcher->mountinfo_fd = fds[2];
+        drop_notes(launcher);
+        replace(&launcher->dev_fd, fds[1]);
+        replace(&launcher->mountinfo_fd, fds[2]);
         snprintf(launcher->dev, sizeof(launcher->dev), "/proc/self/fd/%d", launcher->dev_fd);
         map = fstat(fds[0], &st) < 0
                       ? MAP_FAILED
@@ -258,14 +266,15 @@ int launcher_meet(struct launcher *launcher, struct why *why) {
 
 void launcher_forget(struct launcher *launcher) {
         launcher->fd = fd_close(launcher->fd);
-        drop_lent(launcher);
-        strcpy(launcher->dev, "/dev");
+        drop_notes(launcher);
 }
 
 struct launcher *launcher_free(struct launcher *launcher) {
         if (!launcher)
                 return NULL;
         launcher_forget(launcher);
+        fd_close(launcher->dev_fd);
+        fd_close(launcher->mountinfo_fd);
         wire_buffer_deinit(&launcher->buffer);
         free(launcher);
         return NULL;
