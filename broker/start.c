@@ -364,7 +364,6 @@ static int begin(struct broker *broker, struct why *why) {
 
         if (!is_scope(options))
                 cgroup_root_make(options->cgroup_mount, options->cgroup_root ?: ROOT_DIRECTORY);
-        broker->oom_exempt = file_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "-1000") == 0;
         return parent_begin(broker, provision_progress, why);
 }
 
@@ -392,6 +391,7 @@ int broker_init(struct broker *broker, const struct options *options, struct why
                 r = meter_init(broker);
         if (r < 0)
                 return r;
+        broker->oom_exempt = file_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "-1000") == 0;
         /* One that was re-executed has its launcher, or the right to start one, from before. */
         if (options->resume_fd < 0)
                 r = begin(broker, why);
