@@ -15,6 +15,7 @@ if [[ ${1:-} != --inside ]]; then
 fi
 
 readonly unit=provium-broker.service
+readonly launcher=provium-launcher.service
 readonly scope=/sys/fs/cgroup/provium.slice/provium-vms.scope
 passed=0 failed=0
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -42,7 +43,7 @@ until_deadline() {
         done
 }
 main_pid() {
-        systemctl show -P MainPID $unit
+        systemctl show -P MainPID "${1:-$unit}"
 }
 install_package() {
         DEBIAN_FRONTEND=noninteractive dpkg -i "$PROVIUM_SOURCE"/build/deb/provium-broker_*.deb
@@ -53,6 +54,9 @@ expect 'it makes a group' getent group provium
 expect 'the socket is enabled' systemctl --quiet is-enabled provium-broker.socket
 expect 'so is the service' systemctl --quiet is-enabled $unit
 expect 'the broker runs' systemctl --quiet is-active $unit
+expect 'the socket of the launcher is enabled' \
+        systemctl --quiet is-enabled provium-launcher.socket
+expect 'the launcher runs' systemctl --quiet is-active $launcher
 expect 'and answers' provium ps
 expect 'the policies are valid' provium policy check
 
@@ -74,19 +78,23 @@ limits() {
 }
 before=$(limits)
 pid=$(main_pid)
+launcher_pid=$(main_pid $launcher)
 echo '# the operator was here' >>/etc/provium/broker.conf
 expect 'the package can be installed over itself' install_package
 upgraded() {
-        [[ $(readlink "/proc/$pid/exe") == /usr/sbin/provium-broker ]]
+        [[ $(readlink "/proc/$1/exe") == /usr/sbin/provium-broker ]]
 }
-expect 'the broker executes the new file' until_deadline 20 upgraded
+expect 'the broker executes the new file' until_deadline 20 upgraded "$pid"
 expect 'as the same process' test "$(main_pid)" = "$pid"
+expect 'so does the launcher' until_deadline 20 upgraded "$launcher_pid"
+expect 'as the same process, too' test "$(main_pid $launcher)" = "$launcher_pid"
 expect 'nothing has changed' test "$(limits)" = "$before"
 expect 'the configuration is kept' grep -q 'the operator was here' /etc/provium/broker.conf
 
 expect 'it can be removed' dpkg --remove provium-broker
 expect 'the broker is gone' refused pgrep -f /usr/sbin/provium-broker
 expect 'so is the socket' test ! -e /run/provium/control
+expect 'and that of the launcher' test ! -e /run/provium-launcher/socket
 expect 'the VM runs on' test -e "/proc/$vm_pid"
 expect 'stopping the scope ends it' systemctl stop provium-vms.scope
 expect 'really' until_deadline 10 test ! -e "/proc/$vm_pid"
@@ -94,6 +102,6 @@ rm -r /etc/provium/slices/default.slice.d /etc/provium/broker.conf.d/gates.conf
 expect 'it can be purged' dpkg --purge provium-broker
 expect 'nothing is left in /etc' test ! -e /etc/provium
 
-((failed == 0)) || journalctl -u $unit --no-pager -q | tail -40
+((failed == 0)) || journalctl -u $unit -u $launcher --no-pager -q | tail -40
 echo "$passed passed, $failed failed, 0 skipped"
 ((failed == 0))
