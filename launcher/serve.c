@@ -27,9 +27,9 @@
 /* A child from its request until its broker, which may have left, wants no more of its note. */
 struct launch {
         struct process process;
-        struct wire_spawn spawn;
         char *payload;
         bool released;
+        struct wire_spawn spawn;
 };
 
 struct server {

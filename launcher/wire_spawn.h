@@ -37,10 +37,10 @@ struct wire_spawn {
         struct child_quota quota;
         struct child_open open;
         struct child_walls walls;
-        struct child_learn learn;
         struct sock_fprog program;
         int pass[CHILD_PASS_MAX];
-        char **strings; /* owned */
+        char **strings;           /* owned */
+        struct child_learn learn; /* last: its own last member is of variable size */
 };
 
 /*

@@ -45,11 +45,11 @@ struct everything {
         struct child_quota quota;
         struct child_open open;
         struct child_walls walls;
-        struct child_learn learn;
         struct sock_fprog program;
         struct sock_filter filter[5];
         gid_t groups[3], open_groups[4];
         int pass[CHILD_PASS_MAX];
+        struct child_learn learn;
 };
 
 static char *words[] = {(char *)"vm", (char *)"", (char *)"-name with space", NULL};
@@ -315,8 +315,8 @@ static void what_is_too_long_is_refused_and_the_next_is_not(void) {
 struct lie {
         struct wire_buffer buffer;
         struct wire_fds sent;
-        struct everything all;
         int fds[WIRE_FDS_MAX];
+        struct everything all;
 };
 
 /* Descriptors that are only numbers: none is touched by reading. */
