@@ -10,11 +10,11 @@
 
 #define OUTPUT HOUSE_DIR "/strace"
 
-static void attach(struct job *strace, const struct house *house, bool children, const char *call,
+static void attach(struct job *strace, pid_t whom, bool children, const char *call,
                    const char *what, int when) {
         char pid[16], inject[128];
 
-        snprintf(pid, sizeof(pid), "%d", house->broker);
+        snprintf(pid, sizeof(pid), "%d", whom);
         snprintf(inject, sizeof(inject), "inject=%s:%s:when=%d", call, what, when);
         unlink(OUTPUT);
         /* With -f the tables of what is traced are by process: the child counts from one. */
@@ -24,12 +24,37 @@ static void attach(struct job *strace, const struct house *house, bool children,
 
 void steps_attach(struct job *strace, const struct house *house, const char *call, const char *what,
                   int when) {
-        attach(strace, house, false, call, what, when);
+        attach(strace, house->broker, false, call, what, when);
+}
+
+/* The only one of the broker's children with that word among its own. */
+pid_t steps_launcher(const struct house *house) {
+        char path[64], text[256] = "";
+        pid_t pid = 0, child;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", house->broker, house->broker);
+        file = fopen(path, "re");
+        while (file && pid == 0 && fscanf(file, "%d", &child) == 1) {
+                snprintf(path, sizeof(path), "/proc/%d/cmdline", child);
+                file_get(path, text, sizeof(text));
+                if (memmem(text, sizeof(text), "--launcher", 10))
+                        pid = child;
+        }
+        if (file)
+                fclose(file);
+        need_that(pid > 0, "the broker has a launcher");
+        return pid;
+}
+
+void steps_attach_launcher(struct job *strace, const struct house *house, const char *call,
+                           const char *what, int when) {
+        attach(strace, steps_launcher(house), false, call, what, when);
 }
 
 void steps_attach_child(struct job *strace, const struct house *house, const char *call,
                         const char *what, int when) {
-        attach(strace, house, true, call, what, when);
+        attach(strace, steps_launcher(house), true, call, what, when);
 }
 
 void steps_detach(struct job *strace) {

@@ -29,6 +29,10 @@ void steps_attach(struct job *strace, const struct house *house, const char *cal
 /* The same for a call that the child makes on its way to execve, and nobody else. */
 void steps_attach_child(struct job *strace, const struct house *house, const char *call,
                         const char *what, int when);
+/* The same for a call of the launcher's own. */
+void steps_attach_launcher(struct job *strace, const struct house *house, const char *call,
+                           const char *what, int when);
+pid_t steps_launcher(const struct house *house);
 void steps_detach(struct job *strace);
 /* Was it, until strace left? */
 bool steps_injected(void);
