@@ -29,6 +29,7 @@
 #include <broker/finding.h>
 #include <broker/host.h>
 #include <broker/pressure.h>
+#include <broker/parent.h>
 #include <broker/rights.h>
 #include <broker/usage.h>
 
@@ -406,6 +407,7 @@ static const struct {
         {"disk", check_disk},
         {"best-effort", check_best_effort},
         {"oom", check_oom},
+        {"launcher", parent_check},
         {"cpus", check_cpus},
         {"swap", check_swap},
         {"ksm", check_ksm},

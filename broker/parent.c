@@ -5,6 +5,7 @@
 
 #include <base/fd.h>
 #include <broker/broker.h>
+#include <broker/finding.h>
 #include <broker/lease.h>
 #include <broker/parent.h>
 #include <broker/release.h>
@@ -210,4 +211,19 @@ void parent_end(struct broker *broker) {
         sd_event_source_disable_unref(broker->parent_source);
         sd_event_source_disable_unref(broker->parent_retry);
         broker->launcher = launcher_free(broker->launcher);
+}
+
+void parent_check(struct findings *findings) {
+        const struct launcher *launcher = findings->broker->launcher;
+
+        if (!launcher || launcher_is_lost(launcher))
+                finding_problem(findings, "see provium-launcher.service, and its log",
+                                "there is no launcher: no VM can be started");
+        else if (!launcher_is_exempt(launcher))
+                finding_warning(findings, "set OOMScoreAdjust=-1000 in provium-launcher.service",
+                                "the OOM killer may choose the launcher; VMs would run on, but how "
+                                "they end would not be known");
+        else
+                finding_ok(findings, "process %d starts the VMs, and the OOM killer spares it",
+                           launcher_pid(launcher));
 }

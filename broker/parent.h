@@ -15,6 +15,7 @@
 #include <base/macro.h>
 
 struct broker;
+struct findings;
 struct lease;
 struct why;
 
@@ -35,5 +36,8 @@ void parent_recognise(struct lease *lease, int pid, bool *is_childp, bool *ended
 
 /* Everything that runs was found: nobody else of the launcher's children will be asked for. */
 _must_check_ int parent_keep(struct broker *broker);
+
+/* A check of broker/doctor: is it there, and does the OOM killer spare it? */
+void parent_check(struct findings *findings);
 
 #endif

@@ -292,6 +292,10 @@ int launcher_fd(const struct launcher *launcher) {
         return launcher->fd;
 }
 
+pid_t launcher_pid(const struct launcher *launcher) {
+        return launcher->pid;
+}
+
 int launcher_filters(const struct launcher *launcher) {
         return launcher->n_filters;
 }

@@ -92,6 +92,7 @@ _must_check_ int launcher_reset_oom(struct launcher *launcher, pid_t pid);
  * another positive errno. launcher_meet() comes next. */
 _must_check_ int launcher_renew(struct launcher *launcher);
 
+pid_t launcher_pid(const struct launcher *launcher);
 /* seccomp filters that its children have from it. */
 int launcher_filters(const struct launcher *launcher);
 /* Is it spared by the OOM killer? */

@@ -196,13 +196,14 @@ int spawn_explain(const struct child_args *args, const struct child_note *note, 
 }
 
 int spawn_result(struct spawner *spawner, struct process *process, struct why *why) {
+        const struct child_note *note = process->args.note ?: &process->own_note;
         int r;
 
-        if (process->args.note && process->args.note->shares_memory)
+        if (note->shares_memory)
                 return SPAWN_E_AGAIN;
 
         stack_drop(spawner, take(process->stack));
-        r = spawn_explain(&process->args, process->args.note, why);
+        r = spawn_explain(&process->args, note, why);
         if (r || !spawner->reset_oom)
                 return r;
         /* ESRCH: it has ended already, and nobody is left to be exempt. */

@@ -119,6 +119,7 @@ static void a_host_as_it_should_be_has_no_problem(void) {
         expect_in(job.out, "\n0 problems, ");
         expect_found("controllers", "ok", "");
         expect_found("oom", "ok", "");
+        expect_found("launcher", "ok", "");
         expect_found("psi", "ok", "");
         expect_found("rtnetlink", "ok", "");
         expect_found("fq_codel", "ok", "");
