@@ -27,6 +27,8 @@ static int compare_fds(const void *a, const void *b) {
 void fd_close_many(int *fds, size_t n) {
         size_t from = 0;
 
+        if (n == 0)
+                return; /* and maybe there is no array */
         qsort(fds, n, sizeof(*fds), compare_fds);
         while (from < n) {
                 size_t to = from;

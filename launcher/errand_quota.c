@@ -60,7 +60,8 @@ static int remove_limit(uint32_t project, dev_t dev) {
         char device[320];
 
         device_path(dev, device, sizeof(device));
-        if (syscall(SYS_quotactl, QCMD(Q_SETQUOTA, PRJQUOTA), device, project, &none) == 0 ||
+        if (syscall(SYS_quotactl, QCMD((unsigned)Q_SETQUOTA, PRJQUOTA), device, project, &none) ==
+                    0 ||
             errno == ENOENT || errno == ESRCH)
                 return 0;
         return errno;
