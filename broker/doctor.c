@@ -353,7 +353,7 @@ static void check_descriptors(struct findings *findings) {
 
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < need) {
                 snprintf(mend, sizeof(mend),
-                         "set LimitNOFILE=1024:%" PRIu64 " in the unit provium-broker.service",
+                         "set LimitNOFILE=%" PRIu64 " in the unit provium-broker.service",
                          need);
                 finding_warning(findings, mend,
                                 "the broker may have %ju; MaxVMs=%" PRIu64 " VMs, each with its "

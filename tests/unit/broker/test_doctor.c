@@ -244,7 +244,7 @@ static void policies_are_judged_too(void) {
         policy->pids_max = UINT64_C(1) << 60;
         expect_in(find(&place, "pids"), "[set a lower MaxVMs= or PidsMax=");
         policy->vms_max = 100000000;
-        expect_in(find(&place, "descriptors"), "[set LimitNOFILE=1024:200000256 ");
+        expect_in(find(&place, "descriptors"), "[set LimitNOFILE=200000256 ");
         place_deinit(&place);
 }
 
