@@ -392,8 +392,9 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         if (r < 0)
                 return r;
         broker->oom_exempt = file_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "-1000") == 0;
-        /* One that was re-executed has its launcher, or the right to start one, from before. */
-        if (options->resume_fd < 0)
+        if (options->resume_fd >= 0)
+                r = resume_sockets(broker, options->resume_fd, why);
+        if (r == 0)
                 r = begin(broker, why);
         if (r == 0)
                 r = rights_limit(RIGHTS_OF_BROKER, options->resume_fd >= 0, why);
@@ -410,10 +411,6 @@ int broker_init(struct broker *broker, const struct options *options, struct why
         free(errors);
         if (r == 0)
                 r = init_loop(broker);
-        if (r == 0 && options->resume_fd >= 0)
-                r = resume_sockets(broker, options->resume_fd, why);
-        if (r == 0 && !broker->launcher)
-                r = parent_begin(broker, provision_progress, why);
         if (r == 0)
                 r = journal_begin(broker);
         if (r == 0)
