@@ -23,16 +23,22 @@ struct step {
         const char *call;
         const char *said; /* of its first failure */
         int most;         /* more are not looked for */
+        bool launcher;    /* whose call it is */
 };
 
-/* A QMP socket is not asked for, nor a tap: all of these are the console's but the last two. */
+/* A QMP socket is not asked for, nor a tap: all of these are the console's but openat and clone3.
+ */
 static const struct step parent[] = {
-        {"ioctl", PTY, 6},     {"fchown", PTY, 3},
-        {"fchmod", PTY, 4},    {"mkdir", "cannot create", 3},
-        {"socket", SOCKET, 3}, {"bind", SOCKET, 3},
-        {"lchown", SOCKET, 3}, {"listen", SOCKET, 3},
-        {"rename", SOCKET, 3}, {"clone3", "cannot start a process in its group", 4},
+        {"ioctl", PTY, 6},
+        {"fchmod", PTY, 4},
+        {"mkdir", "cannot create", 3},
+        {"socket", SOCKET, 3},
+        {"bind", SOCKET, 3},
+        {"listen", SOCKET, 3},
+        {"rename", SOCKET, 3},
         {"openat", NULL, 30},
+        {"fchownat", "cannot give a console to its VM", 4, true},
+        {"clone3", "cannot start a process in its group", 4, true},
 };
 
 /* Of the keeper, and then of the VM: both go the same way, each counted for itself. */
@@ -42,6 +48,14 @@ static const struct step child[] = {
         {"setgroups", "set the supplementary groups", 2},
         {"execve", "cannot execute", 1},
 };
+
+static void attach(struct job *strace, const struct house *house, const struct step *step,
+                   const char *what, int when) {
+        if (step->launcher)
+                steps_attach_launcher(strace, house, step->call, what, when);
+        else
+                steps_attach(strace, house, step->call, what, when);
+}
 
 static int count_ptys(void) {
         char text[32];
@@ -139,7 +153,7 @@ static void each_call_that_fails_is_told_and_leaves_nothing(void) {
                         struct job strace;
 
                         forget_directory();
-                        steps_attach(&strace, &house, step->call, "error=EIO", when);
+                        attach(&strace, &house, step, "error=EIO", when);
                         outcome = launch(&house);
                         outcome.broker_gone |= pidfd_wait(house.pidfd, STEPS_QUIET_MS);
                         steps_detach(&strace);
@@ -209,7 +223,7 @@ static void a_broker_killed_at_each_call_leaves_nothing_for_the_next(void) {
                         struct job strace;
 
                         forget_directory();
-                        steps_attach(&strace, &house, step->call, "signal=KILL", when);
+                        attach(&strace, &house, step, "signal=KILL", when);
                         outcome = launch(&house);
                         outcome.broker_gone |= pidfd_wait(house.pidfd, STEPS_QUIET_MS);
                         steps_detach(&strace);
