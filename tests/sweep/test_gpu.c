@@ -13,6 +13,7 @@
 #include "gpus.h"
 #include "house.h"
 #include "links.h"
+#include "steps.h"
 
 #define A GPU_A
 #define CONF HOUSE_CONF "[GPU]\nDevices=" A "\nBind=yes\nGiveBack=yes\n"
@@ -26,14 +27,15 @@
 static const struct {
         const char *call, *path; /* NULL: whatever it is about */
         int when;
-        bool at_end; /* of the VM; else at its start */
+        bool at_end;   /* of the VM; else at its start */
+        bool launcher; /* killed in its stead; the broker leaves with it */
 } steps[] = {
         {"fsetxattr", NULL, 1, false},
         {"clone3", NULL, 1, false}, /* the thread */
         {"write", DEVICE "/driver_override", 1, false},
         {"write", DRIVERS "virtio-pci/unbind", 1, false},
         {"write", "/sys/bus/pci/drivers_probe", 1, false},
-        {"clone3", NULL, 2, false}, /* the VM */
+        {"clone3", NULL, 1, false, true}, /* the VM */
         {"clone3", NULL, 1, true},
         {"write", DEVICE "/reset", 1, true},
         {"write", DEVICE "/driver_override", 1, true},
@@ -57,7 +59,8 @@ static void attach(struct job *strace, const struct house *house, size_t i) {
                 snprintf(path, sizeof(path), "-P %s", steps[i].path);
         snprintf(line, sizeof(line),
                  "exec strace -f -p %d -o " OUTPUT " %s -e inject=%s:signal=KILL:when=%d",
-                 house->broker, path, steps[i].call, steps[i].when);
+                 steps[i].launcher ? steps_launcher(house) : house->broker, path, steps[i].call,
+                 steps[i].when);
         JOB(strace, "sh", "-c", line);
         job_wait_err(strace, "attached");
 }
@@ -89,8 +92,7 @@ static void one(struct house *house, size_t i) {
                 job_kill(&kill, SIGKILL);
                 job_wait(&kill, HOUSE_WAIT_MS);
         }
-        house_kill(house);
-        house_start(house);
+        steps_bury(house);
         need_that(wait_until(nothing_left, NULL, HOUSE_WAIT_MS), "%s %d of %s leaves nothing",
                   steps[i].call, steps[i].when, steps[i].path ?: "anything");
         driver = sh_text("cd /sys/bus/pci/devices/" A "; echo $(basename $(readlink -f driver)) "
