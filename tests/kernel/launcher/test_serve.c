@@ -166,6 +166,20 @@ static struct launcher *meet(const struct other *other) {
         return launcher;
 }
 
+static int ask(struct launcher *launcher, uint32_t op, int64_t a, const char *payload) {
+        struct wire_request request = {
+                .op = op, .length = payload ? (uint32_t)strlen(payload) : 0, .number = {a}};
+
+        return launcher_ask(launcher, &request, payload, NULL, NULL, NULL);
+}
+
+/* What came with a request is closed after its answer: that of the one before is, once the next is
+ * answered. */
+static size_t count_settled(struct launcher *launcher, const struct other *other) {
+        expect_int(ask(launcher, WIRE_WAIT, 0, NULL), EINVAL);
+        return count_fds(other->pid);
+}
+
 static char *none[] = {NULL};
 static char *sleeper[] = {(char *)"sleep", (char *)"1000", NULL};
 static char *leaver[] = {(char *)"sh", (char *)"-c", (char *)"exit 7", NULL};
@@ -337,7 +351,7 @@ static void who_does_not_say_he_is_init_is_turned_away_with_all_he_brings(void) 
         open_room();
         start_other(&other, true);
         launcher = meet(&other);
-        before = count_fds(other.pid);
+        before = count_settled(launcher, &other);
         for (size_t n_fds = 0; n_fds <= 16; n_fds++) {
                 int fd = call();
 
@@ -345,7 +359,7 @@ static void who_does_not_say_he_is_init_is_turned_away_with_all_he_brings(void) 
                 expect(is_turned_away(fd));
                 fd_close(fd);
         }
-        expect_uint(count_fds(other.pid), before);
+        expect_uint(count_settled(launcher, &other), before);
         expect_int(launcher_reset_oom(launcher, getpid()), 0); /* who is there stays */
         launcher_free(launcher);
         end_other(&other);
@@ -403,13 +417,6 @@ static void half_a_request_is_waited_for_no_longer_than_a_call(void) {
 
 /* ---- nonsense ---- */
 
-static int ask(struct launcher *launcher, uint32_t op, int64_t a, const char *payload) {
-        struct wire_request request = {
-                .op = op, .length = payload ? (uint32_t)strlen(payload) : 0, .number = {a}};
-
-        return launcher_ask(launcher, &request, payload, NULL, NULL, NULL);
-}
-
 static void tell(struct launcher *launcher, uint32_t op, int64_t a, const char *payload) {
         const struct wire_request request = {
                 .op = op, .length = payload ? (uint32_t)strlen(payload) : 0, .number = {a}};
@@ -429,7 +436,7 @@ static void nonsense_is_answered_and_forgotten(void) {
         open_room();
         start_other(&other, false);
         launcher = meet(&other);
-        before = count_fds(other.pid);
+        before = count_settled(launcher, &other);
         for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
                 expect_int(ask(launcher, ops[i], 1, NULL), EINVAL);
                 expect_int(ask(launcher, ops[i], 1, "and more"), EINVAL);
@@ -445,7 +452,7 @@ static void nonsense_is_answered_and_forgotten(void) {
         expect_int(ask(launcher, WIRE_SPAWN, 0, "nothing that anybody could start"), EBADMSG);
         expect_int(ask(launcher, WIRE_RENEW, 0, NULL), ENOSYS);
         expect_int(ask(launcher, WIRE_WAIT, 1, NULL), ECHILD);
-        expect_uint(count_fds(other.pid), before);
+        expect_uint(count_settled(launcher, &other), before);
         launcher_free(launcher);
         expect(waitpid(other.pid, NULL, 0) == other.pid);
         close_room();
@@ -461,12 +468,12 @@ static void as_many_descriptors_as_fit_arrive_from_a_caller_too(void) {
         open_room();
         start_other(&other, true);
         launcher = meet(&other);
-        before = count_fds(other.pid);
+        before = count_settled(launcher, &other);
         for (size_t i = 0; i < WIRE_FDS_MAX; i++)
                 fds[i] = room.null_fd;
         expect_int(launcher_ask(launcher, &request, NULL, fds, NULL, NULL), EBADMSG);
         expect(!launcher_is_lost(launcher));
-        expect_uint(count_fds(other.pid), before);
+        expect_uint(count_settled(launcher, &other), before);
         launcher_free(launcher);
         end_other(&other);
         close_room();
@@ -496,7 +503,7 @@ static void a_head_that_lies_ends_the_connection_and_nothing_else(void) {
         open_room();
         start_other(&other, true);
         launcher = meet(&other);
-        before = count_fds(other.pid);
+        before = count_settled(launcher, &other);
         launcher_free(launcher);
         expect_hung_up(&other, (struct wire_request){.op = WIRE_HELLO, .n_fds = 3}, 0);
         expect_hung_up(&other, (struct wire_request){.op = WIRE_HELLO, .n_fds = 3}, 2);
@@ -505,7 +512,7 @@ static void a_head_that_lies_ends_the_connection_and_nothing_else(void) {
         expect_hung_up(&other, (struct wire_request){.op = WIRE_SPAWN, .length = UINT32_MAX}, 7);
         expect_hung_up(&other, (struct wire_request){.length = WIRE_LENGTH_MAX + 1}, 0);
         launcher = meet(&other);
-        expect_uint(count_fds(other.pid), before);
+        expect_uint(count_settled(launcher, &other), before);
         launcher_free(launcher);
         end_other(&other);
         close_room();
@@ -521,7 +528,7 @@ static void who_leaves_before_the_answer_leaves_nothing_behind(void) {
         open_room();
         start_other(&other, true);
         launcher = meet(&other);
-        before = count_fds(other.pid);
+        before = count_settled(launcher, &other);
         launcher_free(launcher);
         for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
                 fds[i] = room.null_fd;
@@ -535,7 +542,7 @@ static void who_leaves_before_the_answer_leaves_nothing_behind(void) {
                 expect_int(kill(other.pid, SIGCONT), 0);
         }
         launcher = meet(&other);
-        expect_uint(count_fds(other.pid), before);
+        expect_uint(count_settled(launcher, &other), before);
         launcher_free(launcher);
         end_other(&other);
         close_room();
