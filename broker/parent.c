@@ -47,6 +47,11 @@ static int on_exit_of_main(sd_event_source *source, int fd, uint32_t revents, vo
         siginfo_t status = {};
         int r;
 
+        /* The bell may still be in the queue; what the child left is final either way. Before it is
+         * asked how it ended: from then on its pid may be another's. */
+        r = broker->progress(lease);
+        if (r < 0)
+                return broker_fault(broker, r);
         known = (lease->own_child &&
                  launcher_wait(broker->launcher, lease->process.pid, &status) == 0) ||
                 ask_kernel(fd, &supported, &status);
@@ -57,10 +62,7 @@ static int on_exit_of_main(sd_event_source *source, int fd, uint32_t revents, vo
                 r = sd_event_source_set_io_events(source, EPOLLHUP);
                 return r < 0 ? broker_fault(broker, r) : 0;
         }
-        /* The bell may still be in the queue; what the child left is final either way. */
-        r = broker->progress(lease);
-        if (r == 0 && lease->pidfd_source)
-                r = release_main_ended(lease, known ? &status : NULL);
+        r = release_main_ended(lease, known ? &status : NULL);
         return r < 0 ? broker_fault(broker, r) : 0;
 }
 

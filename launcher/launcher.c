@@ -15,6 +15,7 @@
 #include <base/fd.h>
 #include <base/why.h>
 #include <launcher/launcher.h>
+#include <launcher/proof.h>
 #include <launcher/wire_spawn.h>
 
 struct launcher {
@@ -134,26 +135,6 @@ int launcher_new(struct launcher **launcherp, const struct launcher_place *place
         return r;
 }
 
-/* Says that init is the sender: only who may do anything may say so. */
-static int prove(int fd) {
-        const struct ucred init = {.pid = 1};
-        union {
-                struct cmsghdr header;
-                char bytes[CMSG_SPACE(sizeof(init))];
-        } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(init)),
-                                .cmsg_level = SOL_SOCKET,
-                                .cmsg_type = SCM_CREDENTIALS}};
-        char byte = 'b';
-        struct iovec part = {&byte, 1};
-        const struct msghdr message = {.msg_iov = &part,
-                                       .msg_iovlen = 1,
-                                       .msg_control = &control,
-                                       .msg_controllen = sizeof(control)};
-
-        memcpy(CMSG_DATA(&control.header), &init, sizeof(init));
-        return sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
-}
-
 static int call_it(struct launcher *launcher, struct why *why) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         const struct timeval timeout = {.tv_sec = LAUNCHER_TIMEOUT_SEC};
@@ -171,7 +152,7 @@ static int call_it(struct launcher *launcher, struct why *why) {
                 return why_errno(why, SPAWN_E_HOST, errno,
                                  "the launcher does not answer at '%s' (provium-launcher.socket)",
                                  launcher->path);
-        r = prove(fd);
+        r = proof_give(fd);
         if (r)
                 return why_errno(why, SPAWN_E_HOST, r,
                                  "cannot show the launcher that we have CAP_SYS_ADMIN");

@@ -97,8 +97,8 @@ pid_t launcher_pid(const struct launcher *launcher);
 int launcher_filters(const struct launcher *launcher);
 /* Is it spared by the OOM killer? */
 bool launcher_is_exempt(const struct launcher *launcher);
-/* Where the host's devices are: a path, "/dev" before launcher_meet(), or one that leads there. That
- * one stays the same and good until launcher_free(), for threads too. Borrowed. */
+/* Where the host's devices are: a path, "/dev" before launcher_meet(), or one that leads there.
+ * That one stays the same and good until launcher_free(), for threads too. Borrowed. */
 const char *launcher_dev(const struct launcher *launcher);
 /* An open mountinfo of the host's mounts, to be read from its beginning; borrowed; -1: none. */
 int launcher_mountinfo_fd(const struct launcher *launcher);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -16,34 +15,20 @@
 #include <base/fd.h>
 #include <base/why.h>
 #include <launcher/errands.h>
+#include <launcher/launches.h>
+#include <launcher/proof.h>
 #include <launcher/serve.h>
-#include <launcher/spawn.h>
-#include <launcher/wire_spawn.h>
 
 #define TIMEOUT_SEC 5 /* in the middle of a request; less than who calls meanwhile waits */
 #define GUESTS_MAX 8  /* connected, but not shown to be allowed to */
 #define COLLECT_MS 20
 
-/* A child from its request until its broker, which may have left, wants no more of its note. */
-struct launch {
-        struct process process;
-        char *payload;
-        bool released;
-        struct wire_spawn spawn;
-};
-
 struct server {
         const struct serve_options *options;
-        struct spawner spawner;
-        struct rlimit nofile; /* what we were started with is what VMs get */
-        bool exempt;
-        int listen_fd, connection_fd, epoll_fd, notes_fd;
+        struct launches launches;
+        int listen_fd, connection_fd, epoll_fd;
         int guests[GUESTS_MAX];
         size_t next_guest;
-        struct child_note *notes;
-        struct launch *launches[SERVE_SLOTS_MAX];
-        size_t n_launches, n_released; /* on their way; of these, wanted by nobody */
-        size_t next_slot;
         struct wire_message message;
 };
 
@@ -92,66 +77,14 @@ static void reap(const struct server *server, int pidfd) {
         forget(server, pidfd);
 }
 
-/* Frees what a child needed that is on its own; false: it is not yet. */
-static bool collect(struct server *server, size_t slot) {
-        struct launch *launch = server->launches[slot];
-        struct why why = {};
-        int r;
-
-        r = spawn_result(&server->spawner, &launch->process, &why);
-        if (r == SPAWN_E_AGAIN)
-                return false;
-        if (r == SPAWN_E_STEP && launch->process.args.note->failed_errnum == 0) {
-                /* It would be spared by the OOM killer: better none at all. */
-                tell(server, why.text, why.errnum);
-                (void)kill(launch->process.pid, SIGKILL);
-        }
-        process_deinit(&launch->process);
-        wire_spawn_deinit(&launch->spawn);
-        free(launch->payload);
-        free(launch);
-        server->launches[slot] = NULL;
-        server->n_launches--;
-        return true;
-}
-
-static void release(struct server *server, size_t slot) {
-        struct launch *launch = slot < SERVE_SLOTS_MAX ? server->launches[slot] : NULL;
-
-        if (!launch || launch->released)
-                return;
-        launch->released = true;
-        if (!collect(server, slot))
-                server->n_released++;
-}
-
-static void collect_released(struct server *server) {
-        for (size_t i = 0; i < SERVE_SLOTS_MAX && server->n_released > 0; i++)
-                if (server->launches[i] && server->launches[i]->released && collect(server, i))
-                        server->n_released--;
-}
-
 /* ---- requests ---- */
-
-static bool take_slot(struct server *server, size_t *slotp) {
-        for (size_t i = 0; i < SERVE_SLOTS_MAX; i++) {
-                size_t slot = (server->next_slot + i) % SERVE_SLOTS_MAX;
-
-                if (server->launches[slot])
-                        continue;
-                server->next_slot = slot + 1;
-                *slotp = slot;
-                return true;
-        }
-        return false;
-}
 
 static int hello(struct server *server, struct wire_answer *answer, int *fds) {
         answer->number[0] = WIRE_VERSION;
         answer->number[1] = server->options->n_filters;
-        answer->number[2] = server->exempt;
+        answer->number[2] = server->launches.exempt;
         answer->number[3] = getpid();
-        fds[0] = fcntl(server->notes_fd, F_DUPFD_CLOEXEC, 3);
+        fds[0] = fcntl(server->launches.notes_fd, F_DUPFD_CLOEXEC, 3);
         fds[1] = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
         fds[2] = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
         answer->n_fds = 3;
@@ -168,42 +101,18 @@ static int hello(struct server *server, struct wire_answer *answer, int *fds) {
 
 /* number[0] of the request: nobody will ask how it ended. */
 static int start(struct server *server, struct wire_answer *answer, int *pidfdp) {
-        struct wire_message *message = &server->message;
-        struct launch *launch;
-        struct why why = {};
         size_t slot;
+        pid_t pid;
         int r;
 
-        if (!take_slot(server, &slot))
-                return EAGAIN;
-        launch = calloc(1, sizeof(*launch));
-        if (!launch)
-                return ENOMEM;
-        r = wire_spawn_read(&launch->spawn, message->payload, message->request.length, message->fds,
-                            message->request.n_fds);
-        if (r == 0) {
-                launch->process = (struct process){.pidfd = -1, .args = launch->spawn.args};
-                launch->process.args.nofile = server->nofile;
-                launch->process.args.note = &server->notes[slot];
-                r = spawn_start(&server->spawner, &launch->process, &why);
-                if (r)
-                        r = r < 0 ? -r : why.errnum;
-        }
-        if (r) {
-                wire_spawn_deinit(&launch->spawn);
-                free(launch);
+        r = launches_start(&server->launches, &server->message, &pid, &slot, pidfdp);
+        if (r)
                 return r;
-        }
-        launch->payload = take(message->payload);
-        server->launches[slot] = launch;
-        server->n_launches++;
-        answer->number[0] = launch->process.pid;
+        answer->number[0] = pid;
         answer->number[1] = (int64_t)slot;
-        if (message->request.number[0])
-                reap_later(server, launch->process.pid,
-                           fcntl(launch->process.pidfd, F_DUPFD_CLOEXEC, 3));
-        *pidfdp = take_fd(launch->process.pidfd);
         answer->n_fds = 1;
+        if (server->message.request.number[0])
+                reap_later(server, pid, fcntl(*pidfdp, F_DUPFD_CLOEXEC, 3));
         return 0;
 }
 
@@ -232,13 +141,6 @@ static bool is_among(const struct wire_message *message, pid_t pid) {
         return false;
 }
 
-static bool is_on_its_way(const struct server *server, pid_t pid) {
-        for (size_t i = 0; i < SERVE_SLOTS_MAX; i++)
-                if (server->launches[i] && server->launches[i]->process.pid == pid)
-                        return true;
-        return false;
-}
-
 /* proc_pid_children(5). Of all our children those that no broker will ask for: an earlier one's. */
 static void leave_others(struct server *server) {
         char path[48];
@@ -252,7 +154,7 @@ static void leave_others(struct server *server) {
                 return;
         }
         while (fscanf(file, "%d", &pid) == 1)
-                if (!is_among(&server->message, pid) && !is_on_its_way(server, pid))
+                if (!is_among(&server->message, pid) && !launches_has(&server->launches, pid))
                         reap_later(server, pid, pidfd_open(pid, 0));
         fclose(file);
 }
@@ -261,10 +163,10 @@ static int renew(struct server *server) {
         struct rlimit raised;
         int r;
 
-        if (server->n_launches > 0)
+        if (server->launches.n > 0)
                 return EBUSY;
         getrlimit(RLIMIT_NOFILE, &raised);
-        (void)setrlimit(RLIMIT_NOFILE, &server->nofile);
+        (void)setrlimit(RLIMIT_NOFILE, &server->launches.nofile);
         r = server->options->renew(server->listen_fd, server->connection_fd);
         (void)setrlimit(RLIMIT_NOFILE, &raised);
         return r;
@@ -325,9 +227,7 @@ static int serve_one(struct server *server) {
         *message = (struct wire_message){};
         r = receive(server, &n_fds);
         if (r == 0 && message->request.op == WIRE_RELEASE) {
-                release(server, (uint64_t)message->request.number[0] < SERVE_SLOTS_MAX
-                                        ? (size_t)message->request.number[0]
-                                        : SERVE_SLOTS_MAX);
+                launches_release(&server->launches, (size_t)message->request.number[0]);
         } else if (r == 0 && message->request.op == WIRE_OURS) {
                 leave_others(server);
         } else if (r == 0) {
@@ -345,65 +245,21 @@ static int serve_one(struct server *server) {
 
 static void hang_up(struct server *server) {
         server->connection_fd = forget(server, server->connection_fd);
-        for (size_t i = 0; i < SERVE_SLOTS_MAX && server->n_launches > server->n_released; i++)
-                release(server, i);
+        launches_release_all(&server->launches);
 }
 
 static int take_connection(struct server *server, int fd) {
         const struct timeval timeout = {.tv_sec = TIMEOUT_SEC};
-        const int off = 0;
 
-        /* Who sends is known from now on; the word of it would take the place of descriptors. */
-        if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &off, sizeof(off)) < 0 ||
-            setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
+        if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
             setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
                 return errno;
         server->connection_fd = fd;
         return 0;
 }
 
-/* What comes beside the byte: who sends it, and what nobody asked for. */
-union guest_control {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
-};
-
-/* Where one descriptor has room there is, by alignment, room for more. */
-static void refuse_fds(const struct cmsghdr *part) {
-        int fds[sizeof(union guest_control) / sizeof(int)];
-        size_t n = (part->cmsg_len - CMSG_LEN(0)) / sizeof(*fds);
-
-        memcpy(fds, CMSG_DATA(part), n * sizeof(*fds));
-        fd_close_many(fds, n);
-}
-
-/* One byte, from whom the kernel lets say that he is init. EAGAIN: it has not come. */
-static int check_guest(int fd) {
-        union guest_control control;
-        struct ucred who = {};
-        char byte;
-        struct iovec part = {&byte, 1};
-        struct msghdr message = {.msg_iov = &part,
-                                 .msg_iovlen = 1,
-                                 .msg_control = &control,
-                                 .msg_controllen = sizeof(control)};
-        ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-        if (n < 0)
-                return errno;
-        for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at; at = CMSG_NXTHDR(&message, at)) {
-                if (at->cmsg_level != SOL_SOCKET)
-                        continue;
-                if (at->cmsg_type == SCM_CREDENTIALS)
-                        memcpy(&who, CMSG_DATA(at), sizeof(who));
-                else if (at->cmsg_type == SCM_RIGHTS)
-                        refuse_fds(at);
-        }
-        return n == 1 && who.pid == 1 && who.uid == 0 ? 0 : EPERM;
-}
-
 static void on_guest(struct server *server, size_t place) {
-        int fd = server->guests[place], r = check_guest(fd);
+        int fd = server->guests[place], r = proof_take(fd);
 
         if (r == EAGAIN)
                 return;
@@ -419,15 +275,14 @@ static void on_guest(struct server *server, size_t place) {
 }
 
 static void on_listen(struct server *server) {
-        int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC), on = 1, r;
+        int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC), r;
         int *place = &server->guests[server->next_guest++ % GUESTS_MAX];
 
         if (fd < 0)
                 return;
         /* Whoever is silent for longest makes room. */
         *place = forget(server, *place);
-        r = setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? errno
-                                                                         : listen_to(server, fd, 0);
+        r = proof_expect(fd) ?: listen_to(server, fd, 0);
         if (r)
                 fd_close(fd);
         else
@@ -457,32 +312,21 @@ static void on_event(struct server *server, const struct epoll_event *event) {
 
 /* ---- beginning ---- */
 
-static int make_notes(struct server *server) {
-        size_t size = SERVE_SLOTS_MAX * sizeof(struct child_note);
-        void *map;
-
-        server->notes_fd = memfd_create("provium-notes", MFD_CLOEXEC);
-        if (server->notes_fd < 0 || ftruncate(server->notes_fd, (off_t)size) < 0)
-                return errno;
-        map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, server->notes_fd, 0);
-        if (map == MAP_FAILED)
-                return errno;
-        server->notes = map;
-        return 0;
-}
-
 static int begin(struct server *server) {
         struct rlimit limit;
         int r;
 
         for (size_t i = 0; i < GUESTS_MAX; i++)
                 server->guests[i] = -1;
-        spawner_init(&server->spawner, &server->exempt);
-        getrlimit(RLIMIT_NOFILE, &server->nofile);
-        limit = (struct rlimit){server->nofile.rlim_max, server->nofile.rlim_max};
+        r = launches_init(&server->launches, server->options->log);
+        if (r)
+                return r;
+        /* What we were started with is what VMs get. */
+        getrlimit(RLIMIT_NOFILE, &server->launches.nofile);
+        limit = (struct rlimit){server->launches.nofile.rlim_max, server->launches.nofile.rlim_max};
         (void)setrlimit(RLIMIT_NOFILE, &limit);
         server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-        r = server->epoll_fd < 0 ? errno : make_notes(server);
+        r = server->epoll_fd < 0 ? errno : 0;
         if (r == 0 && server->listen_fd >= 0)
                 r = fcntl(server->listen_fd, F_SETFL, O_NONBLOCK) < 0
                             ? errno
@@ -513,13 +357,13 @@ int serve(const struct serve_options *options) {
         while (r == 0 && (server.listen_fd >= 0 || server.connection_fd >= 0)) {
                 /* One at a time: what it is about may be gone after the one before. */
                 int n = epoll_wait(server.epoll_fd, &event, 1,
-                                   server.n_released > 0 ? COLLECT_MS : -1);
+                                   server.launches.n_released > 0 ? COLLECT_MS : -1);
 
                 if (n < 0 && errno != EINTR)
                         r = errno;
                 if (n == 1)
                         on_event(&server, &event);
-                collect_released(&server);
+                launches_collect(&server.launches);
         }
         return r;
 }

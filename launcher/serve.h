@@ -9,15 +9,11 @@
  * that run on, whose exit codes nobody will know.
  *
  * Who may tell it what to do: over a socket that it was born with, whoever holds the other end;
- * over one that it listens at, whoever has CAP_SYS_ADMIN, for that is what the kernel asks of a
- * sender who names init as the sender (unix(7), SCM_CREDENTIALS). A path's mode alone would let in
- * a VM that runs as root without a capability.
+ * over one that it listens at, whoever gives a proof (launcher/proof). A path's mode alone would
+ * let in a VM that runs as root without a capability.
  */
 
 #include <base/macro.h>
-
-/* The page of notes: as many may be on their way to execve at once. */
-#define SERVE_SLOTS_MAX 4096
 
 struct serve_options {
         int listen_fd;     /* owned; -1: none, and it leaves when its broker does */

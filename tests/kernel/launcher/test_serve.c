@@ -27,6 +27,7 @@
 #include <base/fd.h>
 #include <base/why.h>
 #include <launcher/launcher.h>
+#include <launcher/launches.h>
 #include <launcher/serve.h>
 
 #include "unit.h"
@@ -446,7 +447,7 @@ static void nonsense_is_answered_and_forgotten(void) {
                 expect_int(ask(launcher, WIRE_RESET_OOM, numbers[i], NULL), EINVAL);
                 tell(launcher, WIRE_RELEASE, numbers[i], NULL);
         }
-        tell(launcher, WIRE_RELEASE, SERVE_SLOTS_MAX, NULL);
+        tell(launcher, WIRE_RELEASE, LAUNCHES_MAX, NULL);
         tell(launcher, WIRE_OURS, 0, "1234567");
         expect_int(ask(launcher, WIRE_SPAWN, 0, NULL), EBADMSG);
         expect_int(ask(launcher, WIRE_SPAWN, 0, "nothing that anybody could start"), EBADMSG);
