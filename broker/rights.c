@@ -6,6 +6,8 @@
  *     by root; what is taken from that set needs CAP_SETPCAP, so it goes before the others;
  *   - with no_new_privs nothing that is executed has more than who executes it had.
  */
+#include <fcntl.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
@@ -14,19 +16,22 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <base/file.h>
 #include <base/why.h>
+#include <broker/broker.h>
 #include <broker/finding.h>
 #include <broker/rights.h>
+#include <launcher/launcher.h>
 #include <launcher/seccomp_program.h>
 
 #define WORD_BITS 32
 
-struct kept {
+struct right {
         int capability;
         const char *name, *reason;
 };
 
-static const struct kept of_launcher[] = {
+static const struct right of_launcher[] = {
         {CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "VMs have namespaces, mounts and quotas of their own"},
         {CAP_NET_ADMIN, "CAP_NET_ADMIN", "a VM without walls keeps it for its own taps"},
         {CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE",
@@ -43,14 +48,14 @@ static const struct kept of_launcher[] = {
         {CAP_SYSLOG, "CAP_SYSLOG", "the kernel's log names the call of a violation"},
 };
 
-static const struct kept of_broker[] = {
+static const struct right of_broker[] = {
         {CAP_SYS_ADMIN, "CAP_SYS_ADMIN",
          "records are trusted attributes; the device program of each VM's group"},
         {CAP_NET_ADMIN, "CAP_NET_ADMIN", "taps, bridges, traffic control, NAT, device programs"},
 };
 
 static const struct {
-        const struct kept *kept;
+        const struct right *kept;
         size_t n;
 } tables[_RIGHTS_OF_N] = {
         [RIGHTS_OF_LAUNCHER] = {of_launcher, ARRAY_SIZE(of_launcher)},
@@ -144,19 +149,49 @@ void rights_give_up(void) {
         (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-void rights_check(struct findings *findings) {
+/* Of the launcher; 0: it cannot be seen, or has none. */
+static uint64_t read_launcher(const struct launcher *launcher) {
+        char path[40], status[4096], *line;
         uint64_t permitted = 0;
+
+        snprintf(path, sizeof(path), "/proc/%d/status", launcher_pid(launcher));
+        if (file_read_at(AT_FDCWD, path, status, sizeof(status)) == 0 &&
+            (line = strstr(status, "\nCapPrm:")))
+                (void)sscanf(line, " CapPrm: %" SCNx64, &permitted);
+        return permitted;
+}
+
+static void check(struct findings *findings, enum rights_of who, const char *name,
+                  uint64_t permitted) {
         bool all = true;
 
-        (void)read_permitted(&permitted);
-        for (size_t i = 0; i < ARRAY_SIZE(of_broker); i++) {
-                if (permitted & UINT64_C(1) << of_broker[i].capability)
+        for (size_t i = 0; i < tables[who].n; i++) {
+                const struct right *right = &tables[who].kept[i];
+                char mend[100];
+
+                if (permitted & UINT64_C(1) << right->capability)
                         continue;
                 all = false;
-                finding_problem(findings, "see CapabilityBoundingSet= in provium-broker.service",
-                                "the broker lacks %s: %s", of_broker[i].name, of_broker[i].reason);
+                snprintf(mend, sizeof(mend), "see CapabilityBoundingSet= in provium-%s.service",
+                         name);
+                finding_problem(findings, mend, "the %s lacks %s: %s", name, right->name,
+                                right->reason);
         }
-        if (all)
-                finding_ok(findings, "the broker has the %zu capabilities it needs, and no other",
-                           ARRAY_SIZE(of_broker));
+        if (permitted & ~all_kept(who))
+                finding_warning(findings, "see its log",
+                                "the %s has capabilities that it has no use for: %#" PRIx64, name,
+                                permitted & ~all_kept(who));
+        else if (all)
+                finding_ok(findings, "the %s has the %zu capabilities it needs, and no other", name,
+                           tables[who].n);
+}
+
+void rights_check(struct findings *findings) {
+        const struct launcher *launcher = findings->broker->launcher;
+        uint64_t permitted = 0;
+
+        (void)read_permitted(&permitted);
+        check(findings, RIGHTS_OF_BROKER, "broker", permitted);
+        if (launcher && !launcher_is_lost(launcher))
+                check(findings, RIGHTS_OF_LAUNCHER, "launcher", read_launcher(launcher));
 }

@@ -42,7 +42,7 @@ _must_check_ int rights_limit(enum rights_of who, bool resumed, struct why *why)
 /* Gives up everything: for the holder of the scope, which only waits. */
 void rights_give_up(void);
 
-/* A check of broker/doctor: what the broker lacks, and what it would be for. */
+/* A check of broker/doctor: what the two lack, and what it would be for. */
 void rights_check(struct findings *findings);
 
 #endif

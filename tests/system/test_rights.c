@@ -73,6 +73,7 @@ static void broker_and_launcher_have_what_they_need_and_no_more(void) {
         expect_limited(&house);
         JOB(&job, "provium", "doctor");
         job_wait_out(&job, "the broker has the 2 capabilities it needs, and no other");
+        job_wait_out(&job, "the launcher has the 12 capabilities it needs, and no other");
         need(job_wait(&job, HOUSE_WAIT_MS) >= 0);
         house_close(&house);
 }
