@@ -325,8 +325,8 @@ int upgrade_execute(struct broker *broker, struct why *why) {
         char path[512], number[16];
         int r;
 
-        /* A child between clone and execve reads our memory, and execve ends threads: they go
-         * first. */
+        /* A child on its way to execve is told of by a page that we map, and execve ends threads:
+         * they go first. */
         if (broker->n_launching > 0 || space_is_asked(broker) || survey_is_asked(broker) ||
             broker->n_gpu_errands > 0 || violations_are_sought(broker) || usage_is_busy(broker) ||
             usage_is_asked(broker) || shrinks_give_up(broker) || !http_quiesce(broker)) {

@@ -15,8 +15,8 @@ struct why;
 
 /*
  * Checks that the binary can be executed and begins: from now on nothing new is started, and as
- * soon as no child shares our memory any more upgrade_execute() is called from the loop. Answers 1
- * with the reason.
+ * soon as no child is on its way to execve any more upgrade_execute() is called from the loop.
+ * Answers 1 with the reason.
  */
 _must_check_ int upgrade_begin(struct broker *broker, struct why *why);
 

@@ -9,7 +9,7 @@
 #include <launcher/child_learn.h>
 #include <launcher/child_quota.h>
 
-/* What the child has that its arguments, which the broker reads too, do not hold. */
+/* What the child has that its arguments, which its parent reads too, do not hold. */
 struct child {
         const struct child_args *args;
         long bell_fd;  /* -1: none */

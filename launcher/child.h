@@ -5,24 +5,24 @@
 /*
  * The child between clone3 and execve.
  *
- * It shares the broker's memory while the broker goes on, so it may do nothing but bare system
+ * It shares the launcher's memory while the launcher goes on, so it may do nothing but bare system
  * calls on memory that was prepared for it: no allocation, no C library (whose errno is the
- * broker's too), no lock. It works through its steps in the order below; at the first that fails it
- * notes which one and the errno in the memory it shares, and leaves.
+ * launcher's too), no lock. It works through its steps in the order below; at the first that fails
+ * it notes which one and the errno in the memory it shares, and leaves.
  *
  *   1. mark       the pid goes into an extended attribute of the group: from here on whoever finds
  * the group knows its main process, also if the broker dies this instant
  *   2. bell       one of the group's files is opened for writing and left open: the moment execve
  * (or death) closes it, the broker's watch on the group says IN_CLOSE_WRITE
  *   3. quota      its own disk images are put under a project quota, if one was asked for; here and
- * not in the broker, for it may have to wait for their disk
+ * not in the launcher, for it may have to wait for their disk
  *   4. open       those it is to have open are opened by the right of who asked for the VM:
  *                 launcher/child_open.h
  *   5. session    a session of its own: no terminal's signals but those forwarded
  *   6. stdio      the client's stdin, stdout and stderr become 0, 1, 2
  *   7. pass       what it is given besides (taps, vhost, sockets) becomes 3, 4, 5 and so on
  *   8. close      every other descriptor is marked to be closed by execve
- *   9. rlimits    the descriptor limit the broker raised for itself is not inherited; no core
+ *   9. rlimits    the descriptor limit the launcher raised for itself is not inherited; no core
  * dumps; memory may be locked if a device is to reach it, for memory.max bounds that, too
  *  10. walls      namespaces, mounts and capabilities: launcher/child_walls.h
  *  11. groups, gid, uid   the caller's, from the socket's credentials, or the policy's; in this
@@ -43,7 +43,7 @@
  * overwritten by then. The group's directory is not needed after the bell.
  *
  * What it must not do here is touch oom_score_adj: while memory is shared the kernel would change
- * the broker's own with it. The parent does that once the child is on its own.
+ * the launcher's own with it. The parent does that once the child is on its own.
  */
 
 #include <sys/resource.h>

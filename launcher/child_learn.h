@@ -6,7 +6,7 @@
  * In the place of a filter, one that asks: each call waits until whoever holds the listener
  * (seccomp_unotify(2)) has seen it and says to go on. The listener is made by the child as the last
  * thing before execve, sent to a socket that the client gave, and held by nobody else from then on:
- * neither the broker nor what is executed has it.
+ * neither the launcher nor what is executed has it.
  *
  * Not asked are the calls that a program ends and returns from signals with, so that one whose
  * listener is gone can still end; everything else fails then with ENOSYS. As under every list,

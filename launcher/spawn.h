@@ -5,13 +5,13 @@
 /*
  * One clone3 into the VM's own group: CLONE_INTO_CGROUP, so that no moment exists in which the
  * process runs outside; CLONE_PIDFD, so that no bare pid is ever trusted; CLONE_VM, so that nothing
- * of the broker's memory is copied however large it is.
+ * of the launcher's memory is copied.
  *
  * Not CLONE_VFORK: execve looks up a path the caller chose, which may lie on a file system that
- * never answers, and the broker must not wait for it. The child therefore runs beside us on a stack
- * of its own. The kernel clears a word (CLONE_CHILD_CLEARTID) at the moment it no longer shares our
- * memory, by execve or by death: from then on, and not before, struct process and everything it
- * points to may change, and the child's note says whether execve succeeded.
+ * never answers, and the launcher must not wait for it. The child therefore runs beside us on a
+ * stack of its own. The kernel clears a word (CLONE_CHILD_CLEARTID) at the moment it no longer
+ * shares our memory, by execve or by death: from then on, and not before, struct process and
+ * everything it points to may change, and the child's note says whether execve succeeded.
  *
  * While memory is shared, the OOM killer would take us with the child. So we are exempt from it
  * (oom_score_adj -1000), the child inherits that, and it is taken back when it is on its own.
