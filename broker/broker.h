@@ -79,8 +79,8 @@ struct broker {
         bool root_ended; /* which was stopped */
         struct launcher *launcher;
         int launcher_fd; /* of a launcher from before re-execution; -1 */
-        sd_event_source *parent_source, *parent_retry; /* broker/parent; NULL */
-        int (*progress)(struct lease *lease);          /* likewise: provision_progress() */
+        sd_event_source *parent_source, *parent_end, *parent_retry; /* broker/parent; NULL */
+        int (*progress)(struct lease *lease); /* likewise: provision_progress() */
 
         struct policy *policy;
         struct filters *filters;      /* of that policy */

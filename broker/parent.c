@@ -168,6 +168,7 @@ static int on_launcher(sd_event_source *source, int fd, uint32_t revents, void *
         int r;
 
         broker->parent_source = sd_event_source_disable_unref(broker->parent_source);
+        broker->parent_end = sd_event_source_disable_unref(broker->parent_end);
         launcher_forget(broker->launcher);
         log_error("the launcher has ended; its VMs run on");
         r = give_up_children(broker);
@@ -186,6 +187,9 @@ static int watch(struct broker *broker) {
         int r = sd_event_add_io(broker->event, &broker->parent_source,
                                 launcher_fd(broker->launcher), EPOLLIN, on_launcher, broker);
 
+        if (r >= 0)
+                r = sd_event_add_io(broker->event, &broker->parent_end,
+                                    launcher_pidfd(broker->launcher), EPOLLIN, on_launcher, broker);
         return r < 0 ? fault(r) : 0;
 }
 
@@ -211,6 +215,7 @@ int parent_meet(struct broker *broker, struct why *why) {
 
 void parent_end(struct broker *broker) {
         sd_event_source_disable_unref(broker->parent_source);
+        sd_event_source_disable_unref(broker->parent_end);
         sd_event_source_disable_unref(broker->parent_retry);
         broker->launcher = launcher_free(broker->launcher);
 }

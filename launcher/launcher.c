@@ -25,6 +25,7 @@ struct launcher {
         pid_t pid;
         bool exempt;
         int n_filters;
+        int pidfd; /* -1: none */
         int dev_fd, mountinfo_fd;
         char dev[32];
         struct child_note *notes;
@@ -52,7 +53,7 @@ static int say(struct launcher *launcher, const struct wire_request *request, co
 }
 
 static int hear(struct launcher *launcher, struct wire_answer *answer, int *fds) {
-        int some[WIRE_ANSWER_FDS_MAX] = {-1, -1, -1};
+        int some[WIRE_ANSWER_FDS_MAX] = WIRE_NO_FDS;
         struct wire_answer own;
         size_t n = 0;
 
@@ -122,7 +123,7 @@ int launcher_new(struct launcher **launcherp, const struct launcher_place *place
                 return fault(-ENOMEM);
         launcher->fd = place->fd;
         launcher->path = place->path;
-        launcher->dev_fd = launcher->mountinfo_fd = -1;
+        launcher->pidfd = launcher->dev_fd = launcher->mountinfo_fd = -1;
         strcpy(launcher->dev, "/dev");
         if (launcher->fd >= 0)
                 fcntl(launcher->fd, F_SETFD, FD_CLOEXEC);
@@ -182,6 +183,8 @@ static int take_lent(struct launcher *launcher, const int *fds, struct why *why)
         void *map;
 
         drop_notes(launcher);
+        fd_close(launcher->pidfd);
+        launcher->pidfd = fds[3];
         replace(&launcher->dev_fd, fds[1]);
         replace(&launcher->mountinfo_fd, fds[2]);
         snprintf(launcher->dev, sizeof(launcher->dev), "/proc/self/fd/%d", launcher->dev_fd);
@@ -199,7 +202,7 @@ static int take_lent(struct launcher *launcher, const int *fds, struct why *why)
 /* 0; SPAWN_E_AGAIN: it is of another release. */
 static int greet(struct launcher *launcher, struct why *why) {
         struct wire_request request = {.op = WIRE_HELLO, .number = {WIRE_VERSION}};
-        int fds[WIRE_ANSWER_FDS_MAX] = {-1, -1, -1}, r;
+        int fds[WIRE_ANSWER_FDS_MAX] = WIRE_NO_FDS, r;
         struct wire_answer answer;
 
         r = launcher_ask(launcher, &request, NULL, NULL, &answer, fds);
@@ -247,13 +250,14 @@ int launcher_meet(struct launcher *launcher, struct why *why) {
 
 void launcher_forget(struct launcher *launcher) {
         launcher->fd = fd_close(launcher->fd);
-        drop_notes(launcher);
+        launcher->pidfd = fd_close(launcher->pidfd);
 }
 
 struct launcher *launcher_free(struct launcher *launcher) {
         if (!launcher)
                 return NULL;
         launcher_forget(launcher);
+        drop_notes(launcher);
         fd_close(launcher->dev_fd);
         fd_close(launcher->mountinfo_fd);
         wire_buffer_deinit(&launcher->buffer);
@@ -271,6 +275,10 @@ bool launcher_is_lost(const struct launcher *launcher) {
 
 int launcher_fd(const struct launcher *launcher) {
         return launcher->fd;
+}
+
+int launcher_pidfd(const struct launcher *launcher) {
+        return launcher->pidfd;
 }
 
 pid_t launcher_pid(const struct launcher *launcher) {
@@ -298,7 +306,7 @@ int launcher_mountinfo_fd(const struct launcher *launcher) {
 int launcher_start(struct launcher *launcher, struct launched *launched, bool forget,
                    struct why *why) {
         struct wire_request request = {.op = WIRE_SPAWN, .number = {forget}};
-        int answer_fds[WIRE_ANSWER_FDS_MAX] = {-1, -1, -1}, r;
+        int answer_fds[WIRE_ANSWER_FDS_MAX] = WIRE_NO_FDS, r;
         struct wire_answer answer = {};
         struct wire_fds fds;
 

@@ -60,7 +60,11 @@ struct launcher *launcher_free(struct launcher *launcher);
 bool launcher_is_ours(const struct launcher *launcher); /* a child of ours */
 bool launcher_is_lost(const struct launcher *launcher);
 int launcher_fd(const struct launcher *launcher); /* to be watched, and passed on; borrowed */
-/* After launcher_is_lost(): nobody is told anything on the old connection any more. */
+/* Readable when it has ended: the connection lives on in a child that is stuck before execve and
+ * has a copy of it. Borrowed. */
+int launcher_pidfd(const struct launcher *launcher);
+/* After launcher_is_lost(): nobody is told anything on the old connection any more. What is awaited
+ * must be looked at before launcher_meet(), which gives back the notes of the one before. */
 void launcher_forget(struct launcher *launcher);
 
 /* Starts launched->args; @launched must stay where it is until launcher_result() is final. @forget:

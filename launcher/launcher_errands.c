@@ -12,7 +12,7 @@
 /* For an errand that answers one descriptor. */
 static int ask_for_fd(struct launcher *launcher, struct wire_request *request, const void *payload,
                       int *fdp) {
-        int fds[WIRE_ANSWER_FDS_MAX] = {-1, -1, -1};
+        int fds[WIRE_ANSWER_FDS_MAX] = WIRE_NO_FDS;
         struct wire_answer answer = {};
         int r;
 

@@ -23,12 +23,20 @@
 #define GUESTS_MAX 8  /* connected, but not shown to be allowed to */
 #define COLLECT_MS 20
 
+/* A child that nobody will ask for, and its pidfd. */
+struct unwanted {
+        pid_t pid;
+        int pidfd;
+};
+
 struct server {
         const struct serve_options *options;
         struct launches launches;
         int listen_fd, connection_fd, epoll_fd;
         int guests[GUESTS_MAX];
         size_t next_guest;
+        struct unwanted *unwanted; /* owned */
+        size_t n_unwanted, unwanted_size;
         struct wire_message message;
 };
 
@@ -60,20 +68,53 @@ static int forget(const struct server *server, int fd) {
         return fd_close(fd);
 }
 
-/* Its end is nobody's news: it is reaped when it comes. Takes @pidfd. */
-static void reap_later(const struct server *server, pid_t pid, int pidfd) {
-        int r = pidfd < 0 ? errno : listen_to(server, pidfd, pid);
+static int add_unwanted(struct server *server, pid_t pid, int pidfd) {
+        size_t size = server->unwanted_size;
+        struct unwanted *list;
 
+        if (server->n_unwanted == size) {
+                size = size ? 2 * size : 64;
+                list = realloc(server->unwanted, size * sizeof(*list));
+                if (!list)
+                        return ENOMEM;
+                server->unwanted = list;
+                server->unwanted_size = size;
+        }
+        server->unwanted[server->n_unwanted++] = (struct unwanted){pid, pidfd};
+        return 0;
+}
+
+static bool is_unwanted(const struct server *server, pid_t pid) {
+        for (size_t i = 0; i < server->n_unwanted; i++)
+                if (server->unwanted[i].pid == pid)
+                        return true;
+        return false;
+}
+
+/* Its end is nobody's news: it is reaped when it comes. Takes @pidfd. */
+static void reap_later(struct server *server, pid_t pid, int pidfd) {
+        int r = pidfd < 0 ? errno : add_unwanted(server, pid, pidfd);
+
+        if (r == 0) {
+                r = listen_to(server, pidfd, pid);
+                if (r)
+                        server->n_unwanted--;
+        }
         if (r == 0)
                 return;
         tell(server, "a process will stay a zombie", r);
         fd_close(pidfd);
 }
 
-static void reap(const struct server *server, int pidfd) {
+static void reap(struct server *server, int pidfd) {
         siginfo_t info;
 
         (void)waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG);
+        for (size_t i = 0; i < server->n_unwanted; i++)
+                if (server->unwanted[i].pidfd == pidfd) {
+                        server->unwanted[i] = server->unwanted[--server->n_unwanted];
+                        break;
+                }
         forget(server, pidfd);
 }
 
@@ -87,12 +128,13 @@ static int hello(struct server *server, struct wire_answer *answer, int *fds) {
         fds[0] = fcntl(server->launches.notes_fd, F_DUPFD_CLOEXEC, 3);
         fds[1] = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
         fds[2] = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-        answer->n_fds = 3;
-        for (size_t i = 0; i < 3; i++)
+        fds[3] = pidfd_open(getpid(), 0);
+        answer->n_fds = 4;
+        for (size_t i = 0; i < 4; i++)
                 if (fds[i] < 0) {
                         int error = errno;
 
-                        fd_close_many(fds, 3);
+                        fd_close_many(fds, 4);
                         answer->n_fds = 0;
                         return error;
                 }
@@ -154,7 +196,8 @@ static void leave_others(struct server *server) {
                 return;
         }
         while (fscanf(file, "%d", &pid) == 1)
-                if (!is_among(&server->message, pid) && !launches_has(&server->launches, pid))
+                if (!is_among(&server->message, pid) && !is_unwanted(server, pid) &&
+                    !launches_has(&server->launches, pid))
                         reap_later(server, pid, pidfd_open(pid, 0));
         fclose(file);
 }
@@ -220,7 +263,7 @@ static int receive(struct server *server, size_t *n_fdsp) {
 /* 0, or why the connection cannot go on. */
 static int serve_one(struct server *server) {
         struct wire_message *message = &server->message;
-        int fds[WIRE_ANSWER_FDS_MAX] = {-1, -1, -1}, r;
+        int fds[WIRE_ANSWER_FDS_MAX] = WIRE_NO_FDS, r;
         struct wire_answer answer = {};
         size_t n_fds = 0;
 

@@ -19,7 +19,9 @@ struct why;
 
 #define WIRE_VERSION 1
 #define WIRE_FDS_MAX 128
-#define WIRE_ANSWER_FDS_MAX 3
+#define WIRE_ANSWER_FDS_MAX 4
+#define WIRE_NO_FDS                                                                                \
+        { -1, -1, -1, -1 }
 #define WIRE_LENGTH_MAX (8U << 20)
 #define WIRE_NUMBERS 6
 

@@ -182,6 +182,41 @@ static void when_the_launcher_is_killed_its_vms_run_on_and_another_starts_the_ne
         place_close(&place);
 }
 
+static bool b_is_on_its_way(void *userdata) {
+        char text[256] = "";
+
+        (void)userdata;
+        if (count_vms() != 2)
+                return false;
+        vm_file("b", "cgroup.procs", text, sizeof(text));
+        return text[0] != '\0';
+}
+
+/* A frozen group holds the child where it is: before execve. */
+static void what_a_launcher_was_starting_when_it_was_killed_is_told_and_leaves_nothing(void) {
+        pid_t first;
+        struct place place;
+        struct job a, b, job;
+
+        place_open(&place);
+        JOB_RUN(&a, "--name", "a", "--", WAITS);
+        job_wait_out(&a, "ready");
+        need_int(file_put(HOUSE_ROOT "/t.slice/cgroup.freeze", "1"), 0);
+        JOB_RUN(&b, "--name", "b", "--", "true");
+        need(wait_until(b_is_on_its_way, NULL, HOUSE_WAIT_MS));
+        first = launcher();
+        kill(first, SIGKILL);
+        need(wait_until(has_another, &first, HOUSE_WAIT_MS));
+        expect_int(job_wait(&b, HOUSE_WAIT_MS), 125);
+        expect_in(b.err, "the launcher ended while it was starting it");
+        need_int(file_put(HOUSE_ROOT "/t.slice/cgroup.freeze", "0"), 0);
+        expect_int(count_vms(), 1);
+        expect_int(SHELL(&job, "provium", "run", "--slice", "t", "--", "sh", "-c", "exit 5"), 5);
+        let_go();
+        expect(job_wait(&a, HOUSE_WAIT_MS) >= 0);
+        place_close(&place);
+}
+
 static void a_broker_leaves_with_a_launcher_of_its_own_and_the_next_finds_its_vms(void) {
         struct house house;
         struct job run, job;
@@ -241,6 +276,7 @@ static void who_lacks_cap_sys_admin_is_turned_away_though_he_is_root(void) {
 UNIT_MAIN(TEST(how_a_vm_ended_while_the_broker_was_away_is_told_to_its_client),
           TEST(nobody_who_ended_meanwhile_stays_a_zombie),
           TEST(when_the_launcher_is_killed_its_vms_run_on_and_another_starts_the_next),
+          TEST(what_a_launcher_was_starting_when_it_was_killed_is_told_and_leaves_nothing),
           TEST(a_broker_leaves_with_a_launcher_of_its_own_and_the_next_finds_its_vms),
           TEST(over_an_upgrade_it_is_renewed_and_still_the_parent),
           TEST(who_lacks_cap_sys_admin_is_turned_away_though_he_is_root), )
