@@ -81,6 +81,14 @@ status 122 'an emulated processor that has stopped is told apart' --timeout 60 -
         sh -c "for i in 1 2; do
                        echo \"<3>rcu: rcu_preempt kthread timer wakeup didn't happen for 5 jiffies\" >/dev/kmsg
                done; while :; do :; done"
+status 122 'so are two that wait for each other for ever' --timeout 60 -- \
+        sh -c "for i in 1 2 3 4 5 6 7 8; do
+                       echo '<0>watchdog: BUG: soft lockup - CPU#1 stuck for 23s! [x:1]' >/dev/kmsg
+               done; while :; do :; done"
+status 0 'one that was only slow is none' --timeout 60 -- \
+        sh -c "for i in 1 2 3 4 5; do
+                       echo '<0>watchdog: BUG: soft lockup - CPU#0 stuck for 23s! [x:1]' >/dev/kmsg
+               done; sleep 12"
 status 125 'a mistake in the options' --mem nonsense -- true
 status 125 'a forward without a port' --forward 80 -- true
 
