@@ -337,24 +337,43 @@ static int on_gpus_released(struct lease *lease, int answer, const struct why *w
         return 0;
 }
 
-/*
- * The group names quota and GPUs to whoever comes after us, so it goes last. 1: in a moment, and
- * then this is tried again.
- */
-static int free_aside(struct lease *lease, struct why *why) {
+static bool is_populated(struct lease *lease, struct why *why) {
         bool was_open = lease->dir_fd >= 0, populated = false;
-        int r;
 
-        if (lease->record.quota_project == 0 && lease->record.n_gpus == 0)
-                return 0;
         if (lease_open_dir(lease, why) == 0 && cgroup_populated(lease->dir_fd, &populated, why))
                 populated = false;
         if (!was_open)
                 lease_close_dir(lease);
-        if (populated)
-                return 0;
-        r = quota_release(lease, release_try);
-        return r ?: gpu_lease_release(lease, on_gpus_released);
+        return populated;
+}
+
+/* Nothing runs in its group; if something does, the kernel will say when it is not so any more. */
+static bool runs_on(struct lease *lease, struct why *why) {
+        if (!is_populated(lease, why))
+                return false;
+        if (lease->held_fds[0] >= 0)
+                return true;
+        if (lease_hold(lease, why))
+                log_warning("VM '%s': %s", lease->record.name, why->text);
+        return is_populated(lease, why);
+}
+
+enum aside { ASIDE_FREE, ASIDE_SOON, ASIDE_IN_USE };
+
+/*
+ * The group names quota and GPUs to whoever comes after us, so it goes last, and only when both
+ * have gone: one that runs empty a moment after we looked keeps its directory until we look again.
+ * SOON: this is tried again by whoever has what is to be freed.
+ */
+static int free_aside(struct lease *lease, struct why *why) {
+        int r;
+
+        if (lease->record.quota_project == 0 && lease->record.n_gpus == 0)
+                return ASIDE_FREE;
+        if (runs_on(lease, why))
+                return ASIDE_IN_USE;
+        r = quota_release(lease, release_try) ?: gpu_lease_release(lease, on_gpus_released);
+        return r <= 0 ? r : ASIDE_SOON;
 }
 
 int release_try(struct lease *lease) {
@@ -369,9 +388,9 @@ int release_try(struct lease *lease) {
         if (lease->reservation && lease->reservation->n_inside > 0)
                 return 0; /* the last of its VMs brings this about */
         r = free_aside(lease, &why);
-        if (r)
+        if (r < 0 || r == ASIDE_SOON)
                 return r < 0 ? r : 0;
-        r = remove_group(lease, &why);
+        r = r == ASIDE_IN_USE ? CGROUP_E_BUSY : remove_group(lease, &why);
         if (r == 0)
                 return finish(lease);
         if (r != CGROUP_E_BUSY) {

@@ -322,6 +322,30 @@ static void a_broker_killed_leaves_a_quota_that_holds_and_is_cleared_at_the_end(
         house_close(&house);
 }
 
+/* Its processes end one by one, and its keeper last: the group may run empty at any step of taking
+ * it away. */
+static void of_vms_with_many_processes_none_leaves_its_limit(void) {
+        struct house house;
+        struct job job;
+
+        quota_open(&house, NULL);
+        for (unsigned i = 0; i < 30; i++) {
+                char n[12];
+
+                snprintf(n, sizeof(n), "%u", i * 4);
+                expect_int(SHELL(&job,
+                                 RUN_AS_1000("--detach", "--name", "vm", "--disk", "8M",
+                                             "--disk-image", A, "--", "sh", "-c",
+                                             "for i in $(seq $0); do sleep 100 & done; wait", n)),
+                           0);
+                need_int(usleep(50000), 0);
+                expect_int(SHELL(&job, "provium", "kill", "vm", "--grace", "0s"), 0);
+                expect_uint(project_of(A), 0);
+        }
+        expect_uint(count_limits(A), 0);
+        house_close(&house);
+}
+
 /* It runs as nobody that owns the image, which it was given open by its caller's right. */
 static void an_image_that_is_handed_to_another_user_is_held_too(void) {
         struct house house;
@@ -352,4 +376,5 @@ UNIT_MAIN(TEST(a_vm_cannot_fill_more_of_the_disk_than_it_claims),
           TEST(an_image_of_a_living_vm_is_not_taken_from_it),
           TEST(one_after_the_other_each_is_held),
           TEST(a_broker_killed_leaves_a_quota_that_holds_and_is_cleared_at_the_end),
+          TEST(of_vms_with_many_processes_none_leaves_its_limit),
           TEST(an_image_that_is_handed_to_another_user_is_held_too), )
