@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <systemd/sd-daemon.h>
 
 #include <base/file.h>
@@ -64,6 +65,7 @@ static int launch_for_others(const struct options *options) {
         struct why why = {};
         int r;
 
+        prctl(PR_SET_NAME, "provium-launch"); /* by /proc/self/exe it would be called "exe" */
         if (options->launcher_fds) {
                 serving.renewed = true;
                 if (sscanf(options->launcher_fds, "%d,%d", &serving.listen_fd,
@@ -127,6 +129,7 @@ int main(int argc, char **argv) {
                 return EXIT_USAGE;
         }
         if (options.hold) {
+                prctl(PR_SET_NAME, "provium-hold");
                 rights_give_up();
                 return service_hold();
         }

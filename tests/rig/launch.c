@@ -47,6 +47,8 @@
 #include <x86intrin.h>
 #include <linux/mount.h>
 
+#include "revive.h"
+
 #define SOCKET_FD 3                     /* what "--fd=3" in virtiofsd's arguments means */
 #define LOG_LINES 40                    /* shown when the guest dies */
 #define LOG_LINES_TIMEOUT 10            /* when it only ran out of time */
@@ -347,7 +349,8 @@ static void run_end(struct run *run) {
  */
 static int run_wait(struct run *run, int signal_fd, int64_t deadline_ms, int *qemu_statusp,
                     bool *timed_outp) {
-        int64_t look_ms = now_ms() + LOOK_MS;
+        struct revive revive = { .dir = run->dir, .monitor_fd = -1 };
+        int64_t look_ms = now_ms() + LOOK_MS, revive_ms = now_ms() + REVIVE_LOOK_MS;
 
         for (;;) {
                 struct pollfd fds[] = {
@@ -363,7 +366,13 @@ static int run_wait(struct run *run, int signal_fd, int64_t deadline_ms, int *qe
                 }
                 if (now_ms() >= look_ms)
                         look_ms = now_ms() + LOOK_MS;
-                if (poll(fds, 2, (int)(left_ms < LOOK_MS ? left_ms : LOOK_MS)) < 0 &&
+                if (now_ms() >= revive_ms) {
+                        if (revive_look(&revive))
+                                complain("an emulated processor had kept code that was changed: "
+                                         "it goes on");
+                        revive_ms = now_ms() + REVIVE_LOOK_MS;
+                }
+                if (poll(fds, 2, (int)(left_ms < REVIVE_LOOK_MS ? left_ms : REVIVE_LOOK_MS)) < 0 &&
                     errno != EINTR)
                         return SIGABRT;
                 if (fds[1].revents && !relay(run->output_fd)) {
