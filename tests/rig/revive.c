@@ -58,28 +58,45 @@ static bool say(int fd, const char *text) {
 
 /* ---- gdb's remote protocol, as much of it as is needed ---- */
 
-/* Sends @command; its answer without the frame is in @answer. False also for an error. */
+/* 0: no more comes. */
+static char next_char(int fd) {
+        struct pollfd in = { .fd = fd, .events = POLLIN };
+        char c;
+
+        return poll(&in, 1, ANSWER_MS) > 0 && read(fd, &c, 1) == 1 ? c : '\0';
+}
+
+/* The next packet without its frame. */
+static bool hear_packet(int fd, char *packet, size_t size) {
+        size_t n = 0;
+        char c;
+
+        while ((c = next_char(fd)) != '$')
+                if (!c)
+                        return false;
+        while ((c = next_char(fd)) != '#') {
+                if (!c || n + 1 >= size)
+                        return false;
+                packet[n++] = c;
+        }
+        packet[n] = '\0';
+        return next_char(fd) && next_char(fd) && say(fd, "+");
+}
+
+/* Sends @command; false also for an error. That the guest has stopped is told at any moment. */
 static bool ask(int fd, char *answer, size_t size, const char *command) {
-        static char text[8192];
         unsigned char sum = 0;
-        char *begin, *end;
+        char packet[128];
 
         for (const char *c = command; *c; c++)
                 sum = (unsigned char)(sum + *c);
-        snprintf(text, sizeof(text), "$%s#%02x", command, sum);
-        /* The answer ends with '#' and two digits; "+" is said to it and heard before it. */
-        if (!say(fd, text) || !hear(fd, text, sizeof(text), "#") || !say(fd, "+"))
+        snprintf(packet, sizeof(packet), "$%s#%02x", command, sum);
+        if (!say(fd, packet))
                 return false;
-        begin = strchr(text, '$');
-        end = begin ? strchr(begin, '#') : NULL;
-        if (!end)
-                return false;
-        *end = '\0';
-        while (end[1] == '\0' || end[2] == '\0') { /* its digits are still to come */
-                if (!hear(fd, end + 1 + strlen(end + 1), 16, ""))
+        do {
+                if (!hear_packet(fd, answer, size))
                         return false;
-        }
-        snprintf(answer, size, "%s", begin + 1);
+        } while (answer[0] == 'T' || answer[0] == 'S');
         return answer[0] != 'E';
 }
 
@@ -95,22 +112,23 @@ static uint64_t number_at(const char *hex) {
         return value;
 }
 
-/* Writes back what is there, if that is anything. */
+/* Writes back what is there, if that is anything: a byte at @address, which a breakpoint leads back
+ * to, and one before it, which it has come from. */
 static void touch(int fd, uint64_t address) {
-        char command[64], byte[8];
+        char command[64], bytes[64];
 
-        snprintf(command, sizeof(command), "m%" PRIx64 ",1", address);
-        if (!ask(fd, byte, sizeof(byte), command) || strlen(byte) != 2)
+        snprintf(command, sizeof(command), "m%" PRIx64 ",2", address - 1);
+        if (!ask(fd, bytes, sizeof(bytes), command) || strlen(bytes) != 4)
                 return;
-        snprintf(command, sizeof(command), "M%" PRIx64 ",1:%s", address, byte);
-        (void)ask(fd, byte, sizeof(byte), command);
+        snprintf(command, sizeof(command), "M%" PRIx64 ",2:%s", address - 1, bytes);
+        (void)ask(fd, bytes, sizeof(bytes), command);
 }
 
 /* The guest stands while we are connected. */
 static bool revive(const char *dir) {
         static char registers[8192];
         int fd = connect_to(dir, "gdb");
-        char command[64], stack[2 * CHUNK + 8];
+        char command[64], stack[2 * CHUNK + 64];
 
         if (fd < 0)
                 return false;
@@ -131,7 +149,7 @@ static bool revive(const char *dir) {
                                 uint64_t address = number_at(stack + 16 * word);
 
                                 if (address > KERNEL_CODE)
-                                        touch(fd, address - 1); /* where it has come from */
+                                        touch(fd, address);
                         }
                 }
         }

@@ -11,12 +11,13 @@
  * new instruction in its place. A processor that has kept the breakpoint meets it for ever: the
  * kernel finds none in memory, takes it for one that has just gone, and goes back to run what is
  * there now. If that is in the scheduler, both processors stand soon, without interrupts, and no
- * watchdog of the guest says a word. Seen in 7.2 and, less often, in 10.0.
+ * watchdog of the guest says a word. In 7.2 a few hundred changes of cpu.max beside busy processes
+ * are enough, or a guest of the guest's own KVM that starts; 10.0 has it, too, less often.
  *
  * So the registers are looked at every half second, which does not stop the guest. A processor that
  * is in the kernel, without interrupts, on one and the same stack for four looks, is taken for
- * stuck: the guest is stopped (by QEMU's stub for gdb), and one byte is written back as it is at
- * each place of the kernel's code that its stack names. QEMU then translates anew.
+ * stuck: the guest is stopped (by QEMU's stub for gdb), and what is there is written back at each
+ * place of the kernel's code that a stack names. QEMU then translates anew.
  */
 #include <stdbool.h>
 #include <stdint.h>
