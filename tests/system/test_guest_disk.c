@@ -102,42 +102,15 @@ static int listen_at(const char *path) {
         return fd;
 }
 
-static void start(struct guest *guest, const char *const *words) {
-        int server = listen_at(LINE_PATH);
-        struct pollfd call = {server, POLLIN, 0};
-
-        job_start(&guest->job, words);
-        while (poll(&call, 1, 500) == 0 && !pidfd_wait(guest->job.pidfd, 0))
-                job_drain(&guest->job);
-        job_drain(&guest->job);
-        need_that(call.revents & POLLIN, "QEMU starts; it said %s %s", guest->job.out,
-                  guest->job.err);
-        guest->line_fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
-        close(server);
-}
-
-/* Or its line is closed. */
-static bool says_something(struct guest *guest, int timeout_ms) {
-        uint64_t until = now_ms() + (uint64_t)timeout_ms;
-        struct pollfd in = {guest->line_fd, POLLIN, 0};
-
-        while (poll(&in, 1, 500) == 0 && now_ms() < until)
-                job_drain(&guest->job);
-        return in.revents;
-}
-
-/*
- * Boots one with these @drives (words of QEMU, NULL-terminated), and waits until it is up. Under
- * the KVM of an emulated machine one of some forty boots never came to an end; what is tested here
- * begins after it.
- */
+/* Boots one with these @drives (words of QEMU, NULL-terminated), and waits until it is up. */
 static void boot(struct guest *guest, const char *const *claim, const char *const *drives,
                  const char *names) {
         const char *words[64], *accel = guest_accel(), *initrd;
         char kernel[256], append[256], *path;
-        struct job kill;
+        struct pollfd call;
         uint64_t begin;
         size_t n = 0;
+        int server;
 
         memset(guest, 0, sizeof(*guest));
         guest_kernel(kernel, sizeof(kernel));
@@ -182,15 +155,17 @@ static void boot(struct guest *guest, const char *const *claim, const char *cons
                 words[n++] = *drives;
         words[n] = NULL;
 
+        server = listen_at(LINE_PATH);
         begin = now_ms();
-        start(guest, words);
-        if (!says_something(guest, BOOT_MS / 2)) {
-                unit_note("the guest does not come up: once more");
-                need_int(SHELL(&kill, "provium", "kill", "linux", "--grace", "0s"), 0);
-                (void)job_wait(&guest->job, HOUSE_WAIT_MS);
-                close(guest->line_fd);
-                start(guest, words);
-        }
+        job_start(&guest->job, words);
+        call = (struct pollfd){server, POLLIN, 0};
+        while (poll(&call, 1, 500) == 0 && !pidfd_wait(guest->job.pidfd, 0))
+                job_drain(&guest->job);
+        job_drain(&guest->job);
+        need_that(call.revents & POLLIN, "QEMU starts; it said %s %s", guest->job.out,
+                  guest->job.err);
+        guest->line_fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+        close(server);
         need_str(hear(guest, BOOT_MS), "ready");
         unit_note("-accel %s: the guest is up after %.1f s", accel,
                   (double)(now_ms() - begin) / 1e3);
