@@ -367,9 +367,13 @@ static int run_wait(struct run *run, int signal_fd, int64_t deadline_ms, int *qe
                 if (now_ms() >= look_ms)
                         look_ms = now_ms() + LOOK_MS;
                 if (now_ms() >= revive_ms) {
-                        if (revive_look(&revive))
-                                complain("an emulated processor had kept code that was changed: "
-                                         "it goes on");
+                        enum revived revived = revive_look(&revive);
+
+                        if (revived != REVIVE_NOTHING)
+                                complain("an emulated processor stands still in the kernel: %s",
+                                         revived == REVIVE_DONE
+                                                 ? "its code is translated anew"
+                                                 : "QEMU cannot be had to translate its code anew");
                         revive_ms = now_ms() + REVIVE_LOOK_MS;
                 }
                 if (poll(fds, 2, (int)(left_ms < REVIVE_LOOK_MS ? left_ms : REVIVE_LOOK_MS)) < 0 &&

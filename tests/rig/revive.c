@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,11 +125,13 @@ static void touch(int fd, uint64_t address) {
         (void)ask(fd, bytes, sizeof(bytes), command);
 }
 
-/* The guest stands while we are connected. */
+/* The guest stands while we are connected. False: QEMU did not do what was asked. */
 static bool revive(const char *dir) {
         static char registers[8192];
         int fd = connect_to(dir, "gdb");
         char command[64], stack[2 * CHUNK + 64];
+        unsigned n = 0;
+        bool gone_on;
 
         if (fd < 0)
                 return false;
@@ -139,6 +142,7 @@ static bool revive(const char *dir) {
                 if (!ask(fd, registers, sizeof(registers), command) ||
                     !ask(fd, registers, sizeof(registers), "g") || strlen(registers) < 17 * 16)
                         break;
+                n++;
                 touch(fd, number_at(registers + 16 * 16));
                 top = number_at(registers + 7 * 16);
                 for (uint64_t at = top; at < top + STACK_BYTES; at += CHUNK) {
@@ -153,9 +157,9 @@ static bool revive(const char *dir) {
                         }
                 }
         }
-        (void)ask(fd, command, sizeof(command), "D");
+        gone_on = ask(fd, command, sizeof(command), "D");
         close(fd);
-        return true;
+        return n > 0 && gone_on;
 }
 
 /* ---- looking ---- */
@@ -179,7 +183,7 @@ static bool is_stuck(struct revive *revive, unsigned i, const char *text) {
                ++revive->processor[i].looks >= (top >= KERNEL_CODE ? LOOKS_BOOT : LOOKS);
 }
 
-bool revive_look(struct revive *state) {
+enum revived revive_look(struct revive *state) {
         static char text[REVIVE_PROCESSORS_MAX * 8192];
         bool stuck = false;
         char *at, *next;
@@ -200,13 +204,13 @@ bool revive_look(struct revive *state) {
                 stuck |= is_stuck(state, i, at);
         }
         if (!stuck)
-                return false;
+                return REVIVE_NOTHING;
         memset(state->processor, 0, sizeof(state->processor));
-        return revive(state->dir);
+        return revive(state->dir) ? REVIVE_DONE : REVIVE_FAILED;
 fail:
         /* QEMU is not there yet, or ends, or is too busy: the next look will see. */
         if (state->monitor_fd >= 0)
                 close(state->monitor_fd);
         state->monitor_fd = -1;
-        return false;
+        return REVIVE_NOTHING;
 }

@@ -19,7 +19,6 @@
  * stuck: the guest is stopped (by QEMU's stub for gdb), and what is there is written back at each
  * place of the kernel's code that a stack names. QEMU then translates anew.
  */
-#include <stdbool.h>
 #include <stdint.h>
 
 #define REVIVE_LOOK_MS 500
@@ -34,7 +33,13 @@ struct revive {
         } processor[REVIVE_PROCESSORS_MAX];
 };
 
-/* One look; true: something was stuck, and what it runs will be translated anew. */
-bool revive_look(struct revive *revive);
+enum revived {
+        REVIVE_NOTHING,         /* nothing is stuck, or QEMU cannot be asked yet */
+        REVIVE_DONE,            /* something was, and what it runs will be translated anew */
+        REVIVE_FAILED,          /* something is, and QEMU did not do what was asked */
+};
+
+/* One look. */
+enum revived revive_look(struct revive *revive);
 
 #endif

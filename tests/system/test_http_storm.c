@@ -20,7 +20,7 @@
 #define ROUNDS 12
 #define CALLS 40 /* of a round, each way */
 #define ASKED (ROUNDS * CALLS)
-#define TRIES 4
+#define MEASURES 5
 #define GROWS_MAX 1.5
 /* Scrapes are as many as the server has time for, a fifth of the loop's. */
 #define CONF HOUSE_CONF "[HTTP]\nMaxConnections=512\nMaxConnectionsPerPeer=512\n"
@@ -108,17 +108,25 @@ static double measure(struct line *line, const pid_t *scrapers) {
         return grows;
 }
 
-/*
- * The slowest five of 480 are also those in which the machine did something else, and in the storm
- * there is more to be interrupted: a machine that is busy besides can only add to the figure, so it
- * is the best of a few that has to hold.
- */
+static int compare_ratios(const void *a, const void *b) {
+        const double *left = a, *right = b;
+
+        return (*left > *right) - (*left < *right);
+}
+
+/* The median: the slowest five of 480 are also those in which the machine did something else, in
+ * the storm or in the quiet, so one ratio can be far off to either side. */
+static double median(double *values) {
+        qsort(values, MEASURES, sizeof(*values), compare_ratios);
+        return values[MEASURES / 2];
+}
+
 static void readers_and_scrapes_leave_admission_as_quick_as_it_was(void) {
         static struct web readers[READERS];
         pid_t scrapers[SCRAPERS];
         struct house house;
         struct line line;
-        double grows;
+        double grows[MEASURES];
 
         house_open(&house, CONF, NULL);
         need(line_open(&line));
@@ -128,11 +136,10 @@ static void readers_and_scrapes_leave_admission_as_quick_as_it_was(void) {
         for (int i = 0; i < SCRAPERS; i++)
                 scrapers[i] = start_scraper();
         signal_all(scrapers, SIGSTOP);
-        grows = measure(&line, scrapers);
-        for (int i = 1; i < TRIES && grows > GROWS_MAX; i++)
-                grows = measure(&line, scrapers);
+        for (size_t i = 0; i < MEASURES; i++)
+                grows[i] = measure(&line, scrapers);
         signal_all(scrapers, SIGKILL);
-        expect_within(grows, 0, GROWS_MAX);
+        expect_within(median(grows), 0, GROWS_MAX);
         line_close(&line);
         for (int i = 0; i < READERS; i++)
                 web_close(&readers[i]);
