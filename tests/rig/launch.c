@@ -47,8 +47,6 @@
 #include <x86intrin.h>
 #include <linux/mount.h>
 
-#include "revive.h"
-
 #define SOCKET_FD 3                     /* what "--fd=3" in virtiofsd's arguments means */
 #define LOG_LINES 40                    /* shown when the guest dies */
 #define LOG_LINES_TIMEOUT 10            /* when it only ran out of time */
@@ -349,8 +347,7 @@ static void run_end(struct run *run) {
  */
 static int run_wait(struct run *run, int signal_fd, int64_t deadline_ms, int *qemu_statusp,
                     bool *timed_outp) {
-        struct revive revive = { .dir = run->dir, .monitor_fd = -1 };
-        int64_t look_ms = now_ms() + LOOK_MS, revive_ms = now_ms() + REVIVE_LOOK_MS;
+        int64_t look_ms = now_ms() + LOOK_MS;
 
         for (;;) {
                 struct pollfd fds[] = {
@@ -366,17 +363,7 @@ static int run_wait(struct run *run, int signal_fd, int64_t deadline_ms, int *qe
                 }
                 if (now_ms() >= look_ms)
                         look_ms = now_ms() + LOOK_MS;
-                if (now_ms() >= revive_ms) {
-                        enum revived revived = revive_look(&revive);
-
-                        if (revived != REVIVE_NOTHING)
-                                complain("an emulated processor stands still in the kernel: %s",
-                                         revived == REVIVE_DONE
-                                                 ? "its code is translated anew"
-                                                 : "QEMU cannot be had to translate its code anew");
-                        revive_ms = now_ms() + REVIVE_LOOK_MS;
-                }
-                if (poll(fds, 2, (int)(left_ms < REVIVE_LOOK_MS ? left_ms : REVIVE_LOOK_MS)) < 0 &&
+                if (poll(fds, 2, (int)(left_ms < LOOK_MS ? left_ms : LOOK_MS)) < 0 &&
                     errno != EINTR)
                         return SIGABRT;
                 if (fds[1].revents && !relay(run->output_fd)) {

@@ -90,7 +90,7 @@ status 0 'one that was only slow is none' --timeout 60 -- \
         sh -c "for i in 1 2 3 4 5; do
                        echo '<0>watchdog: BUG: soft lockup - CPU#0 stuck for 23s! [x:1]' >/dev/kmsg
                done; sleep 12"
-# Static keys of the scheduler, over and over, with both processors in it: see revive.h.
+# Static keys of the scheduler, over and over, with both processors in it: see `thread=single` in the rig.
 status 0 'a kernel that patches its own code goes on' --timeout 200 -- \
         sh -c 'cd /sys/fs/cgroup; echo +cpu >cgroup.subtree_control; mkdir g
                 for i in 1 2 3; do (while :; do sleep 0.001; done) & done

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --disk 512M --timeout 280 */
+/* rig: --mem 1G --smp 1 --disk 512M --timeout 280 */
 /*
  * The real thing: QEMU with a Linux guest on virtio disks, whose I/O is held from outside. The
  * guest (helpers/diskguest) reads and writes with O_DIRECT for as long as it is told and says what

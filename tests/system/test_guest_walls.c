@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --mem 1G --disk 256M --timeout 200 --beside */
+/* rig: --mem 1G --smp 1 --disk 256M --timeout 200 --beside */
 /*
  * The real thing behind all walls: QEMU as an unprivileged user, under the list that is shipped for
  * it, with a Linux guest whose disk and tap came as descriptors, and no other way to the network.

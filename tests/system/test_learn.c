@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rig: --beside --mem 1G --timeout 250 */
+/* rig: --beside --mem 1G --smp 1 --timeout 250 */
 /*
  * A list of system calls, learnt from a program and then put in force for it: the same runs to its
  * end again, and what it did not call is denied. A probe that is made for it (helpers/learnt), and
