@@ -23,6 +23,7 @@
 #define ATTACHED 8
 #define DETACHED 6
 #define QUICK 5
+#define MOMENTS 4 /* the broker lives for up to so many lives of a short VM */
 #define SEED 20240229
 
 static uint64_t random_state;
@@ -90,6 +91,25 @@ static json_t *size_of(const char *vm, json_int_t cpu, json_int_t memory) {
         return json_pack("{s:s s:{s:I s:I}}", "vm", vm, "claim", "cpu", cpu, "memory", memory);
 }
 
+/* From the request to the end of a short VM, in ms: what this machine takes for it. */
+static uint32_t life_of_one(void) {
+        enum { N = 5 };
+        uint64_t begin = now_ms();
+        char path[1024];
+
+        snprintf(path, sizeof(path), "PATH=%s", getenv("PATH"));
+        for (unsigned i = 0; i < N; i++) {
+                struct line line;
+
+                need(line_open(&line));
+                line_run(&line, json_pack("{s:s s:[s,s,s] s:[s]}", "slice", "t", "command", "vm",
+                                          "live", "5", "environment", path));
+                json_decref(line_wait(&line, "exited"));
+                line_close(&line);
+        }
+        return (uint32_t)(now_ms() - begin) / N;
+}
+
 /* One of the steady ones becomes larger or smaller, or is about to when the broker dies. */
 static void start_resize(struct line *line, const struct steady *vm) {
         *line = (struct line){.stream = STREAM_NULL};
@@ -140,10 +160,12 @@ static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
         char *before, *after;
         uint64_t slowest_ms = 0, total_ms = 0;
         unsigned ended = 0, wrong = 0, resized = 0;
+        uint32_t life_ms;
 
         random_state = SEED;
         n_shorts = 0;
         house_open(&house, HOUSE_CONF "[Broker]\nReconnectGrace=5s\n", NULL);
+        life_ms = life_of_one();
         for (int i = 0; i < ATTACHED + DETACHED; i++)
                 start_steady(&vms[i], i, i < ATTACHED);
         before = ledger_text();
@@ -160,8 +182,9 @@ static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
                 }
                 start_quick(quick, any(QUICK + 1));
                 start_resize(&resize, &vms[any(ATTACHED + DETACHED)]);
-                /* A random moment is a moment in time: the one sleep that is meant. */
-                poll(NULL, 0, (int)any(90));
+                /* A random moment is a moment in time: the one sleep that is meant. Several are on
+                 * their way; some have ended. */
+                poll(NULL, 0, (int)any(MOMENTS * life_ms));
                 house_kill(&house);
                 end_quick(quick);
                 resized += end_resize(&resize);
@@ -191,6 +214,7 @@ static void nothing_is_lost_when_the_broker_is_killed_two_hundred_times(void) {
                         need_that(lives(vms[i].pidfd), "%s lives after %d kills", vms[i].name,
                                   kills + 1);
         }
+        unit_note("a short VM takes %u ms, alone", life_ms);
         unit_note("%u short VMs ended meanwhile, %u more started and %u ended just before a kill",
                   ended, n_seen[0], n_seen[1]);
         unit_note("%u of %d resizes were done before the kill", resized, KILLS);
@@ -310,11 +334,30 @@ static void a_broker_that_was_stopped_is_followed_by_one_with_the_same_books(voi
         house_close(&house);
 }
 
-static void fifty_vms_are_adopted_in_a_fraction_of_a_second(void) {
+/* From a kill to READY, the least of three: what else the machine does only adds to it. */
+static uint64_t restart_us(struct house *house) {
+        uint64_t least = UINT64_MAX;
+
+        for (unsigned i = 0; i < 3; i++) {
+                uint64_t begin;
+
+                house_kill(house);
+                begin = now_us();
+                house_start(house);
+                begin = now_us() - begin;
+                least = begin < least ? begin : least;
+        }
+        return least;
+}
+
+/* The aim is 200 ms on a processor of its own. Emulated, all takes longer, and by how much the
+ * machine of the day decides: so the start of an empty broker is the measure. Fifty VMs
+ * took 0.15 and 0.54 of it more on a quiet machine, 1.57 beside another test. */
+static void fifty_vms_are_adopted_in_less_than_two_starts_of_an_empty_broker(void) {
         enum { VMS = 50 };
         static struct line lines[VMS];
         struct house house;
-        uint64_t empty_us, begin;
+        uint64_t empty_us, full_us;
         char *before, *after, path[1024];
 
         house_open(&house,
@@ -322,10 +365,7 @@ static void fifty_vms_are_adopted_in_a_fraction_of_a_second(void) {
                    "16M\nDiskIO=0\n"
                    "[Enforce]\nMemoryOverhead=0\n",
                    NULL);
-        house_kill(&house);
-        begin = now_us();
-        house_start(&house);
-        empty_us = now_us() - begin;
+        empty_us = restart_us(&house);
         snprintf(path, sizeof(path), "PATH=%s", getenv("PATH"));
         for (int i = 0; i < VMS; i++) {
                 need(line_open(&lines[i]));
@@ -338,15 +378,10 @@ static void fifty_vms_are_adopted_in_a_fraction_of_a_second(void) {
         }
         need_int(count_vms(), VMS);
         before = ledger_text();
-        house_kill(&house);
-        begin = now_us();
-        house_start(&house);
-        begin = now_us() - begin;
-        unit_note("%.1f ms to READY with %d VMs, %.1f ms without", (double)begin / 1e3,
+        full_us = restart_us(&house);
+        unit_note("%.1f ms to READY with %d VMs, %.1f ms without", (double)full_us / 1e3,
                   (int)count_vms(), (double)empty_us / 1e3);
-        /* 200 ms are allowed on a processor of its own; emulated, on a busy host, it may be more.
-         */
-        expect((begin > empty_us ? begin - empty_us : 0) < 500000);
+        expect(full_us < 3 * empty_us);
         after = ledger_text();
         expect_str(after, before);
         free(before);
@@ -600,7 +635,7 @@ static void a_ticket_that_was_used_is_no_place_in_the_queue(void) {
 UNIT_MAIN(TEST(nothing_is_lost_when_the_broker_is_killed_two_hundred_times),
           TEST(waiting_claims_keep_their_order_when_the_broker_is_killed),
           TEST(a_broker_that_was_stopped_is_followed_by_one_with_the_same_books),
-          TEST(fifty_vms_are_adopted_in_a_fraction_of_a_second),
+          TEST(fifty_vms_are_adopted_in_less_than_two_starts_of_an_empty_broker),
           TEST(a_second_broker_on_the_same_root_leaves_with_a_clear_message),
           TEST(groups_of_strangers_are_never_touched),
           TEST(a_record_that_is_torn_or_newer_keeps_its_charge_and_is_shown_as_unknown),
