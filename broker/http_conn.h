@@ -89,6 +89,8 @@ struct http {
         sd_event_source *io;    /* libmicrohttpd's epoll */
         sd_event_source *timer; /* the next turn, if nothing comes before */
         uint64_t timer_usec;
+        int64_t priority;   /* in the loop, of all its sources */
+        uint64_t turn_usec; /* when the last turn began */
         bool resting;       /* until rest_usec nothing is looked at */
         uint64_t rest_usec; /* when the time that was used is paid for */
         struct http_clients clients;

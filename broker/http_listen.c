@@ -131,6 +131,12 @@ void http_listen_enable(struct http *http, bool on) {
                         sd_event_source_set_enabled(http->listeners[i].source, enabled);
 }
 
+void http_listen_heed_priority(struct http *http) {
+        for (size_t i = 0; i < HTTP_LISTENERS_MAX; i++)
+                if (http->listeners[i].source)
+                        sd_event_source_set_priority(http->listeners[i].source, http->priority);
+}
+
 void http_listen_again(struct http *http) {
         if (!http->full)
                 return;
@@ -210,6 +216,8 @@ static int listener_watch(struct http_listener *listener) {
 
         r = sd_event_add_io(http->broker->event, &listener->source, listener->fd, EPOLLIN,
                             on_listen, listener);
+        if (r >= 0)
+                r = sd_event_source_set_priority(listener->source, http->priority);
         if (r >= 0)
                 http_listen_enable(http, true);
         return r;

@@ -24,6 +24,8 @@ void http_listen_retry(struct http *http, uint64_t now_usec);
 void http_listen_close(struct http *http);
 /* Nobody is accepted while it is off. */
 void http_listen_enable(struct http *http, bool on);
+/* They have the server's priority in the loop from now on. */
+void http_listen_heed_priority(struct http *http);
 /* Somebody has left. */
 void http_listen_again(struct http *http);
 

@@ -36,6 +36,12 @@
 #define REST 4                             /* times what a turn took */
 #define AHEAD_USEC (REST * UINT64_C(2000)) /* of rest that is owed before it is taken */
 
+/* Whoever waits for a VM comes before those who read. A loop that has always something to do for
+ * the former would never come to the latter, /healthz among them: so those are as urgent as any
+ * once they have had no turn for a while. */
+#define BEHIND_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 50)
+#define PATIENCE_USEC UINT64_C(100000)
+
 /* From now on it has no answer to wait for. */
 static void forget(struct http_request *request) {
         http_work_leave(request);
@@ -222,10 +228,29 @@ static void rest(struct http *http, uint64_t since_usec, uint64_t used_ns) {
         http_listen_enable(http, false);
 }
 
+static void set_priority(struct http *http, int64_t priority) {
+        if (http->priority == priority)
+                return;
+        http->priority = priority;
+        sd_event_source_set_priority(http->io, priority);
+        sd_event_source_set_priority(http->timer, priority);
+        http_listen_heed_priority(http);
+}
+
+/* Before the loop looks for what is next. */
+static int on_prepare(sd_event_source *source, void *userdata) {
+        struct http *http = userdata;
+        bool patient = broker_now_usec() - http->turn_usec < PATIENCE_USEC;
+
+        set_priority(http, patient ? BEHIND_PRIORITY : SD_EVENT_PRIORITY_NORMAL);
+        return 0;
+}
+
 static int turn(struct http *http) {
         uint64_t now = broker_now_usec(), start_ns = http_thread_ns();
         int r;
 
+        http->turn_usec = now;
         http_listen_retry(http, now);
         r = heed_deadlines(http, now);
         if (r == 0)
@@ -328,6 +353,11 @@ int http_init(struct broker *broker) {
                                       http);
         if (r >= 0)
                 r = sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
+        /* One of the two is on as long as anybody is connected or could be. */
+        if (r >= 0)
+                r = sd_event_source_set_prepare(http->timer, on_prepare);
+        if (r >= 0 && http->io)
+                r = sd_event_source_set_prepare(http->io, on_prepare);
         if (r < 0)
                 return fault(r);
         http_listen_unpack(http, json_object_get(broker->resume, "http"));
