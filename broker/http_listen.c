@@ -16,7 +16,7 @@
 #include <launcher/launcher_errands.h>
 
 #define BACKLOG 64
-#define ACCEPTS_PER_TURN 4
+#define ACCEPTS_PER_TURN 1
 #define FULL_USEC UINT64_C(1000000)  /* until descriptors are asked for again */
 #define RETRY_USEC UINT64_C(5000000) /* until an address is */
 #define SUBNET6 8                    /* bytes of an IPv6 address that are one peer's */

@@ -31,7 +31,7 @@
 #define HEAD_USEC UINT64_C(10000000)   /* from connect(2) to the end of the head */
 #define ANSWER_USEC UINT64_C(60000000) /* from there to the end of the answer, streams apart */
 #define RESUMES_PER_TURN 16
-#define WORK_NS UINT64_C(1000000)          /* a turn's part in making bodies */
+#define WORK_NS UINT64_C(250000)           /* a turn's part in making bodies */
 #define QUIET_USEC UINT64_C(500000)        /* for answers to be written, before a re-execution */
 #define REST 4                             /* times what a turn took */
 #define AHEAD_USEC (REST * UINT64_C(2000)) /* of rest that is owed before it is taken */
