@@ -16,9 +16,10 @@
  *   - it answers later: http_later(), and one of the first kind when it knows;
  *   - it streams: http_stream(), and says with http_stream_poke() when there is more.
  *
- * Nothing of it may wait. All of HTTP together gets a share of the loop's time, in turns of a
- * millisecond or two (broker/http_server.c), so that readers cost the broker's trade little however
- * many they are. A handler, and one step of a body, therefore is short: a hundred microseconds.
+ * Nothing of it may wait. All of HTTP together gets a share of the loop's time, in turns that
+ * make bodies for a quarter of a millisecond (broker/http_server.c), so that readers cost the
+ * broker's trade little however many they are. A handler, and one step of a body, therefore is
+ * short: a hundred microseconds.
  *
  * A request lives until its answer was sent or its peer has left; nobody keeps one longer than
  * that, and `gone` tells of it.

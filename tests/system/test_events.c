@@ -356,7 +356,8 @@ static uint64_t read_entry(int fd, int timeout_ms, bool *gapp) {
         if (n < 0)
                 return 0;
         /* The message comes first, with its length in 8 bytes. A VM may be called "...gap". */
-        *gapp = n > 20 && memcmp(entry + strlen("MESSAGE\n") + 8, "gap:", 4) == 0;
+        need(n > 20 && memcmp(entry, "MESSAGE\n", 8) == 0);
+        *gapp = memcmp(entry + 8 + 8, "gap:", 4) == 0;
         at = memmem(entry, (size_t)n, name, strlen(name));
         need(at != NULL);
         at += strlen(name);

@@ -46,7 +46,7 @@ static uint64_t percentile(uint64_t *values, size_t n, unsigned percent) {
         return values[(n - 1) * percent / 100];
 }
 
-static atomic_uint *n_scraped; /* answers in whole */
+static atomic_uint *n_scraped; /* answers in whole, with 200 */
 
 /* All of an admission but the launch: parsed, allowed, sized, planned on the books, answered. */
 static uint64_t admit(struct line *line, int pause_ms) {
@@ -89,8 +89,9 @@ static pid_t start_scraper(void) {
                         continue;
                 web_get(&web, "/resources", "");
                 web_finish(&web);
+                if (web_status(&web) == 200)
+                        atomic_fetch_add(n_scraped, 1);
                 web_close(&web);
-                atomic_fetch_add(n_scraped, 1);
         }
         return pid;
 }
